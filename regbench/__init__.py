@@ -1,0 +1,3 @@
+"""regbench measures what a regularizer really does to a network."""
+
+__version__ = "0.1.0"

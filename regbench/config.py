@@ -1,0 +1,426 @@
+"""Every setting: its name, default, range and meaning, and where its value came from.
+
+Flags, environment variables (`REGBENCH_...`), a TOML file and the defaults meet here, and all
+validation of settings is here. Knows nothing about tensors, files other than the configuration
+file, or what the settings do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from regbench.errors import UsageError, visible
+from regbench.regularizers import REGULARIZERS, Baseline, Regularizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
+
+ENVIRONMENT_PREFIX = "REGBENCH_"
+LARGEST_FILE = 1_000_000
+"""Bytes; a larger configuration file is a mistake."""
+
+WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+class Settings(BaseModel):
+    """Settings are immutable, complete and finite."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class TaskSettings(Settings):
+    """The synthetic regression task: y = slope · x + noise."""
+
+    points: int = Field(10, ge=1, le=1_000_000, description="Training points.")
+    test_points: int = Field(
+        default_factory=lambda settings: settings["points"],
+        ge=1,
+        le=1_000_000,
+        description="Test points; as many as --points where not given.",
+    )
+    slope: float = Field(1.5, ge=-1e6, le=1e6, description="Slope of the true line.")
+    x_min: float = Field(-1.0, ge=-1e6, le=1e6, description="Smallest input.")
+    x_max: float = Field(1.0, ge=-1e6, le=1e6, description="Largest input.")
+    noise: float = Field(
+        0.5, ge=0, le=1e6, description="Standard deviation of the training targets' noise."
+    )
+    test_noise: float = Field(
+        0.3, ge=0, le=1e6, description="Standard deviation of the test targets' noise."
+    )
+
+
+class NetworkSettings(Settings):
+    """The multi-layer perceptron."""
+
+    hidden: int = Field(200, ge=1, le=100_000, description="Units of each hidden layer.")
+    depth: int = Field(3, ge=0, le=100, description="Hidden layers; 0 is a linear model.")
+
+
+class TrainingSettings(Settings):
+    """Full-batch SGD with momentum."""
+
+    epochs: int = Field(2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
+    lr: float = Field(0.01, gt=0, le=1e6, description="Learning rate.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
+    log_every: int = Field(
+        200, ge=1, le=1_000_000_000, description="Epochs from one logged epoch to the next."
+    )
+
+    @property
+    def logged_epochs(self) -> list[int]:
+        """Every multiple of `log_every`, and the last epoch."""
+        logged = list(range(self.log_every, self.epochs + 1, self.log_every))
+        return logged if logged and logged[-1] == self.epochs else [*logged, self.epochs]
+
+
+class OutputSettings(Settings):
+    """What is written and shown; it changes no number."""
+
+    out: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder for the results; a new one under runs/ where not given.",
+    )
+    tensorboard: bool = Field(True, description="Write TensorBoard logs.")
+    plots: bool = Field(True, description="Draw pictures.")
+    json_: bool = Field(
+        False, alias="json", description="Print one JSON document and nothing else."
+    )
+    quiet: bool = Field(False, description="Print the closing lines only.")
+
+
+class Experiment(OutputSettings):
+    """What every experiment's configuration can do."""
+
+    experiment: str
+
+    def values(self) -> dict[str, Any]:
+        """Return every setting by its key in files, environment and JSON."""
+        return self.model_dump(by_alias=True)
+
+    def to_file(self) -> dict[str, Any]:
+        """Return the settings that a configuration file repeats the experiment with."""
+        shown = {"out", "json", "quiet"}
+        return {key: value for key, value in self.values().items() if key not in shown}
+
+    @property
+    def hash(self) -> str:
+        """Eight hexadecimal digits that differ where a setting that changes numbers differs."""
+        shown = {"tensorboard", "plots"}
+        numbers = {key: value for key, value in self.to_file().items() if key not in shown}
+        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:8]
+
+
+class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experiment):
+    """A baseline against one regularizer at one or several strengths."""
+
+    strengths: tuple[float, ...] = Field(min_length=1, max_length=1000)
+    replicates: int = Field(
+        30, ge=1, le=10_000_000, description="Draws of data and initial weights."
+    )
+    seed: int = Field(1, ge=0, le=2**32 - 1, description="Seed of the first replicate.")
+    pairing: Literal["shared", "independent"] = Field(
+        "shared",
+        description="Initial weights: the same in all arms of a replicate, or drawn for each.",
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
+        description="Where to train: auto, cpu, cuda or cuda:N.",
+    )
+    engine: Literal["auto", "reference", "batched"] = Field("auto", description="How to train.")
+    dtype: Literal["float32", "float64"] = Field("float32", description="Floating-point type.")
+
+    @property
+    def regularizer(self) -> type[Regularizer]:
+        """The regularizer under study."""
+        return REGULARIZERS[self.experiment]
+
+    @property
+    def arms(self) -> tuple[Regularizer, ...]:
+        """The baseline, and the regularizer at each strength."""
+        return (Baseline(), *(self.regularizer(strength) for strength in self.strengths))
+
+    @property
+    def seeds(self) -> range:
+        """One seed per replicate."""
+        return range(self.seed, self.seed + self.replicates)
+
+    def values(self) -> dict[str, Any]:
+        """Return every setting by its key; the strengths under the regularizer's own."""
+        values = super().values()
+        return {
+            "experiment": values.pop("experiment"),
+            self.regularizer.option: list(values.pop("strengths")),
+            **values,
+        }
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.x_min < self.x_max:
+            raise UsageError(
+                f"--x-min: got {self.x_min!r}, which must be below --x-max ({self.x_max!r})"
+            )
+        if self.seed + self.replicates > 2**32:
+            raise UsageError(
+                f"--seed: got {self.seed}, but with --replicates {self.replicates} the last seed "
+                f"would pass 4294967295; lower one of them"
+            )
+        limit, reason = self.regularizer.strength_limit(self.lr, self.momentum)
+        check_strengths(self.regularizer.option, self.strengths, limit, reason)
+        return self
+
+
+class DropoutScale(Experiment):
+    """The output of one dropout layer in training and evaluation mode."""
+
+    experiment: Literal["dropout-scale"] = "dropout-scale"
+    p: tuple[float, ...] = Field(
+        (0.5,), min_length=1, max_length=100, description="Drop probability, one or several."
+    )
+    units: int = Field(10_000, ge=1, le=100_000_000, description="Inputs, all of them one.")
+    trials: int = Field(1000, ge=2, le=1_000_000, description="Draws of the dropout mask.")
+    seed: int = Field(1, ge=0, le=2**32 - 1, description="Seed of the masks.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        check_strengths("p", self.p, 1.0, "")
+        if self.units * self.trials > 10**11:
+            raise UsageError(
+                f"--trials: got {self.trials}, but {self.units} units would need "
+                f"{self.units * self.trials:.0e} draws; at most 1e+11 are allowed"
+            )
+        return self
+
+
+def model_of(experiment: str) -> type[Experiment]:
+    """Return the class of settings that a subcommand takes."""
+    return DropoutScale if experiment == "dropout-scale" else TrainingExperiment
+
+
+def settings_of(experiment: str) -> dict[str, FieldInfo]:
+    """Return every setting of a subcommand by its key, in the order of its help."""
+    fields = dict(model_of(experiment).model_fields)
+    del fields["experiment"]
+    settings: dict[str, FieldInfo] = {}
+    if experiment in REGULARIZERS:
+        settings[REGULARIZERS[experiment].option] = fields.pop("strengths")
+    settings |= {field.alias or name: field for name, field in fields.items()}
+    return settings
+
+
+def option_of(key: str) -> str:
+    """Return the command-line option of a key."""
+    return "--" + key.replace("_", "-")
+
+
+def resolve(
+    experiment: str,
+    flags: Mapping[str, list[str] | bool],
+    environment: Mapping[str, str],
+    file: str | None = None,
+) -> Experiment:
+    """Return an experiment's settings: flag over environment over file over default.
+
+    Args:
+        experiment: The subcommand.
+        flags: What was given on the command line, by key: texts as typed, or a boolean.
+        environment: Environment variables; those that start with `REGBENCH_` count.
+        file: Path of a TOML file, or None.
+
+    Raises:
+        UsageError: An unknown key, a value out of range, or an unreadable file. The message
+            names the setting, what was received and what is allowed.
+    """
+    fields = settings_of(experiment)
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    if file is not None:
+        values = read_file(Path(file), experiment)
+        sources = {key: f"--config {visible(file)}: {key}" for key in values}
+    for variable, key, text in from_environment(environment, experiment):
+        values[key] = from_texts(variable, fields[key], [text])
+        sources[key] = variable
+    for key, given in flags.items():
+        sources[key] = option_of(key)
+        values[key] = (
+            given if isinstance(given, bool) else from_texts(sources[key], fields[key], given)
+        )
+    for key, value in values.items():
+        if is_list(fields[key]):
+            numbers = value if isinstance(value, list) else [value]
+            values[key] = tuple(x + 0.0 if type(x) in (int, float) else x for x in numbers)
+    if experiment in REGULARIZERS:
+        option, default = REGULARIZERS[experiment].option, REGULARIZERS[experiment].default
+        values["strengths"] = values.pop(option, (default,))
+    try:
+        return model_of(experiment)(experiment=experiment, **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        key = REGULARIZERS[experiment].option if key == "strengths" else key
+        source = sources.get(key, option_of(key))
+        raise UsageError(
+            f"{source}: got {visible(first['input'])}; allowed: {allowed(fields[key])}"
+        ) from None
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return in words which values a setting takes."""
+    kind = field.annotation
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, get_args(kind)))
+    if kind is bool:
+        return "true or false"
+    if is_list(field):
+        return "one or several finite numbers from 0, separated by commas"
+    if kind is not int and kind is not float:
+        return (field.description or "text").rstrip(".").partition(": ")[2] or "a path"
+    parts = ["a whole number" if kind is int else "a finite number"]
+    words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+    for constraint in field.metadata:
+        for sign, word in words.items():
+            if (bound := getattr(constraint, sign, None)) is not None:
+                parts.append(f"{word} {bound:g}" if kind is float else f"{word} {bound}")
+    return " ".join(parts)
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether a setting takes several numbers."""
+    return get_origin(field.annotation) is tuple
+
+
+def check_strengths(option: str, strengths: Iterable[float], limit: float, reason: str) -> None:
+    """Raise `UsageError` where a strength is negative, not below `limit`, or given twice."""
+    seen = set()
+    for strength in strengths:
+        if not 0 <= strength < limit:
+            why = f", which is {reason}" if reason else ""
+            raise UsageError(
+                f"--{option}: got {visible(strength)}; allowed: numbers from 0 to below {limit:.10g}{why}"
+            )
+        if strength in seen:
+            raise UsageError(f"--{option}: got {visible(strength)} twice; give each strength once")
+        seen.add(strength)
+
+
+def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:
+    """Return the value that a setting's texts from the command line or environment stand for.
+
+    Args:
+        source: The option or variable, for the message.
+        field: The setting.
+        texts: As typed: one text, or several where the setting takes a list.
+
+    Raises:
+        UsageError: A text is no value of the setting's type, or there are too many.
+    """
+    if is_list(field):
+        return [number for text in texts for number in split_numbers(source, field, text)]
+    if len(texts) > 1:
+        raise UsageError(f"{source}: given {len(texts)} times; give it once")
+    text = texts[0]
+    if field.annotation is float:
+        return to_number(source, field, text)
+    if field.annotation is int and WHOLE.fullmatch(text):
+        return int(text)
+    if field.annotation is bool and text.lower() in SWITCHES:
+        return SWITCHES[text.lower()]
+    if field.annotation in (int, bool):
+        raise UsageError(f"{source}: got {visible(text)}; allowed: {allowed(field)}")
+    return text
+
+
+def to_number(source: str, field: FieldInfo, text: str) -> float:
+    """Return the finite number that `text` spells in ASCII digits; see `from_texts`."""
+    if not DECIMAL.fullmatch(text):
+        hint = ""
+        if re.fullmatch(r"[0-9]*,[0-9]+", text):
+            hint = f" (a decimal comma? write {text.replace(',', '.')})"
+        elif re.fullmatch(r"[0-9]{1,3}(\.[0-9]*)?%", text):
+            hint = f" (a percentage? write {float(text[:-1]) / 100!r})"
+        raise UsageError(f"{source}: got {visible(text)}; allowed: {allowed(field)}{hint}")
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise UsageError(f"{source}: got {visible(text)}, which is too large for a float")
+    if number == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
+        raise UsageError(f"{source}: got {visible(text)}, which would silently become 0")
+    return number
+
+
+def split_numbers(source: str, field: FieldInfo, text: str) -> list[float]:
+    """Return the numbers of a comma-separated list; see `from_texts`."""
+    if re.fullmatch(r"0?,[0-9]+", text):
+        raise UsageError(
+            f"{source}: got {visible(text)}; a decimal comma? write {text.replace(',', '.')}, or "
+            f"0.0,{text.partition(',')[2]} for two values"
+        )
+    return [to_number(source, field, part) for part in text.split(",")]
+
+
+def from_environment(
+    environment: Mapping[str, str], experiment: str
+) -> Iterator[tuple[str, str, str]]:
+    """Yield variable, key and text of every environment variable that sets this experiment.
+
+    Raises:
+        UsageError: A variable starts with `REGBENCH_` and names no setting of any experiment.
+    """
+    fields = settings_of(experiment)
+    known = {key for name in [*REGULARIZERS, "dropout-scale"] for key in settings_of(name)}
+    for variable in sorted(environment):
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            if key not in known:
+                raise UsageError(f"{visible(variable)}: no such setting{suggestion(key, known)}")
+            if key in fields:
+                yield variable, key, environment[variable]
+
+
+def read_file(path: Path, experiment: str) -> dict[str, Any]:
+    """Return the settings of a TOML file.
+
+    Raises:
+        UsageError: The file cannot be read, is no TOML, is for another experiment, or holds an
+            unknown key.
+    """
+    source = f"--config {visible(path)}"
+    try:
+        if not path.is_file():
+            raise UsageError(f"{source}: not a file")
+        if path.stat().st_size > LARGEST_FILE:
+            raise UsageError(f"{source}: larger than {LARGEST_FILE} bytes")
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise UsageError(f"{source}: not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{source}: not TOML: {visible(error, 200)}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte, a number of 5000 digits
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{source}: cannot be read: {reason}") from None
+    stated = values.pop("experiment", experiment)
+    if stated != experiment:
+        raise UsageError(f"{source}: is for {visible(stated)}, not for '{experiment}'")
+    fields = settings_of(experiment)
+    for key in values:
+        if key not in fields:
+            raise UsageError(f"{source}: unknown key {visible(key)}{suggestion(key, fields)}")
+    return values
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return '; did you mean ...?' for the nearest known word, or nothing."""
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{nearest[0]}'?" if nearest else ""

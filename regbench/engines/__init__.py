@@ -1,0 +1,51 @@
+"""The engines by name, and the choice among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from regbench.engines.base import Block, Engine
+from regbench.engines.batched import train_batched
+from regbench.engines.reference import train_reference
+from regbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from regbench.config import TrainingExperiment
+
+__all__ = ["ENGINES", "Block", "Engine", "choose_device", "choose_engine"]
+
+ENGINES: dict[str, Engine] = {"reference": train_reference, "batched": train_batched}
+
+
+def choose_engine(settings: TrainingExperiment) -> str:
+    """Return the name of the engine that `--engine` asks for or `auto` picks."""
+    return "batched" if settings.engine == "auto" else settings.engine
+
+
+def choose_device(settings: TrainingExperiment) -> torch.device:
+    """Return the device that `--device` asks for or `auto` picks.
+
+    Raises:
+        UsageError: The device is not on this machine, or the engine cannot use it.
+    """
+    name, engine = settings.device, choose_engine(settings)
+    if name == "auto":
+        name = "cuda" if engine != "reference" and torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return torch.device("cpu")
+    if engine == "reference":
+        raise UsageError(
+            f"--device: got '{name}', but the reference engine runs on the CPU; "
+            f"choose --engine batched or --device cpu"
+        )
+    if not torch.cuda.is_available():
+        raise UsageError(f"--device: got '{name}', but torch finds no CUDA device; use cpu or auto")
+    device = torch.device(name)
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device: got '{name}'; allowed on this machine: cuda:0 to "
+            f"cuda:{torch.cuda.device_count() - 1}"
+        )
+    return device

@@ -1,0 +1,136 @@
+"""What every engine takes and does: a block of replicates and arms, trained into a history.
+
+Knows nothing about how a block is trained, stored or shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from regbench.history import GRID_POINTS, Array, Data, History
+from regbench.network import Parameters, draw_parameters
+from regbench.randomness import replicate_generator
+from regbench.task import Dataset, draw_dataset, inputs, truth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from regbench.config import TrainingExperiment
+    from regbench.regularizers import Regularizer
+
+@dataclass(frozen=True)
+class Block:
+    """The unit of work: some replicates, all arms.
+
+    Attributes:
+        settings: The task, network, training and pairing.
+        seeds: The replicates.
+        device: Where to train.
+    """
+
+    settings: TrainingExperiment
+    seeds: range
+    device: torch.device
+
+    @property
+    def arms(self) -> tuple[Regularizer, ...]:
+        """The baseline first."""
+        return self.settings.arms
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type to train in."""
+        return torch.float64 if self.settings.dtype == "float64" else torch.float32
+
+
+class Engine(Protocol):
+    """A way to train a block."""
+
+    def __call__(self, block: Block, advance: Callable[[int], None]) -> History:
+        """Train every arm of every replicate and return what was measured.
+
+        Args:
+            block: What to train.
+            advance: Called now and then with the number of epochs of single networks that were
+                done since the last call; in all `A · R · epochs`.
+        """
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a replicate starts from, float32 on the CPU.
+
+    Attributes:
+        data: The replicate's data.
+        parameters: The initial parameters of each arm; one and the same with shared pairing.
+        generator_states: The state of the replicate's generator after each arm's parameters.
+    """
+
+    data: Dataset
+    parameters: list[Parameters]
+    generator_states: list[Tensor]
+
+
+def draw_start(settings: TrainingExperiment, seed: int) -> Start:
+    """Draw a replicate: train noise, test noise, parameters, in the order of the article.
+
+    With independent pairing each arm's parameters are drawn after the arm's before it, so that
+    one more arm at the end changes no other.
+    """
+    generator = replicate_generator(seed)
+    data = draw_dataset(settings, generator)
+    parameters = [draw_parameters(settings, generator)]
+    states = [generator.get_state()]
+    for _ in settings.arms[1:]:
+        if settings.pairing == "independent":
+            parameters.append(draw_parameters(settings, generator))
+            states.append(generator.get_state())
+        else:
+            parameters.append(parameters[0])
+            states.append(states[0])
+    return Start(data, parameters, states)
+
+
+def gather_data(settings: TrainingExperiment, datasets: list[Dataset], dtype: torch.dtype) -> Data:
+    """Return the data of several replicates as a history keeps them."""
+    grid = inputs(settings, GRID_POINTS)
+
+    def array(values: Tensor) -> Array:
+        return values.squeeze(-1).to(dtype).numpy()
+
+    return Data(
+        train_x=array(datasets[0].train_x),
+        train_y=array(torch.stack([data.train_y for data in datasets])),
+        test_x=array(datasets[0].test_x),
+        test_y=array(torch.stack([data.test_y for data in datasets])),
+        test_truth=array(truth(settings, datasets[0].test_x)),
+        grid_x=array(grid),
+        grid_truth=array(truth(settings, grid)),
+    )
+
+
+Measurement = dict[str, "Tensor"]
+"""What one arm of R replicates shows at one logged epoch: the fields of a `History` by name,
+without their axes E and A; snapshots as `parameters/NAME` and `gradients/NAME`."""
+
+
+def assemble(data: Data, epochs: list[int], measurements: list[list[Measurement]]) -> History:
+    """Return the history of what was measured, `measurements[epoch][arm]`."""
+    stacked = {
+        name: torch.stack([torch.stack([arm[name] for arm in arms]) for arms in measurements])
+        .cpu()
+        .numpy()
+        for name in measurements[0][0]
+    }
+    snapshots: dict[str, dict[str, Array]] = {"parameters": {}, "gradients": {}}
+    for name in list(stacked):
+        kind, slash, parameter = name.partition("/")
+        if slash:
+            snapshots[kind][parameter] = stacked.pop(name)
+    return History(epochs=np.array(epochs), data=data, **stacked, **snapshots)

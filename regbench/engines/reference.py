@@ -1,0 +1,159 @@
+"""The article's program: one network at a time, `nn.Module` and `torch.optim.SGD`, on the CPU.
+
+This is the specification that the other engines are held against: short and slow. It serves the
+baseline, weight decay and dropout.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from regbench.engines.base import (
+    Block,
+    Measurement,
+    Start,
+    assemble,
+    draw_start,
+    gather_data,
+)
+from regbench.history import History, concatenate
+from regbench.network import parameter_names
+from regbench.randomness import layer_noise, noise_keys
+from regbench.regularizers import Dropout, Regularizer, WeightDecay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+EPOCHS_PER_REPORT = 50
+
+
+def train_reference(block: Block, advance: Callable[[int], None]) -> History:
+    """Train a block; see `engines.base.Engine`."""
+    return concatenate([train_replicate(block, seed, advance) for seed in block.seeds])
+
+
+def train_replicate(block: Block, seed: int, advance: Callable[[int], None]) -> History:
+    """Train all arms of one replicate, one after the other."""
+    settings = block.settings
+    start = draw_start(settings, seed)
+    data = gather_data(settings, [start.data], block.dtype)
+    x, y, test_x, test_y, grid_x = (
+        torch.from_numpy(values).reshape(-1, 1)
+        for values in (data.train_x, data.train_y, data.test_x, data.test_y, data.grid_x)
+    )
+    loss_function = nn.MSELoss()
+    logged = set(settings.logged_epochs)
+    by_arm: list[list[Measurement]] = []
+    for index, arm in enumerate(block.arms):
+        network = build_network(block, seed, start, index)
+        optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=settings.lr,
+            momentum=settings.momentum,
+            weight_decay=arm.strength if isinstance(arm, WeightDecay) else 0.0,
+        )
+        by_arm.append([])
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(start.generator_states[index])
+            for epoch in range(1, settings.epochs + 1):
+                loss = loss_function(network(x), y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                if epoch in logged:
+                    network.eval()
+                    with torch.no_grad():
+                        by_arm[-1].append(
+                            {"train_loss": loss.detach()[None]}
+                            | evaluate(network, x, y, test_x, test_y, grid_x)
+                            | snapshot(network, parameter_names(settings))
+                        )
+                    network.train()
+                if epoch % EPOCHS_PER_REPORT == 0:
+                    advance(EPOCHS_PER_REPORT)
+        advance(settings.epochs % EPOCHS_PER_REPORT)
+    by_epoch = [list(arms) for arms in zip(*by_arm, strict=True)]
+    return assemble(data, settings.logged_epochs, by_epoch)
+
+
+def build_network(block: Block, seed: int, start: Start, index: int) -> nn.Sequential:
+    """Return the network of one arm of a replicate, with its initial parameters.
+
+    Dropout stands before every layer but the first. With independent pairing it is torch's own
+    and goes on with the random numbers after the arm's weights, as in the article; with shared
+    pairing its masks are those of the other engines.
+    """
+    arm = block.arms[index]
+    parameters = start.parameters[index]
+    layers: list[nn.Module] = []
+    for place, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
+        if place > 0:
+            layers.append(nn.ReLU())
+            layers.extend(dropout_layer(block, arm, seed, place - 1))
+        linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
+        linear.weight = nn.Parameter(weight.to(block.dtype, copy=True))
+        linear.bias = nn.Parameter(bias.to(block.dtype, copy=True))
+        layers.append(linear)
+    return nn.Sequential(*layers)
+
+
+def dropout_layer(block: Block, arm: Regularizer, seed: int, layer: int) -> list[nn.Module]:
+    """Return the dropout behind a hidden layer, or nothing for the other regularizers."""
+    if not isinstance(arm, Dropout):
+        return []
+    if block.settings.pairing == "independent":
+        return [nn.Dropout(arm.drop_probability)]
+    return [CoordinateDropout(arm, seed, layer)]
+
+
+class CoordinateDropout(nn.Module):
+    """Dropout whose masks are a function of seed, layer, sample, unit and epoch.
+
+    The epoch is the number of forward passes in training mode.
+    """
+
+    def __init__(self, arm: Dropout, seed: int, layer: int) -> None:
+        super().__init__()
+        self.arm = arm
+        self.seed = seed
+        self.layer = layer
+        self.epoch = torch.tensor(0)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return hidden activations `(N, H)` with their mask on, in training mode."""
+        if not self.training:
+            return hidden
+        self.epoch += 1
+        samples, units = hidden.shape
+        keys = noise_keys(torch.tensor([self.seed]), self.layer + 1, samples)[self.layer :]
+        factor = self.arm.hidden_factor(layer_noise(keys, self.epoch, units), hidden.dtype)
+        return hidden * factor[0, 0]
+
+
+def evaluate(
+    network: nn.Module, x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor, grid_x: Tensor
+) -> Measurement:
+    """Return what one network shows in evaluation mode, as R = 1 replicates."""
+    predictions = network(test_x)
+    return {
+        "train_loss_eval": nn.functional.mse_loss(network(x), y)[None],
+        "test_loss": nn.functional.mse_loss(predictions, test_y)[None],
+        "predictions": predictions.mT,
+        "fits": network(grid_x).mT,
+        "weight_norm": nn.utils.parameters_to_vector(network.parameters()).norm()[None],
+    }
+
+
+def snapshot(network: nn.Module, names: list[str]) -> Measurement:
+    """Return copies of the parameters and their gradients."""
+    copies: Measurement = {}
+    for name, parameter in zip(names, network.parameters(), strict=True):
+        copies[f"parameters/{name}"] = parameter.detach().clone()
+        assert parameter.grad is not None
+        copies[f"gradients/{name}"] = parameter.grad.clone()
+    return copies

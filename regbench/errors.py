@@ -1,0 +1,39 @@
+"""What can go wrong, and how a value that a user typed is shown back.
+
+Knows nothing about what was being done: `cli.py` alone turns these into exit codes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RegbenchError(Exception):
+    """The base of every error that regbench raises for a user to read."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(RegbenchError):
+    """A wrong option, environment variable, configuration file or folder."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class RunError(RegbenchError):
+    """A run that was asked for correctly and could not be completed."""
+
+
+def visible(text: object, limit: int = 60) -> str:
+    """Return `text` in quotes on one line, safe to show in a terminal.
+
+    Control, formatting and surrogate characters become escapes; more than `limit` characters
+    are cut in the middle.
+    """
+    plain = str(text)
+    if len(plain) > limit:
+        plain = f"{plain[: limit // 2]}...{plain[-limit // 4 :]}"
+    shown = "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in plain
+    )
+    return f"'{shown}'"

@@ -1,0 +1,88 @@
+"""Where random numbers come from: a generator per replicate, and noise by coordinates.
+
+Data and initial weights are drawn in sequence from a generator that a replicate's seed alone
+determines. Noise during training (dropout masks) is a pure function of where it is used, so that
+it is the same in any batch, engine, process or device, and for every arm. Knows nothing about
+tasks, networks or regularizers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+GOLDEN_32 = 0x9E3779B9
+GOLDEN_64 = 0x9E3779B97F4A7C15
+"""2³² and 2⁶⁴ over the golden ratio: the increments of Weyl sequences."""
+
+
+def replicate_generator(seed: int) -> torch.Generator:
+    """Return the CPU generator of a replicate's data and initial weights.
+
+    Args:
+        seed: 0 … 2³² - 1; torch's CPU generator uses no more bits.
+    """
+    return torch.Generator().manual_seed(seed)
+
+
+def noise_keys(seeds: Tensor, layers: int, samples: int) -> Tensor:
+    """Return what `layer_noise` needs of every (layer, replicate, sample), computed once.
+
+    Args:
+        seeds: int64 `(R,)`, the replicates' seeds.
+        layers: L, the number of hidden layers.
+        samples: N, the number of training points.
+
+    Returns:
+        int64 `(L, R, N)`, to be read as unsigned.
+    """
+    key = _absorb(torch.zeros_like(seeds), seeds)
+    key = _absorb(key, torch.arange(layers, device=seeds.device)[:, None])
+    return _absorb(key[..., None], torch.arange(samples, device=seeds.device))
+
+
+def layer_noise(keys: Tensor, epoch: Tensor, units: int) -> Tensor:
+    """Return the noise of one epoch: independent, uniform 32-bit words.
+
+    A word is a hash of its coordinates (seed, layer, sample, epoch, unit) and of nothing else.
+    All but the unit are absorbed into a 64-bit key by the finalizer of SplitMix64 (Steele, Lea &
+    Flood 2014, OOPSLA). The unit, as a step of a Weyl sequence, is mixed with one half of the key
+    before and the other half between the two multiplications of a 32-bit finalizer (Wellons 2018,
+    "Prospecting for Hash Functions", `lowbias32`), whose last xor-shift is left out because it
+    changes only the 16 low bits.
+
+    Args:
+        keys: int64 `(L, R, N)`, from `noise_keys`.
+        epoch: int64 `()`, 1 for the first epoch.
+        units: H, the width of the hidden layers.
+
+    Returns:
+        int32 `(L, R, N, H)`: u = word / 2³² + 1/2 is uniform on [0, 1).
+    """
+    key = _absorb(keys, epoch)[..., None]
+    weyl = torch.arange(units, device=keys.device).mul_(GOLDEN_32).to(torch.int32)
+    word = key.to(torch.int32) + weyl
+    word ^= (word >> 16) & 0xFFFF
+    word *= 0x7FEB352D
+    word ^= (word >> 15) & 0x1FFFF
+    word ^= (key >> 32).to(torch.int32)
+    word *= _signed(0x846CA68B, 32)
+    return word
+
+
+def _absorb(key: Tensor, coordinate: Tensor) -> Tensor:
+    """Return the key that has taken in one more coordinate: a SplitMix64 step."""
+    key = key + (coordinate + 1) * _signed(GOLDEN_64, 64)
+    key = (key ^ _shifted(key, 30)) * _signed(0xBF58476D1CE4E5B9, 64)
+    key = (key ^ _shifted(key, 27)) * _signed(0x94D049BB133111EB, 64)
+    return key ^ _shifted(key, 31)
+
+
+def _shifted(key: Tensor, bits: int) -> Tensor:
+    """Return `key` shifted right as an unsigned number."""
+    return (key >> bits) & (2 ** (64 - bits) - 1)
+
+
+def _signed(constant: int, bits: int) -> int:
+    """Return the two's complement reading of an unsigned constant."""
+    return constant - 2**bits if constant >= 2 ** (bits - 1) else constant

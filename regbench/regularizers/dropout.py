@@ -1,0 +1,41 @@
+"""Inverted dropout on every hidden activation, as `torch.nn.Dropout` has it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from regbench.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Dropout(Regularizer):
+    """Zeroes each hidden activation with probability p and multiplies the others by 1/(1-p).
+
+    It stands before each layer but the first, so that inputs are never dropped, and is off in
+    evaluation mode (Srivastava et al. 2014, JMLR 15; the inverted form is torch's).
+    """
+
+    command: ClassVar[str] = "dropout"
+    option: ClassVar[str] = "p"
+    symbol: ClassVar[str] = "p"
+    default: ClassVar[float] = 0.5
+    summary: ClassVar[str] = "Compare dropout on the hidden layers with no dropout."
+
+    drop_probability: float
+
+    @classmethod
+    def strength_limit(cls, lr: float, momentum: float) -> tuple[float, str]:
+        """Return 1, where nothing would be kept."""
+        del lr, momentum
+        return 1.0, ""
+
+    def hidden_factor(self, noise: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return 1/(1-p) where u >= p and 0 elsewhere."""
+        threshold = min(math.ceil(self.drop_probability * 2**32), 2**32 - 1) - 2**31
+        return noise.ge(threshold).to(dtype).mul_(1 / (1 - self.drop_probability))

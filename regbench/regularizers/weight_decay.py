@@ -1,0 +1,40 @@
+"""L2 weight decay inside SGD, as `torch.optim.SGD(weight_decay=...)` has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from regbench.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class WeightDecay(Regularizer):
+    """Adds λθ to the gradient of every parameter, biases too.
+
+    The same as the penalty (λ/2)‖θ‖² on the loss (Loshchilov & Hutter 2019, arXiv:1711.05101).
+    """
+
+    command: ClassVar[str] = "wdecay"
+    option: ClassVar[str] = "lambda"
+    symbol: ClassVar[str] = "λ"
+    default: ClassVar[float] = 0.01
+    summary: ClassVar[str] = "Compare SGD weight decay (L2) with no weight decay."
+
+    weight_decay: float
+
+    @classmethod
+    def strength_limit(cls, lr: float, momentum: float) -> tuple[float, str]:
+        """Return 2(1+μ)/η, from which on descent diverges even where the loss is flat.
+
+        Heavy-ball momentum on a quadratic of curvature h is stable for η(h+λ) < 2(1+μ)
+        (Polyak 1964).
+        """
+        return 2 * (1 + momentum) / lr, "2(1+momentum)/lr, where training must diverge"
+
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor) -> None:
+        """Add λθ."""
+        gradient.add_(parameter, alpha=self.weight_decay)
