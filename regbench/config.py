@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
 import re
 import tomllib
@@ -66,6 +67,22 @@ class NetworkSettings(Settings):
 
     hidden: int = Field(200, ge=1, le=100_000, description="Units of each hidden layer.")
     depth: int = Field(3, ge=0, le=100, description="Hidden layers; 0 is a linear model.")
+
+    @property
+    def layer_sizes(self) -> list[int]:
+        """The width of every layer, from the one input to the one output."""
+        return [1, *[self.hidden] * self.depth, 1]
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """`hidden1.weight`, `hidden1.bias`, … `output.weight`, `output.bias`."""
+        layers = [*(f"hidden{layer + 1}" for layer in range(self.depth)), "output"]
+        return [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of weights and biases of one network."""
+        return sum(i * o + o for i, o in itertools.pairwise(self.layer_sizes))
 
 
 class TrainingSettings(Settings):

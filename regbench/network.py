@@ -5,6 +5,7 @@ Knows nothing about data, losses or training.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -17,24 +18,7 @@ if TYPE_CHECKING:
     from regbench.config import NetworkSettings
 
 Parameters = list["Tensor"]
-"""Weight and bias of each layer in turn: `(..., out, in)` and `(..., out)`, as `nn.Linear`."""
-
-
-def layer_sizes(network: NetworkSettings) -> list[int]:
-    """Return the width of every layer, from the one input to the one output."""
-    return [1, *[network.hidden] * network.depth, 1]
-
-
-def parameter_count(network: NetworkSettings) -> int:
-    """Return the number of weights and biases of one network."""
-    sizes = layer_sizes(network)
-    return sum(i * o + o for i, o in zip(sizes, sizes[1:], strict=False))
-
-
-def parameter_names(network: NetworkSettings) -> list[str]:
-    """Return `hidden1.weight`, `hidden1.bias`, … `output.bias`, in the order of `Parameters`."""
-    layers = [*(f"hidden{layer + 1}" for layer in range(network.depth)), "output"]
-    return [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
+"""Weight and bias of each layer in turn, `(..., out, in)` and `(..., out)`, as in `nn.Linear`."""
 
 
 def draw_parameters(network: NetworkSettings, generator: torch.Generator) -> Parameters:
@@ -44,8 +28,7 @@ def draw_parameters(network: NetworkSettings, generator: torch.Generator) -> Par
     U(-1/√in, 1/√in); each layer's weight is drawn before its bias.
     """
     parameters: Parameters = []
-    sizes = layer_sizes(network)
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in itertools.pairwise(network.layer_sizes):
         weight = torch.empty(fan_out, fan_in)
         nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
         bound = 1 / math.sqrt(fan_in)

@@ -14,7 +14,7 @@ import torch
 
 from regbench.engines.base import Block, Measurement, assemble, draw_start, gather_data
 from regbench.history import FITTED_REPLICATES, History
-from regbench.network import Parameters, forward, parameter_names
+from regbench.network import Parameters, forward
 from regbench.randomness import layer_noise, noise_keys
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def train_batched(block: Block, advance: Callable[[int], None]) -> History:
     epoch_on_device = torch.zeros((), dtype=torch.int64, device=block.device)
     is_noisy = settings.depth > 0 and any(arm.strength and arm.acts_on_hidden for arm in block.arms)
 
-    names = parameter_names(settings)
+    names = settings.parameter_names
     logged = set(settings.logged_epochs)
     measurements: list[list[Measurement]] = []
     networks = len(stacks) * len(starts)

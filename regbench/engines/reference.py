@@ -20,7 +20,6 @@ from regbench.engines.base import (
     gather_data,
 )
 from regbench.history import History, concatenate
-from regbench.network import parameter_names
 from regbench.randomness import layer_noise, noise_keys
 from regbench.regularizers import Dropout, Regularizer, WeightDecay
 
@@ -71,7 +70,7 @@ def train_replicate(block: Block, seed: int, advance: Callable[[int], None]) -> 
                         by_arm[-1].append(
                             {"train_loss": loss.detach()[None]}
                             | evaluate(network, x, y, test_x, test_y, grid_x)
-                            | snapshot(network, parameter_names(settings))
+                            | snapshot(network, settings.parameter_names)
                         )
                     network.train()
                 if epoch % EPOCHS_PER_REPORT == 0:

@@ -1,0 +1,228 @@
+"""The command line: parse, call, print, exit code. No arithmetic and no training.
+
+Every option is made from a setting of `config.py`, and every training command from a registered
+regularizer. Heavy modules are imported by the commands that use them, when they run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+
+import typer
+
+from regbench import __version__
+from regbench.config import (
+    DropoutScale,
+    NetworkSettings,
+    OutputSettings,
+    TaskSettings,
+    TrainingExperiment,
+    TrainingSettings,
+    option_of,
+    resolve,
+    settings_of,
+)
+from regbench.errors import RegbenchError, UsageError, visible
+from regbench.regularizers import REGULARIZERS
+from regbench.store import create_run_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pydantic.fields import FieldInfo
+    from rich.console import Console
+
+    from regbench.config import Experiment
+
+app = typer.Typer(
+    name="regbench",
+    help="Measure what a regularizer really does to a network: a baseline and regularized "
+    "networks, trained side by side on the same data from the same initial weights.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+PANELS = {
+    "Task": TaskSettings,
+    "Network": NetworkSettings,
+    "Training": TrainingSettings,
+    "Output": OutputSettings,
+}
+METAVARS = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        command = typer.main.get_command(app)
+        code = command.main(arguments, prog_name="regbench", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        code = fail(error.exit_code, error.format_message())
+    except RegbenchError as error:
+        code = fail(error.exit_code, str(error))
+    except (typer.Abort, KeyboardInterrupt):
+        code = fail(130, "interrupted")
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        code = 0
+        silence_stdout()
+    except OSError as error:
+        code = fail(1, f"cannot write: {error.strerror or error}")
+        silence_stdout()
+    sys.exit(code)
+
+
+def fail(code: int, message: str) -> int:
+    """Print one line on stderr and return the exit code."""
+    line = " ".join(visible(message, limit=1000)[1:-1].split())
+    print(f"regbench: error: {line}", file=sys.stderr)
+    return code
+
+
+def silence_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's last flush cannot fail."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@app.callback(invoke_without_command=True)
+def options_before_command(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Handle what stands before the subcommand."""
+    if version:
+        typer.echo(f"regbench {__version__}")
+        raise typer.Exit
+
+
+def add_command(experiment: str, summary: str, run: Callable[[Any], int]) -> None:
+    """Add a subcommand with an option for each of its settings."""
+
+    def command(**given: Any) -> int:
+        flags = {name.removesuffix("_"): value for name, value in given.items() if value}
+        flags |= {name.removesuffix("_"): value for name, value in given.items() if value is False}
+        files = flags.pop("config", [])
+        if len(files) > 1:
+            raise UsageError(f"--config: given {len(files)} times; give it once")
+        return run(resolve(experiment, flags, os.environ, files[0] if files else None))
+
+    fields = settings_of(experiment)
+    order = ["Experiment", *PANELS]
+    keys = sorted(fields, key=lambda key: order.index(panel_of(key)))
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            *(make_option(experiment, key, fields[key]) for key in keys),
+            parameter("config", list[str], "TOML file of settings.", "Experiment", metavar="FILE"),
+        ]
+    )
+    app.command(experiment, help=summary)(command)
+
+
+def panel_of(key: str) -> str:
+    """Return the panel of the help that a setting stands in."""
+    for panel, settings in PANELS.items():
+        if key in {field.alias or name for name, field in settings.model_fields.items()}:
+            return panel
+    return "Experiment"
+
+
+def make_option(experiment: str, key: str, field: FieldInfo) -> inspect.Parameter:
+    """Return the command's parameter for a setting. Texts stay texts: `config.py` parses them."""
+    default = field.default
+    if key in {regularizer.option for regularizer in REGULARIZERS.values()}:
+        default = REGULARIZERS[experiment].default if experiment in REGULARIZERS else default[0]
+    meaning = field.description or "Strength of the regularizer, one or several: an arm each."
+    if default is not None and not field.default_factory and not isinstance(default, bool):
+        meaning += f" [{default}]"
+    is_switch = field.annotation is bool
+    return parameter(
+        key,
+        bool if is_switch else list[str],
+        meaning,
+        panel_of(key),
+        metavar=None if is_switch else METAVARS.get(cast("type", field.annotation), "TEXT"),
+        negation=f"/--no-{key}" if default is True else "",
+    )
+
+
+def parameter(
+    key: str, kind: Any, meaning: str, panel: str, metavar: str | None, negation: str = ""
+) -> inspect.Parameter:
+    """Return a keyword parameter that Typer turns into an option, None where not given."""
+    option = typer.Option(
+        option_of(key) + negation, metavar=metavar, help=meaning, rich_help_panel=panel
+    )
+    return inspect.Parameter(
+        f"{key}_",  # `lambda` is no identifier
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+def run_training(settings: TrainingExperiment) -> int:
+    """Train, show and record an experiment; returns the exit code."""
+    from regbench.experiment import plan, run
+    from regbench.report import files, tables
+    from regbench.report.terminal import make_consoles, progress
+
+    work = plan(settings)
+    folder = create_run_folder(settings.out, settings.experiment, settings.hash)
+    files.write_settings(settings, folder)
+    details, closing, errors = make_consoles(settings.quiet, settings.json_)
+    tables.print_training_header(details, settings, work.engine, str(work.device))
+    with progress(errors, "training", work.total_epochs) as advance:
+        result = run(work, advance)
+    tables.print_loss_table(details, result)
+    tables.print_verdicts(closing, result)
+    with progress(errors, "pictures and logs", len(result.history.epochs)) as advance:
+        document, notes = files.write_training(result, folder, advance)
+    finish(settings, document, folder, closing)
+    for line in [*notes, *tables.divergence_lines(result)]:
+        tables.print_line(errors, line)
+    return 1 if result.divergences else 0
+
+
+def run_scale(settings: DropoutScale) -> int:
+    """Draw, show and record the dropout-scale experiment; returns the exit code."""
+    from regbench.dropout_scale import run_dropout_scale
+    from regbench.report import files, tables
+    from regbench.report.terminal import make_consoles, progress
+
+    folder = create_run_folder(settings.out, settings.experiment, settings.hash)
+    files.write_settings(settings, folder)
+    details, closing, errors = make_consoles(settings.quiet, settings.json_)
+    tables.print_scale_header(details, settings)
+    with progress(errors, "drawing", settings.trials * len(settings.p)) as advance:
+        result = run_dropout_scale(settings, advance)
+    tables.print_scale_tables(details, result)
+    tables.print_scale_verdicts(closing, result)
+    with progress(errors, "pictures and logs", len(settings.p)) as advance:
+        document = files.write_scale(result, folder, advance)
+    finish(settings, document, folder, closing)
+    return 0 if all(scale.fits_law for scale in result.scales) else 1
+
+
+def finish(settings: Experiment, document: str, folder: Path, closing: Console) -> None:
+    """Say where the files are, or print the document."""
+    from regbench.report import tables
+
+    if settings.json_:
+        sys.stdout.write(document)
+    else:
+        tables.print_files(closing, folder, settings.tensorboard)
+
+
+for regularizer in REGULARIZERS.values():
+    add_command(regularizer.command, regularizer.summary, run_training)
+add_command(
+    "dropout-scale",
+    "Measure the output of a dropout layer in training and evaluation mode.",
+    run_scale,
+)

@@ -1,0 +1,168 @@
+"""The output of one dropout layer in training and evaluation mode, against its exact law.
+
+A dropout layer stands before a linear layer whose inputs and weights are all one, so that the
+output counts what was kept. Knows nothing about files or the terminal.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import nn
+
+from regbench.environment import Clock, describe_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from regbench.config import DropoutScale
+    from regbench.history import Array
+
+ARTICLE_OUTPUT = 9868.0
+"""The one training-mode output that the article prints, of 10 000 units at p = 0.5."""
+SMALLEST_PROBABILITY = 1e-6
+"""Outcomes of a fair dropout less probable than this are taken as a fault."""
+CHUNK = 2**22
+"""Units drawn at once."""
+SMALLEST_EXPECTED_COUNT = 5.0
+"""Of a bin in the chi-square test."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the layer gave at one drop probability.
+
+    Attributes:
+        drop_probability: p.
+        units: N, the number of inputs.
+        outputs: Outputs of the network in training mode, `(trials,)`, float64.
+        kept: How many units each trial kept, `(trials,)`.
+        eval_output: The network's output in evaluation mode.
+    """
+
+    drop_probability: float
+    units: int
+    outputs: Array
+    kept: NDArray[np.int64]
+    eval_output: float
+
+    @property
+    def law(self) -> Any:
+        """The exact law of the number kept: Binomial(N, 1 - p)."""
+        return stats.binom(self.units, 1 - self.drop_probability)
+
+    @property
+    def theory_sd(self) -> float:
+        """The standard deviation √(N p/(1-p)) of the output of inverted dropout."""
+        p = self.drop_probability
+        return math.sqrt(self.units * p / (1 - p))
+
+    @property
+    def article_z(self) -> float | None:
+        """How many standard deviations the article's output lies from N, in its setting."""
+        if (self.units, self.drop_probability) != (10_000, 0.5):
+            return None
+        return (ARTICLE_OUTPUT - self.units) / self.theory_sd
+
+    @property
+    def article_probability(self) -> float | None:
+        """The exact two-sided probability of the article's output, in its setting."""
+        if self.article_z is None:
+            return None
+        kept = round(ARTICLE_OUTPUT * (1 - self.drop_probability))
+        return float(stats.binomtest(kept, self.units, 1 - self.drop_probability).pvalue)
+
+    @property
+    def keep_probability(self) -> float:
+        """The exact two-sided probability of the total number kept (binomial test)."""
+        draws = self.units * len(self.kept)
+        test = stats.binomtest(int(self.kept.sum()), draws, 1 - self.drop_probability)
+        return float(test.pvalue)
+
+    @property
+    def shape_probability(self) -> float | None:
+        """The probability of the trials' distribution (chi-square on binned counts).
+
+        Bins hold about equal shares of the law and at least `SMALLEST_EXPECTED_COUNT` trials
+        each; None where that leaves fewer than two bins.
+        """
+        quantiles = np.linspace(0, 1, 21)[1:-1]
+        edges = np.unique(self.law.ppf(quantiles))
+        shares = np.diff(self.law.cdf(edges), prepend=0.0, append=1.0)
+        counts = np.bincount(np.searchsorted(edges, self.kept), minlength=len(shares))
+        expected, observed = [0.0], [0]
+        for share, count in zip(shares, counts, strict=True):
+            if expected[-1] >= SMALLEST_EXPECTED_COUNT:
+                expected.append(0.0)
+                observed.append(0)
+            expected[-1] += share * len(self.kept)
+            observed[-1] += int(count)
+        if len(expected) > 1 and expected[-1] < SMALLEST_EXPECTED_COUNT:
+            expected[-2:] = [sum(expected[-2:])]
+            observed[-2:] = [sum(observed[-2:])]
+        if len(expected) < 2:
+            return None
+        return float(stats.chisquare(observed, expected).pvalue)
+
+    @property
+    def fits_law(self) -> bool:
+        """Whether torch's dropout may follow the law, at `SMALLEST_PROBABILITY`."""
+        shape = self.shape_probability
+        return self.keep_probability >= SMALLEST_PROBABILITY and (
+            shape is None or shape >= SMALLEST_PROBABILITY
+        )
+
+
+@dataclass(frozen=True)
+class ScaleResult:
+    """The settings, the environment and a `Scale` for each drop probability."""
+
+    settings: DropoutScale
+    environment: dict[str, Any]
+    scales: list[Scale]
+
+
+def run_dropout_scale(
+    settings: DropoutScale, advance: Callable[[int], None] = lambda trials: None
+) -> ScaleResult:
+    """Draw the trials of every drop probability.
+
+    Args:
+        settings: What to draw.
+        advance: Called now and then with the number of trials done since.
+    """
+    clock = Clock()
+    scales = [measure_scale(p, settings, advance) for p in settings.p]
+    return ScaleResult(settings, describe_environment(clock, torch.device("cpu")), scales)
+
+
+@torch.no_grad()
+def measure_scale(p: float, settings: DropoutScale, advance: Callable[[int], None]) -> Scale:
+    """Run torch's own dropout and linear layers; each p starts again from the seed."""
+    dropout, linear = nn.Dropout(p), nn.Linear(settings.units, 1, bias=False, device="meta")
+    linear.weight = nn.Parameter(torch.ones(1, settings.units))
+    chunk = max(1, CHUNK // settings.units)
+    outputs, kept = [], []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        for first in range(0, settings.trials, chunk):
+            rows = min(chunk, settings.trials - first)
+            dropped = dropout(torch.ones(rows, settings.units))
+            outputs.append(linear(dropped).relu().squeeze(1).double())
+            kept.append(dropped.count_nonzero(dim=1))
+            advance(rows)
+    network = nn.Sequential(dropout, linear, nn.ReLU()).eval()
+    return Scale(
+        drop_probability=p,
+        units=settings.units,
+        outputs=torch.cat(outputs).numpy(),
+        kept=torch.cat(kept).numpy(),
+        eval_output=float(network(torch.ones(settings.units)).item()),
+    )

@@ -1,0 +1,1 @@
+"""What people look at, derived from finished results: tables, figures, TensorBoard, JSON."""

@@ -1,0 +1,197 @@
+"""Pictures of finished results, as matplotlib figures and pixels.
+
+Uses `Figure` objects and the Agg canvas, never pyplot, so that nothing global changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from regbench.dropout_scale import Scale
+    from regbench.history import Array
+    from regbench.result import Result
+
+    Pixels = NDArray[np.uint8]
+
+BASELINE_STYLE = {"color": "red", "linestyle": "-"}
+ARM_COLORS = ("blue", "darkorange", "green", "purple", "saddlebrown", "deeppink", "teal", "olive")
+ROW_INCHES = 0.27
+"""Height of a legend row."""
+SPREAD = (10, 90)
+"""Percentiles of the replicates that bound the shaded band."""
+
+
+def arm_style(index: int) -> dict[str, str]:
+    """Return the line style of an arm: the baseline solid red, the first arm dashed blue."""
+    if index == 0:
+        return BASELINE_STYLE
+    dashes = ("--", "-.", ":")[(index - 1) // len(ARM_COLORS) % 3]
+    return {"color": ARM_COLORS[(index - 1) % len(ARM_COLORS)], "linestyle": dashes}
+
+
+def make_figure(width: float, height: float, legend_rows: int) -> Figure:
+    """Return a figure with room for a legend below its axes; sizes in inches without legend."""
+    bottom = legend_rows * ROW_INCHES + 0.75
+    figure = Figure(figsize=(width, height + bottom), dpi=100)
+    FigureCanvasAgg(figure)
+    total = height + bottom
+    figure.subplots_adjust(left=0.75 / width, right=1 - 0.2 / width, top=1 - 0.45 / total)
+    figure.subplots_adjust(bottom=bottom / total)
+    return figure
+
+
+def render(figure: Figure) -> Pixels:
+    """Draw the figure and return its pixels `(height, width, 3)`."""
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def save(pixels: Pixels, path: Path) -> None:
+    """Write pixels as a PNG file."""
+    Image.fromarray(pixels).save(path, compress_level=3)
+
+
+def fit_pictures(result: Result) -> Iterator[tuple[int, Pixels]]:
+    """Yield epoch and picture of the first replicate's fits at every logged epoch.
+
+    Train and test points, the truth, every arm's fit, and both losses of each arm.
+    """
+    history, arms = result.history, result.settings.arms
+    data = history.data
+    figure = make_figure(8, 5, legend_rows=len(arms) + 2)
+    axes = figure.add_subplot()
+    axes.scatter(
+        data.train_x, data.train_y[0], c="blue", s=50, alpha=0.3, label="training points"
+    )
+    axes.scatter(data.test_x, data.test_y[0], c="red", s=50, alpha=0.3, label="test points")
+    axes.plot(data.grid_x, data.grid_truth, color="grey", linewidth=1, label="truth")
+    lines = [
+        axes.plot(data.grid_x, np.zeros_like(data.grid_x), linewidth=2.5, **arm_style(index))[0]
+        for index in range(len(arms))
+    ]
+    axes.set_ylim(*fit_limits(result))
+    axes.set_xlabel("x")
+    axes.set_ylabel("y")
+    for place, epoch in enumerate(history.epochs):
+        for index, (arm, line) in enumerate(zip(arms, lines, strict=True)):
+            line.set_ydata(clip(history.fits[place, index, 0], axes))
+            line.set_label(
+                f"{arm.label}: train loss {history.train_loss[place, index, 0]:.6f}, "
+                f"test loss {history.test_loss[place, index, 0]:.6f}"
+            )
+        axes.set_title(
+            f"{result.settings.experiment}, seed {result.settings.seed}: epoch {epoch}"
+        )
+        legend_below(figure, axes, columns=1)
+        yield int(epoch), render(figure)
+
+
+def fit_limits(result: Result) -> tuple[float, float]:
+    """Return limits of y that hold all points and the truth, and stay the same at all epochs."""
+    data = result.history.data
+    shown = np.concatenate([data.train_y[0], data.test_y[0], data.grid_truth])
+    low, high = float(shown.min()), float(shown.max())
+    margin = 0.25 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def clip(values: Array, axes: Axes) -> Array:
+    """Return values that can be drawn: far outside the axes they are cut, NaN leaves a gap."""
+    low, high = axes.get_ylim()
+    clipped: Array = np.clip(values, low - 10 * (high - low), high + 10 * (high - low))
+    return clipped
+
+
+def loss_picture(result: Result) -> Pixels:
+    """Return the curves of training and test loss of all arms with their spread."""
+    history, settings = result.history, result.settings
+    figure = make_figure(10, 4.5, legend_rows=(len(settings.arms) + 1) // 2 + 1)
+    panels = {
+        "training loss (evaluation mode)": history.train_loss_eval,
+        "test loss": history.test_loss,
+    }
+    for place, (title, losses) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(1, 2, place)
+        for index, arm in enumerate(settings.arms):
+            values = np.where(np.isfinite(losses[:, index]), losses[:, index], np.nan)
+            style = arm_style(index)
+            axes.plot(
+                history.epochs, values.mean(axis=1), label=arm.label, marker=".", **style
+            )
+            if settings.replicates > 1:
+                low, high = np.percentile(values, SPREAD, axis=1)
+                axes.fill_between(
+                    history.epochs, low, high, color=style["color"], alpha=0.15, linewidth=0
+                )
+        finite = losses[np.isfinite(losses) & (losses > 0)]
+        if finite.size and finite.max() > 20 * finite.min():
+            axes.set_yscale("log")
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("mean squared error")
+    figure.subplots_adjust(wspace=0.25)
+    title = (
+        f"mean of {settings.replicates} replicates; shaded: {SPREAD[0]}th to {SPREAD[1]}th "
+        f"percentile of the replicates"
+        if settings.replicates > 1
+        else f"one replicate, seed {settings.seed}"
+    )
+    legend_below(figure, axes, columns=2, title=title)
+    return render(figure)
+
+
+def scale_picture(scale: Scale) -> Pixels:
+    """Return the histogram of the outputs in training mode against the exact law."""
+    figure = make_figure(8, 4.5, legend_rows=2)
+    axes = figure.add_subplot()
+    keep = 1 - scale.drop_probability
+    low, high = int(scale.kept.min()), int(scale.kept.max())
+    width = max(1, (high - low) // 30)
+    edges = np.arange(low, high + width + 1, width)
+    if len(edges) < 2:
+        edges = np.array([low, low + 1])
+    expected = len(scale.kept) * np.diff(scale.law.cdf(edges - 1))
+    axes.hist(
+        scale.kept, bins=list(edges - 0.5), color="blue", alpha=0.35, label="torch, training mode"
+    )
+    axes.plot(
+        (edges[:-1] + edges[1:] - 1) / 2,
+        expected,
+        color="black",
+        marker=".",
+        linewidth=1,
+        label="exact binomial law",
+    )
+    axes.axvline(scale.units * keep, color="red", linewidth=2, label="evaluation mode")
+    axes.xaxis.set_major_formatter(lambda kept, position: f"{kept / keep:.6g}")
+    axes.set_title(
+        f"Output of a dropout layer, p = {scale.drop_probability!r}, {scale.units} units of one"
+    )
+    axes.set_xlabel("output of inverted dropout = units kept / (1 - p)")
+    axes.set_ylabel(f"trials of {len(scale.kept)}")
+    legend_below(figure, axes, columns=3)
+    return render(figure)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int, title: str | None = None) -> None:
+    """Put the legend of the axes below everything else, where it covers nothing."""
+    for old in list(figure.legends):
+        old.remove()
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="lower center", ncols=columns, frameon=False, title=title, fontsize=9
+    )

@@ -1,0 +1,124 @@
+"""Results as one JSON document. `docs/results.md` describes every key."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regbench import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from regbench.dropout_scale import Scale, ScaleResult
+    from regbench.history import Array
+    from regbench.result import Result
+
+SCHEMA = "regbench.result/1"
+
+
+def training_document(result: Result, run_folder: Path) -> dict[str, Any]:
+    """Return the document of a training experiment."""
+    history, arms = result.history, result.settings.arms
+
+    def by_arm(values: Array, index: int) -> list[list[float]]:
+        table: list[list[float]] = values[:, index].tolist()
+        return table
+
+    return {
+        **_head(result.settings.experiment, result.settings.values(), result.environment),
+        "arms": [{"name": arm.name, "strength": arm.strength} for arm in arms],
+        "seeds": list(result.settings.seeds),
+        "epochs": history.epochs.tolist(),
+        "history": {
+            arm.name: {
+                "train_loss": by_arm(history.train_loss, index),
+                "train_loss_eval": by_arm(history.train_loss_eval, index),
+                "test_loss": by_arm(history.test_loss, index),
+                "weight_norm": by_arm(history.weight_norm, index),
+            }
+            for index, arm in enumerate(arms)
+        },
+        "comparisons": [
+            {
+                "arm": comparison.arm,
+                "mean_difference": comparison.mean_difference,
+                "wins": comparison.wins,
+                "replicates": comparison.replicates,
+            }
+            for comparison in result.comparisons
+        ],
+        "diverged": [
+            {"arm": arms[arm].name, "epoch": epoch, "replicates": count}
+            for arm, epoch, count in result.divergences
+        ],
+        "run_dir": str(run_folder),
+    }
+
+
+def scale_document(result: ScaleResult, run_folder: Path) -> dict[str, Any]:
+    """Return the document of the dropout-scale experiment."""
+    return {
+        **_head(result.settings.experiment, result.settings.values(), result.environment),
+        "scales": [_scale(scale) for scale in result.scales],
+        "run_dir": str(run_folder),
+    }
+
+
+def to_text(document: dict[str, Any]) -> str:
+    """Return the document as JSON text; numbers that are not finite become null."""
+    return json.dumps(_finite(document), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _head(experiment: str, config: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "experiment": experiment,
+        "version": __version__,
+        "config": config,
+        "environment": environment,
+    }
+
+
+def _scale(scale: Scale) -> dict[str, Any]:
+    keep = 1 - scale.drop_probability
+    return {
+        "p": scale.drop_probability,
+        "units": scale.units,
+        "trials": len(scale.outputs),
+        "inverted": {
+            "first_output": float(scale.outputs[0]),
+            "mean": float(scale.outputs.mean()),
+            "sd": float(scale.outputs.std(ddof=1)),
+            "theory_mean": float(scale.units),
+            "theory_sd": scale.theory_sd,
+            "eval_output": scale.eval_output,
+        },
+        "classic": {
+            "first_output": float(scale.kept[0]),
+            "mean": float(scale.kept.mean()),
+            "sd": float(scale.kept.std(ddof=1)),
+            "theory_mean": scale.units * keep,
+            "theory_sd": scale.theory_sd * keep,
+            "eval_output": scale.eval_output * keep,
+        },
+        "article_z": scale.article_z,
+        "article_probability": scale.article_probability,
+        "keep_probability": scale.keep_probability,
+        "shape_probability": scale.shape_probability,
+        "fits_law": scale.fits_law,
+        "outputs": scale.outputs.tolist(),
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float | np.floating) and not math.isfinite(value):
+        return None
+    return value

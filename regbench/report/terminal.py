@@ -1,0 +1,111 @@
+"""The terminal: a console that never cuts a number, and progress that suits what it runs on.
+
+Knows nothing about experiments.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.table import Table
+
+    from regbench.regularizers import Regularizer
+
+PLAIN_STEPS = 10
+"""Progress lines of a whole run off a terminal."""
+SHORT_SECONDS = 2.0
+"""Off a terminal, runs shorter than this show no progress."""
+
+
+def make_consoles(is_quiet: bool, is_json: bool) -> tuple[Console, Console, Console]:
+    """Return the consoles of details and closing lines, both stdout, and of stderr.
+
+    On a terminal a console wraps words at its width. With `--quiet` only closing lines and errors
+    are shown, with `--json` only errors.
+    """
+
+    def make(is_silent: bool, is_stderr: bool = False) -> Console:
+        return Console(
+            stderr=is_stderr, quiet=is_silent, highlight=False, markup=False, emoji=False
+        )
+
+    return make(is_quiet or is_json), make(is_json), make(False, is_stderr=True)
+
+
+def is_animated(console: Console) -> bool:
+    """Whether the console can redraw a line."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def print_line(console: Console, text: str, style: str | None = None) -> None:
+    """Print a paragraph: wrapped on a terminal, one line elsewhere."""
+    console.print(text, style=style, soft_wrap=not console.is_terminal)
+
+
+def print_whole(console: Console, text: str, style: str | None = None) -> None:
+    """Print a line that must stay in one piece to be copied, such as a command."""
+    console.print(text, style=style, soft_wrap=True)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table at its natural width, however narrow the terminal is."""
+    unlimited = console.options.update(width=10_000, max_width=10_000)
+    width = Measurement.get(console, unlimited, table).maximum
+    console.print(table, width=width, crop=False, no_wrap=True, overflow="ignore", soft_wrap=True)
+
+
+def arm_label(console: Console, arm: Regularizer) -> str:
+    """Return the arm's label, or its ASCII name where the console cannot show the label."""
+    try:
+        arm.label.encode(console.encoding)
+    except UnicodeEncodeError:
+        return arm.name
+    return arm.label
+
+
+@contextmanager
+def progress(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how far a long piece of work is; yields a function that takes the amount done since.
+
+    On a terminal this is a bar with the time left, which goes away at the end. Elsewhere it is a
+    plain line every tenth of the work, and nothing for work that is done at once.
+    """
+    if is_animated(console) and not console.quiet:
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        with bar:
+            task = bar.add_task(what, total=total)
+            yield lambda amount: bar.advance(task, amount)
+        return
+
+    started = time.monotonic()
+    done = shown = 0
+
+    def advance(amount: int) -> None:
+        nonlocal done, shown
+        done += amount
+        step = PLAIN_STEPS * done // total
+        seconds = time.monotonic() - started
+        if step > shown and seconds > SHORT_SECONDS:
+            shown = step
+            left = seconds * (total - done) / done
+            print_line(console, f"{what}: {100 * done // total} %, about {left:.0f} s left")
+
+    yield advance
