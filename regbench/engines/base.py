@@ -5,6 +5,7 @@ Knows nothing about how a block is trained, stored or shown.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +18,7 @@ from regbench.randomness import replicate_generator
 from regbench.task import Dataset, draw_dataset, inputs, truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
@@ -60,6 +61,21 @@ class Engine(Protocol):
             advance: Called now and then with the number of epochs of single networks that were
                 done since the last call; in all `A · R · epochs`.
         """
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Let torch use at most `count` threads inside.
+
+    Threads that wait for each other over a few microseconds of work are no faster on an idle
+    machine, and slower by orders of magnitude where another process wants the same cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(count, before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from regbench.engines.base import Block, Measurement, assemble, draw_start, gather_data
+from regbench.engines.base import Block, Measurement, assemble, cpu_threads, draw_start, gather_data
 from regbench.history import FITTED_REPLICATES, History
 from regbench.network import Parameters, forward
 from regbench.randomness import layer_noise, noise_keys
@@ -39,9 +39,14 @@ class Stack:
     momenta: Parameters
 
 
-@torch.inference_mode()
 def train_batched(block: Block, advance: Callable[[int], None]) -> History:
     """Train a block; see `engines.base.Engine`."""
+    with torch.inference_mode(), cpu_threads(len(block.seeds)):
+        return train_stacks(block, advance)
+
+
+def train_stacks(block: Block, advance: Callable[[int], None]) -> History:
+    """Train all arms, epoch by epoch."""
     settings = block.settings
     starts = [draw_start(settings, seed) for seed in block.seeds]
     data = gather_data(settings, [start.data for start in starts], block.dtype)

@@ -16,6 +16,7 @@ from regbench.engines.base import (
     Measurement,
     Start,
     assemble,
+    cpu_threads,
     draw_start,
     gather_data,
 )
@@ -33,7 +34,8 @@ EPOCHS_PER_REPORT = 50
 
 def train_reference(block: Block, advance: Callable[[int], None]) -> History:
     """Train a block; see `engines.base.Engine`."""
-    return concatenate([train_replicate(block, seed, advance) for seed in block.seeds])
+    with cpu_threads(1):
+        return concatenate([train_replicate(block, seed, advance) for seed in block.seeds])
 
 
 def train_replicate(block: Block, seed: int, advance: Callable[[int], None]) -> History:
