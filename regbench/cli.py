@@ -10,7 +10,7 @@ import inspect
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 import typer
 
@@ -19,9 +19,11 @@ from regbench.config import (
     DropoutScale,
     NetworkSettings,
     OutputSettings,
+    Settings,
     TaskSettings,
     TrainingExperiment,
     TrainingSettings,
+    keys_of,
     option_of,
     resolve,
     settings_of,
@@ -43,18 +45,17 @@ app = typer.Typer(
     name="regbench",
     help="Measure what a regularizer really does to a network: a baseline and regularized "
     "networks, trained side by side on the same data from the same initial weights.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-PANELS = {
+PANELS: dict[str, type[Settings]] = {
     "Task": TaskSettings,
     "Network": NetworkSettings,
     "Training": TrainingSettings,
     "Output": OutputSettings,
 }
-METAVARS = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
+METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -93,20 +94,27 @@ def silence_stdout() -> None:
 
 @app.callback(invoke_without_command=True)
 def options_before_command(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Handle what stands before the subcommand."""
     if version:
         typer.echo(f"regbench {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 def add_command(experiment: str, summary: str, run: Callable[[Any], int]) -> None:
     """Add a subcommand with an option for each of its settings."""
 
     def command(**given: Any) -> int:
-        flags = {name.removesuffix("_"): value for name, value in given.items() if value}
-        flags |= {name.removesuffix("_"): value for name, value in given.items() if value is False}
+        flags: dict[str, Any] = {
+            name.removesuffix("_"): value
+            for name, value in given.items()
+            if value or value is False
+        }
         files = flags.pop("config", [])
         if len(files) > 1:
             raise UsageError(f"--config: given {len(files)} times; give it once")
@@ -127,7 +135,7 @@ def add_command(experiment: str, summary: str, run: Callable[[Any], int]) -> Non
 def panel_of(key: str) -> str:
     """Return the panel of the help that a setting stands in."""
     for panel, settings in PANELS.items():
-        if key in {field.alias or name for name, field in settings.model_fields.items()}:
+        if key in keys_of(settings):
             return panel
     return "Experiment"
 
@@ -146,9 +154,16 @@ def make_option(experiment: str, key: str, field: FieldInfo) -> inspect.Paramete
         bool if is_switch else list[str],
         meaning,
         panel_of(key),
-        metavar=None if is_switch else METAVARS.get(cast("type", field.annotation), "TEXT"),
+        metavar=None if is_switch else metavar_of(field),
         negation=f"/--no-{key}" if default is True else "",
     )
+
+
+def metavar_of(field: FieldInfo) -> str:
+    """Return what stands for a setting's value in the help."""
+    if get_origin(field.annotation) is Literal:
+        return "|".join(get_args(field.annotation))
+    return METAVARS.get(field.annotation, "TEXT")
 
 
 def parameter(
@@ -170,7 +185,7 @@ def run_training(settings: TrainingExperiment) -> int:
     """Train, show and record an experiment; returns the exit code."""
     from regbench.experiment import plan, run
     from regbench.report import files, tables
-    from regbench.report.terminal import make_consoles, progress
+    from regbench.report.terminal import make_consoles, print_line, progress
 
     work = plan(settings)
     folder = create_run_folder(settings.out, settings.experiment, settings.hash)
@@ -185,7 +200,7 @@ def run_training(settings: TrainingExperiment) -> int:
         document, notes = files.write_training(result, folder, advance)
     finish(settings, document, folder, closing)
     for line in [*notes, *tables.divergence_lines(result)]:
-        tables.print_line(errors, line)
+        print_line(errors, line)
     return 1 if result.divergences else 0
 
 

@@ -150,15 +150,19 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
     seed: int = Field(1, ge=0, le=2**32 - 1, description="Seed of the first replicate.")
     pairing: Literal["shared", "independent"] = Field(
         "shared",
-        description="Initial weights: the same in all arms of a replicate, or drawn for each.",
+        description="Initial weights of a replicate: the same in all arms, or drawn for each.",
     )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
         description="Where to train: auto, cpu, cuda or cuda:N.",
     )
-    engine: Literal["auto", "reference", "batched"] = Field("auto", description="How to train.")
-    dtype: Literal["float32", "float64"] = Field("float32", description="Floating-point type.")
+    engine: Literal["auto", "reference", "batched"] = Field(
+        "auto", description="How to train: one network at a time, or all replicates stacked."
+    )
+    dtype: Literal["float32", "float64"] = Field(
+        "float32", description="Floating-point type to train in."
+    )
 
     @property
     def regularizer(self) -> type[Regularizer]:
@@ -225,6 +229,11 @@ class DropoutScale(Experiment):
 def model_of(experiment: str) -> type[Experiment]:
     """Return the class of settings that a subcommand takes."""
     return DropoutScale if experiment == "dropout-scale" else TrainingExperiment
+
+
+def keys_of(model: type[Settings]) -> set[str]:
+    """Return the keys of a model's settings."""
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 def settings_of(experiment: str) -> dict[str, FieldInfo]:
@@ -326,7 +335,8 @@ def check_strengths(option: str, strengths: Iterable[float], limit: float, reaso
         if not 0 <= strength < limit:
             why = f", which is {reason}" if reason else ""
             raise UsageError(
-                f"--{option}: got {visible(strength)}; allowed: numbers from 0 to below {limit:.10g}{why}"
+                f"--{option}: got {visible(strength)}; allowed: numbers from 0 to below "
+                f"{limit:.10g}{why}"
             )
         if strength in seen:
             raise UsageError(f"--{option}: got {visible(strength)} twice; give each strength once")

@@ -17,9 +17,7 @@ import torch
 class Clock:
     """A started stopwatch."""
 
-    started: datetime.datetime = field(
-        default_factory=lambda: datetime.datetime.now(datetime.UTC)
-    )
+    started: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
     tick: float = field(default_factory=time.perf_counter)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,7 @@ class History:
 def concatenate(histories: Sequence[History]) -> History:
     """Return one history of the replicates of all, in turn; snapshots are of the first."""
     first = histories[0]
-    joined = {
+    joined: dict[str, Any] = {
         field: np.concatenate([getattr(history, field) for history in histories], axis=2)
         for field in (
             *("train_loss", "train_loss_eval", "test_loss"),

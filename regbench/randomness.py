@@ -75,12 +75,14 @@ def _absorb(key: Tensor, coordinate: Tensor) -> Tensor:
     key = key + (coordinate + 1) * _signed(GOLDEN_64, 64)
     key = (key ^ _shifted(key, 30)) * _signed(0xBF58476D1CE4E5B9, 64)
     key = (key ^ _shifted(key, 27)) * _signed(0x94D049BB133111EB, 64)
-    return key ^ _shifted(key, 31)
+    mixed: Tensor = key ^ _shifted(key, 31)
+    return mixed
 
 
 def _shifted(key: Tensor, bits: int) -> Tensor:
     """Return `key` shifted right as an unsigned number."""
-    return (key >> bits) & (2 ** (64 - bits) - 1)
+    shifted: Tensor = (key >> bits) & (2 ** (64 - bits) - 1)
+    return shifted
 
 
 def _signed(constant: int, bits: int) -> int:

@@ -39,8 +39,9 @@ class Result:
 
     @property
     def divergences(self) -> list[tuple[int, int, int]]:
-        """The arms that have a loss that is not finite: arm's index, first such logged epoch,
-        and number of replicates by the end.
+        """The arms that have a loss that is not finite, each with three numbers.
+
+        Its index, the first such logged epoch, and the number of such replicates.
         """
         history = self.history
         is_bad = ~(

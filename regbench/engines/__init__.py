@@ -43,7 +43,7 @@ def choose_device(settings: TrainingExperiment) -> torch.device:
     if not torch.cuda.is_available():
         raise UsageError(f"--device: got '{name}', but torch finds no CUDA device; use cpu or auto")
     device = torch.device(name)
-    if device.index is not None and device.index >= torch.cuda.device_count():
+    if (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"--device: got '{name}'; allowed on this machine: cuda:0 to "
             f"cuda:{torch.cuda.device_count() - 1}"

@@ -5,9 +5,8 @@ Knows nothing about how a block is trained, stored or shown.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -18,12 +17,13 @@ from regbench.randomness import replicate_generator
 from regbench.task import Dataset, draw_dataset, inputs, truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from torch import Tensor
 
     from regbench.config import TrainingExperiment
     from regbench.regularizers import Regularizer
+
 
 @dataclass(frozen=True)
 class Block:
@@ -61,21 +61,6 @@ class Engine(Protocol):
             advance: Called now and then with the number of epochs of single networks that were
                 done since the last call; in all `A · R · epochs`.
         """
-
-
-@contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    """Let torch use at most `count` threads inside.
-
-    Threads that wait for each other over a few microseconds of work are no faster on an idle
-    machine, and slower by orders of magnitude where another process wants the same cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(count, before))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -138,13 +123,13 @@ without their axes E and A; snapshots as `parameters/NAME` and `gradients/NAME`.
 
 def assemble(data: Data, epochs: list[int], measurements: list[list[Measurement]]) -> History:
     """Return the history of what was measured, `measurements[epoch][arm]`."""
-    stacked = {
+    stacked: dict[str, Any] = {
         name: torch.stack([torch.stack([arm[name] for arm in arms]) for arms in measurements])
         .cpu()
         .numpy()
         for name in measurements[0][0]
     }
-    snapshots: dict[str, dict[str, Array]] = {"parameters": {}, "gradients": {}}
+    snapshots: dict[str, Any] = {"parameters": {}, "gradients": {}}
     for name in list(stacked):
         kind, slash, parameter = name.partition("/")
         if slash:

@@ -16,10 +16,10 @@ from regbench.engines.base import (
     Measurement,
     Start,
     assemble,
-    cpu_threads,
     draw_start,
     gather_data,
 )
+from regbench.engines.threads import one_thread_each
 from regbench.history import History, concatenate
 from regbench.randomness import layer_noise, noise_keys
 from regbench.regularizers import Dropout, Regularizer, WeightDecay
@@ -34,7 +34,7 @@ EPOCHS_PER_REPORT = 50
 
 def train_reference(block: Block, advance: Callable[[int], None]) -> History:
     """Train a block; see `engines.base.Engine`."""
-    with cpu_threads(1):
+    with one_thread_each():
         return concatenate([train_replicate(block, seed, advance) for seed in block.seeds])
 
 
@@ -108,7 +108,7 @@ def dropout_layer(block: Block, arm: Regularizer, seed: int, layer: int) -> list
     if not isinstance(arm, Dropout):
         return []
     if block.settings.pairing == "independent":
-        return [nn.Dropout(arm.drop_probability)]
+        return [nn.Dropout(arm.strength)]
     return [CoordinateDropout(arm, seed, layer)]
 
 

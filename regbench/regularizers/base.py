@@ -6,7 +6,6 @@ that they are handed, so that naming a regularizer never imports torch.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,9 +18,12 @@ if TYPE_CHECKING:
 class Regularizer:
     """One way to train at one strength: an arm of an experiment.
 
-    A subclass declares one field, its strength, and the words by which users know it. From these
+    A subclass declares the words by which users know it and the hooks that it needs. From these
     it gets its subcommand, option, validation, labels, tables and figures. Every hook does
     nothing by default; at strength 0 no hook is called, so that such an arm is the baseline.
+
+    Attributes:
+        strength: λ, p or the like; 0 is no regularization.
     """
 
     command: ClassVar[str]
@@ -35,11 +37,7 @@ class Regularizer:
     summary: ClassVar[str]
     """What the subcommand does, in one line of help."""
 
-    @property
-    def strength(self) -> float:
-        """The arm's strength; 0 is no regularization."""
-        value: float = getattr(self, dataclasses.fields(self)[0].name)
-        return value
+    strength: float
 
     @property
     def name(self) -> str:
@@ -88,10 +86,7 @@ class Regularizer:
 class Baseline(Regularizer):
     """No regularization: what every other arm is compared with."""
 
-    @property
-    def strength(self) -> float:
-        """Always 0."""
-        return 0.0
+    strength: float = 0.0
 
     @property
     def name(self) -> str:

@@ -27,8 +27,6 @@ class Dropout(Regularizer):
     default: ClassVar[float] = 0.5
     summary: ClassVar[str] = "Compare dropout on the hidden layers with no dropout."
 
-    drop_probability: float
-
     @classmethod
     def strength_limit(cls, lr: float, momentum: float) -> tuple[float, str]:
         """Return 1, where nothing would be kept."""
@@ -37,5 +35,5 @@ class Dropout(Regularizer):
 
     def hidden_factor(self, noise: Tensor, dtype: torch.dtype) -> Tensor:
         """Return 1/(1-p) where u >= p and 0 elsewhere."""
-        threshold = min(math.ceil(self.drop_probability * 2**32), 2**32 - 1) - 2**31
-        return noise.ge(threshold).to(dtype).mul_(1 / (1 - self.drop_probability))
+        threshold = min(math.ceil(self.strength * 2**32), 2**32 - 1) - 2**31
+        return noise.ge(threshold).to(dtype).mul_(1 / (1 - self.strength))

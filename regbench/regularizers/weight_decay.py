@@ -24,8 +24,6 @@ class WeightDecay(Regularizer):
     default: ClassVar[float] = 0.01
     summary: ClassVar[str] = "Compare SGD weight decay (L2) with no weight decay."
 
-    weight_decay: float
-
     @classmethod
     def strength_limit(cls, lr: float, momentum: float) -> tuple[float, str]:
         """Return 2(1+μ)/η, from which on descent diverges even where the loss is flat.
@@ -37,4 +35,4 @@ class WeightDecay(Regularizer):
 
     def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor) -> None:
         """Add λθ."""
-        gradient.add_(parameter, alpha=self.weight_decay)
+        gradient.add_(parameter, alpha=self.strength)

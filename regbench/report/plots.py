@@ -5,7 +5,7 @@ Uses `Figure` objects and the Agg canvas, never pyplot, so that nothing global c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
 
-BASELINE_STYLE = {"color": "red", "linestyle": "-"}
 ARM_COLORS = ("blue", "darkorange", "green", "purple", "saddlebrown", "deeppink", "teal", "olive")
 ROW_INCHES = 0.27
 """Height of a legend row."""
@@ -33,10 +32,10 @@ SPREAD = (10, 90)
 """Percentiles of the replicates that bound the shaded band."""
 
 
-def arm_style(index: int) -> dict[str, str]:
+def arm_style(index: int) -> dict[str, Any]:
     """Return the line style of an arm: the baseline solid red, the first arm dashed blue."""
     if index == 0:
-        return BASELINE_STYLE
+        return {"color": "red", "linestyle": "-"}
     dashes = ("--", "-.", ":")[(index - 1) // len(ARM_COLORS) % 3]
     return {"color": ARM_COLORS[(index - 1) % len(ARM_COLORS)], "linestyle": dashes}
 
@@ -56,8 +55,9 @@ def render(figure: Figure) -> Pixels:
     """Draw the figure and return its pixels `(height, width, 3)`."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels: Pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return pixels[..., :3].copy()
 
 
 def save(pixels: Pixels, path: Path) -> None:
@@ -74,9 +74,7 @@ def fit_pictures(result: Result) -> Iterator[tuple[int, Pixels]]:
     data = history.data
     figure = make_figure(8, 5, legend_rows=len(arms) + 2)
     axes = figure.add_subplot()
-    axes.scatter(
-        data.train_x, data.train_y[0], c="blue", s=50, alpha=0.3, label="training points"
-    )
+    axes.scatter(data.train_x, data.train_y[0], c="blue", s=50, alpha=0.3, label="training points")
     axes.scatter(data.test_x, data.test_y[0], c="red", s=50, alpha=0.3, label="test points")
     axes.plot(data.grid_x, data.grid_truth, color="grey", linewidth=1, label="truth")
     lines = [
@@ -93,9 +91,7 @@ def fit_pictures(result: Result) -> Iterator[tuple[int, Pixels]]:
                 f"{arm.label}: train loss {history.train_loss[place, index, 0]:.6f}, "
                 f"test loss {history.test_loss[place, index, 0]:.6f}"
             )
-        axes.set_title(
-            f"{result.settings.experiment}, seed {result.settings.seed}: epoch {epoch}"
-        )
+        axes.set_title(f"{result.settings.experiment}, seed {result.settings.seed}: epoch {epoch}")
         legend_below(figure, axes, columns=1)
         yield int(epoch), render(figure)
 
@@ -129,9 +125,7 @@ def loss_picture(result: Result) -> Pixels:
         for index, arm in enumerate(settings.arms):
             values = np.where(np.isfinite(losses[:, index]), losses[:, index], np.nan)
             style = arm_style(index)
-            axes.plot(
-                history.epochs, values.mean(axis=1), label=arm.label, marker=".", **style
-            )
+            axes.plot(history.epochs, values.mean(axis=1), label=arm.label, marker=".", **style)
             if settings.replicates > 1:
                 low, high = np.percentile(values, SPREAD, axis=1)
                 axes.fill_between(

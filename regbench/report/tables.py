@@ -196,9 +196,10 @@ def print_scale_verdicts(console: Console, result: ScaleResult) -> None:
 
 def print_files(console: Console, folder: Path, has_tensorboard: bool) -> None:
     """Say where the files are and how to look at them."""
-    print_whole(console, f"Files: {folder}")
+    print_whole(console, f"Results: {folder}")
     if has_tensorboard:
-        print_whole(console, f"Weights: tensorboard --logdir {shlex.quote(str(folder))}")
+        logs = shlex.quote(str(folder / "tensorboard"))
+        print_whole(console, f"Look inside: tensorboard --logdir {logs}")
 
 
 def probability(value: float | None) -> str:

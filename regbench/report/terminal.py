@@ -103,7 +103,7 @@ def progress(console: Console, what: str, total: int) -> Iterator[Callable[[int]
         done += amount
         step = PLAIN_STEPS * done // total
         seconds = time.monotonic() - started
-        if step > shown and seconds > SHORT_SECONDS:
+        if shown < step < PLAIN_STEPS and seconds > SHORT_SECONDS:
             shown = step
             left = seconds * (total - done) / done
             print_line(console, f"{what}: {100 * done // total} %, about {left:.0f} s left")
