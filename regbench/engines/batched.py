@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from regbench.regularizers import Regularizer
 
-CHUNK_REPLICATES = 8
-"""Replicates that one CPU thread trains together: their weights stay near its cache."""
+CHUNK_REPLICATES = 16
+"""Replicates that one CPU thread trains together."""
 EPOCHS_PER_REPORT = 20
 
 
