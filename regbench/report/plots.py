@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 ARM_COLORS = ("blue", "darkorange", "green", "purple", "saddlebrown", "deeppink", "teal", "olive")
-ROW_INCHES = 0.27
+ROW_INCHES = 0.215
 """Height of a legend row."""
 SPREAD = (10, 90)
 """Percentiles of the replicates that bound the shaded band."""
@@ -42,7 +42,7 @@ def arm_style(index: int) -> dict[str, Any]:
 
 def make_figure(width: float, height: float, legend_rows: int) -> Figure:
     """Return a figure with room for a legend below its axes; sizes in inches without legend."""
-    bottom = legend_rows * ROW_INCHES + 0.75
+    bottom = legend_rows * ROW_INCHES + 0.65
     figure = Figure(figsize=(width, height + bottom), dpi=100)
     FigureCanvasAgg(figure)
     total = height + bottom
@@ -72,7 +72,7 @@ def fit_pictures(result: Result) -> Iterator[tuple[int, Pixels]]:
     """
     history, arms = result.history, result.settings.arms
     data = history.data
-    figure = make_figure(8, 5, legend_rows=len(arms) + 2)
+    figure = make_figure(8, 5, legend_rows=len(arms) + 3)
     axes = figure.add_subplot()
     axes.scatter(data.train_x, data.train_y[0], c="blue", s=50, alpha=0.3, label="training points")
     axes.scatter(data.test_x, data.test_y[0], c="red", s=50, alpha=0.3, label="test points")
@@ -115,7 +115,7 @@ def clip(values: Array, axes: Axes) -> Array:
 def loss_picture(result: Result) -> Pixels:
     """Return the curves of training and test loss of all arms with their spread."""
     history, settings = result.history, result.settings
-    figure = make_figure(10, 4.5, legend_rows=(len(settings.arms) + 1) // 2 + 1)
+    figure = make_figure(10, 4.5, legend_rows=-(-len(settings.arms) // 4) + 1)
     panels = {
         "training loss (evaluation mode)": history.train_loss_eval,
         "test loss": history.test_loss,
@@ -144,13 +144,13 @@ def loss_picture(result: Result) -> Pixels:
         if settings.replicates > 1
         else f"one replicate, seed {settings.seed}"
     )
-    legend_below(figure, axes, columns=2, title=title)
+    legend_below(figure, axes, columns=4, title=title)
     return render(figure)
 
 
 def scale_picture(scale: Scale) -> Pixels:
     """Return the histogram of the outputs in training mode against the exact law."""
-    figure = make_figure(8, 4.5, legend_rows=2)
+    figure = make_figure(8, 4.5, legend_rows=1)
     axes = figure.add_subplot()
     keep = 1 - scale.drop_probability
     low, high = int(scale.kept.min()), int(scale.kept.max())

@@ -62,17 +62,17 @@ def print_loss_table(console: Console, result: Result) -> None:
         else f"Mean squared error of the one replicate, seed {settings.seed}"
     )
     table = make_table(console)
-    table.add_column("epoch", justify="right")
-    table.add_column("arm")
+    table.add_column("\nepoch", justify="right")
+    table.add_column("\narm")
     losses = {
-        "train loss": history.train_loss,
-        "train loss (eval)": history.train_loss_eval,
-        "test loss": history.test_loss,
+        "train\nloss": history.train_loss,
+        "train loss\n(eval)": history.train_loss_eval,
+        "test\nloss": history.test_loss,
     }
     for title in losses:
         table.add_column(title, justify="right")
         if is_replicated:
-            table.add_column("s.e.", justify="right", style="dim")
+            table.add_column("\ns.e.", justify="right", style="dim")
     for place, epoch in enumerate(history.epochs):
         for index, arm in enumerate(settings.arms):
             is_first = index == 0 or not console.is_terminal
@@ -211,7 +211,11 @@ def probability(value: float | None) -> str:
 
 def make_table(console: Console) -> Table:
     """Return an empty table: ruled on a terminal, bare columns elsewhere."""
-    return Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    return Table(
+        box=box.SIMPLE_HEAD if console.is_terminal else None,
+        padding=(0, 1, 0, 0) if console.is_terminal else (0, 2, 0, 0),
+        pad_edge=False,
+    )
 
 
 def number(value: float | None) -> str:

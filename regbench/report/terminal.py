@@ -57,10 +57,12 @@ def print_whole(console: Console, text: str, style: str | None = None) -> None:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table at its natural width, however narrow the terminal is."""
+    """Print a table at its natural width, however narrow the console is, so that no cell is cut."""
     unlimited = console.options.update(width=10_000, max_width=10_000)
-    width = Measurement.get(console, unlimited, table).maximum
-    console.print(table, width=width, crop=False, no_wrap=True, overflow="ignore", soft_wrap=True)
+    width = console.width
+    console.width = max(width, Measurement.get(console, unlimited, table).maximum)
+    console.print(table)
+    console.width = width
 
 
 def arm_label(console: Console, arm: Regularizer) -> str:
