@@ -35,15 +35,15 @@ def write_training(
     if settings.plots or settings.tensorboard:
         from regbench.report import plots
 
-        for picture in plots.fit_pictures(result):
-            pictures.append(picture)
+        for epoch, picture in plots.fit_pictures(result):
+            pictures.append((epoch, picture))
             advance(1)
     if settings.plots:
         figures = folder / "figures"
         figures.mkdir()
-        for epoch, pixels in pictures:
-            plots.save(pixels, figures / f"fit-epoch-{epoch:06d}.png")
-        plots.save(plots.loss_picture(result), figures / "losses.png")
+        for epoch, picture in pictures:
+            (figures / f"fit-epoch-{epoch:06d}.png").write_bytes(picture.png)
+        (figures / "losses.png").write_bytes(plots.loss_picture(result).png)
     if settings.tensorboard:
         from regbench.report.tensorboard import write_training_logs
 
@@ -71,8 +71,8 @@ def write_scale(result: ScaleResult, folder: Path, advance: Callable[[int], None
     if settings.plots:
         figures = folder / "figures"
         figures.mkdir()
-        for scale, pixels in zip(result.scales, pictures, strict=True):
-            plots.save(pixels, figures / f"outputs-p={scale.drop_probability!r}.png")
+        for scale, picture in zip(result.scales, pictures, strict=True):
+            (figures / f"outputs-p={scale.drop_probability!r}.png").write_bytes(picture.png)
     if settings.tensorboard:
         from regbench.report.tensorboard import write_scale_logs
 

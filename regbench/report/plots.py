@@ -1,10 +1,12 @@
-"""Pictures of finished results, as matplotlib figures and pixels.
+"""Pictures of finished results, drawn once by matplotlib.
 
 Uses `Figure` objects and the Agg canvas, never pyplot, so that nothing global changes.
 """
 
 from __future__ import annotations
 
+import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +16,22 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
     from regbench.dropout_scale import Scale
     from regbench.history import Array
     from regbench.result import Result
 
-    Pixels = NDArray[np.uint8]
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure as a PNG file; width and height in pixels."""
+
+    png: bytes
+    width: int
+    height: int
+
 
 ARM_COLORS = ("blue", "darkorange", "green", "purple", "saddlebrown", "deeppink", "teal", "olive")
 ROW_INCHES = 0.215
@@ -51,21 +59,19 @@ def make_figure(width: float, height: float, legend_rows: int) -> Figure:
     return figure
 
 
-def render(figure: Figure) -> Pixels:
-    """Draw the figure and return its pixels `(height, width, 3)`."""
+def render(figure: Figure) -> Picture:
+    """Draw the figure."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     canvas.draw()  # type: ignore[no-untyped-call]
-    pixels: Pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    return pixels[..., :3].copy()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, "png", compress_level=3)
+    height, width, _ = pixels.shape
+    return Picture(png.getvalue(), width, height)
 
 
-def save(pixels: Pixels, path: Path) -> None:
-    """Write pixels as a PNG file."""
-    Image.fromarray(pixels).save(path, compress_level=3)
-
-
-def fit_pictures(result: Result) -> Iterator[tuple[int, Pixels]]:
+def fit_pictures(result: Result) -> Iterator[tuple[int, Picture]]:
     """Yield epoch and picture of the first replicate's fits at every logged epoch.
 
     Train and test points, the truth, every arm's fit, and both losses of each arm.
@@ -112,7 +118,7 @@ def clip(values: Array, axes: Axes) -> Array:
     return clipped
 
 
-def loss_picture(result: Result) -> Pixels:
+def loss_picture(result: Result) -> Picture:
     """Return the curves of training and test loss of all arms with their spread."""
     history, settings = result.history, result.settings
     figure = make_figure(10, 4.5, legend_rows=-(-len(settings.arms) // 4) + 1)
@@ -148,7 +154,7 @@ def loss_picture(result: Result) -> Pixels:
     return render(figure)
 
 
-def scale_picture(scale: Scale) -> Pixels:
+def scale_picture(scale: Scale) -> Picture:
     """Return the histogram of the outputs in training mode against the exact law."""
     figure = make_figure(8, 4.5, legend_rows=1)
     axes = figure.add_subplot()

@@ -8,22 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from regbench.dropout_scale import ScaleResult
-    from regbench.report.plots import Pixels
+    from regbench.report.plots import Picture
     from regbench.result import Result
 
 
-def write_training_logs(result: Result, pictures: list[tuple[int, Pixels]], folder: Path) -> int:
+def write_training_logs(result: Result, pictures: list[tuple[int, Picture]], folder: Path) -> int:
     """Write losses, histograms and pictures of every arm; return how many histograms were left out.
 
     Args:
         result: The result.
-        pictures: Epoch and pixels of the fits, which go to every arm but the baseline.
+        pictures: Epoch and picture of the fits, which go to every arm but the baseline.
         folder: The parent of the runs.
 
     Returns:
@@ -51,12 +52,12 @@ def write_training_logs(result: Result, pictures: list[tuple[int, Pixels]], fold
                         else:
                             skipped += 1
             if index > 0:
-                for epoch, pixels in pictures:
-                    writer.add_image("fit", pixels, epoch, dataformats="HWC")
+                for epoch, picture in pictures:
+                    add_picture(writer, "fit", picture, epoch)
     return skipped
 
 
-def write_scale_logs(result: ScaleResult, pictures: list[Pixels], folder: Path) -> None:
+def write_scale_logs(result: ScaleResult, pictures: list[Picture], folder: Path) -> None:
     """Write the outputs' histogram, mean and standard deviation, and the picture, of every p."""
     for place, scale in enumerate(result.scales):
         with SummaryWriter(str(folder / f"p={scale.drop_probability!r}")) as writer:
@@ -65,4 +66,16 @@ def write_scale_logs(result: ScaleResult, pictures: list[Pixels], folder: Path) 
             writer.add_scalar("output/sd", scale.outputs.std(ddof=1), 0)
             writer.add_scalar("output/eval", scale.eval_output, 0)
             if pictures:
-                writer.add_image("distribution", pictures[place], 0, dataformats="HWC")
+                add_picture(writer, "distribution", pictures[place], 0)
+
+
+def add_picture(writer: SummaryWriter, tag: str, picture: Picture, epoch: int) -> None:
+    """Log a picture as it is: `SummaryWriter.add_image` would encode its pixels once more."""
+    image = Summary.Image(
+        encoded_image_string=picture.png,
+        width=picture.width,
+        height=picture.height,
+        colorspace=3,
+    )
+    summary = Summary(value=[Summary.Value(tag=tag, image=image)])
+    writer._get_file_writer().add_summary(summary, epoch)  # type: ignore[no-untyped-call]
