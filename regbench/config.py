@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -33,6 +34,13 @@ LARGEST_FILE = 1_000_000
 WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def available_cores() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Settings(BaseModel):
@@ -129,8 +137,8 @@ class Experiment(OutputSettings):
 
     def to_file(self) -> dict[str, Any]:
         """Return the settings that a configuration file repeats the experiment with."""
-        shown = {"out", "json", "quiet"}
-        return {key: value for key, value in self.values().items() if key not in shown}
+        elsewhere = {"out", "json", "quiet", "threads"}
+        return {key: value for key, value in self.values().items() if key not in elsewhere}
 
     @property
     def hash(self) -> str:
@@ -156,6 +164,12 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
         "auto",
         pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
         description="Where to train: auto, cpu, cuda or cuda:N.",
+    )
+    threads: int = Field(
+        default_factory=available_cores,
+        ge=1,
+        le=4096,
+        description="CPU threads; one per core where not given. No number depends on them.",
     )
     engine: Literal["auto", "reference", "batched"] = Field(
         "auto", description="How to train: one network at a time, or all replicates stacked."

@@ -21,14 +21,13 @@ class Clock:
     tick: float = field(default_factory=time.perf_counter)
 
 
-def describe_environment(clock: Clock, device: torch.device, **more: str) -> dict[str, Any]:
+def describe_environment(clock: Clock, device: torch.device, **more: str | int) -> dict[str, Any]:
     """Return what a reader needs to judge or repeat a result; times are in seconds."""
     is_cuda = device.type == "cuda"
     return {
         **more,
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if is_cuda else platform.machine(),
-        "threads": torch.get_num_threads(),
         "cpu_count": os.cpu_count(),
         "platform": platform.platform(),
         "python": platform.python_version(),

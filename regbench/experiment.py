@@ -46,11 +46,7 @@ class Plan:
     @property
     def blocks(self) -> list[Block]:
         """The replicates in groups of `BLOCK_REPLICATES`."""
-        seeds = self.settings.seeds
-        return [
-            Block(self.settings, seeds[first : first + BLOCK_REPLICATES], self.device)
-            for first in range(0, len(seeds), BLOCK_REPLICATES)
-        ]
+        return Block(self.settings, self.settings.seeds, self.device).cut(BLOCK_REPLICATES)
 
     @property
     def total_epochs(self) -> int:
@@ -101,7 +97,9 @@ def run(work: Plan, advance: Callable[[int], None] = lambda epochs: None) -> Res
         raise RunError(
             "out of memory; lower --hidden, --points, --replicates or the number of arms"
         ) from error
-    environment = describe_environment(clock, work.device, engine=work.engine)
+    environment = describe_environment(
+        clock, work.device, engine=work.engine, threads=work.settings.threads
+    )
     return Result(work.settings, environment, history)
 
 

@@ -51,8 +51,9 @@ class History:
         - `predictions`: `(E, A, R, T)` at the test inputs.
         - `fits`: `(E, A, min(R, 100), G)` on a dense grid of inputs.
         - `weight_norm`: `(E, A, R)`, Euclidean, over all parameters.
-        - `parameters`, `gradients`: per parameter's name `(E, A, ...)`, of the first replicate;
-          the gradient is the one of the loss that the epoch's update used, without any penalty.
+        - `parameters`, `gradients`: per parameter's name `(E, A, ...)`, of the run's first
+          replicate and in its block only; the gradient is the one of the loss that the epoch's
+          update used, without any penalty.
     """
 
     epochs: NDArray[np.int64]
@@ -77,7 +78,6 @@ def concatenate(histories: Sequence[History]) -> History:
             *("predictions", "fits", "weight_norm"),
         )
     }
-    joined["fits"] = joined["fits"][:, :, :FITTED_REPLICATES]
     data = dataclasses.replace(
         first.data,
         train_y=np.concatenate([history.data.train_y for history in histories]),

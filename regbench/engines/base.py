@@ -5,13 +5,14 @@ Knows nothing about how a block is trained, stored or shown.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
-from regbench.history import GRID_POINTS, Array, Data, History
+from regbench.history import FITTED_REPLICATES, GRID_POINTS, Array, Data, History
 from regbench.network import Parameters, draw_parameters
 from regbench.randomness import replicate_generator
 from regbench.task import Dataset, draw_dataset, inputs, truth
@@ -33,11 +34,13 @@ class Block:
         settings: The task, network, training and pairing.
         seeds: The replicates.
         device: Where to train.
+        first: The place of the block's first replicate in the run.
     """
 
     settings: TrainingExperiment
     seeds: range
     device: torch.device
+    first: int = 0
 
     @property
     def arms(self) -> tuple[Regularizer, ...]:
@@ -48,6 +51,25 @@ class Block:
     def dtype(self) -> torch.dtype:
         """The floating-point type to train in."""
         return torch.float64 if self.settings.dtype == "float64" else torch.float32
+
+    @property
+    def fitted(self) -> int:
+        """How many of the block's replicates have `History.fits`."""
+        return min(max(FITTED_REPLICATES - self.first, 0), len(self.seeds))
+
+    @property
+    def has_snapshots(self) -> bool:
+        """Whether the block holds the run's first replicate, whose parameters are kept."""
+        return self.first == 0
+
+    def cut(self, size: int) -> list[Block]:
+        """Return blocks of `size` replicates, the last one of what is left."""
+        return [
+            dataclasses.replace(
+                self, seeds=self.seeds[start : start + size], first=self.first + start
+            )
+            for start in range(0, len(self.seeds), size)
+        ]
 
 
 class Engine(Protocol):

@@ -35,23 +35,24 @@ EPOCHS_PER_REPORT = 50
 def train_reference(block: Block, advance: Callable[[int], None]) -> History:
     """Train a block; see `engines.base.Engine`."""
     with one_thread_each():
-        return concatenate([train_replicate(block, seed, advance) for seed in block.seeds])
+        return concatenate([train_replicate(alone, advance) for alone in block.cut(1)])
 
 
-def train_replicate(block: Block, seed: int, advance: Callable[[int], None]) -> History:
-    """Train all arms of one replicate, one after the other."""
+def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
+    """Train all arms of a block of one replicate, one after the other."""
     settings = block.settings
-    start = draw_start(settings, seed)
+    start = draw_start(settings, block.seeds[0])
     data = gather_data(settings, [start.data], block.dtype)
     x, y, test_x, test_y, grid_x = (
         torch.from_numpy(values).reshape(-1, 1)
         for values in (data.train_x, data.train_y, data.test_x, data.test_y, data.grid_x)
     )
     loss_function = nn.MSELoss()
+    names = settings.parameter_names if block.has_snapshots else []
     logged = set(settings.logged_epochs)
     by_arm: list[list[Measurement]] = []
     for index, arm in enumerate(block.arms):
-        network = build_network(block, seed, start, index)
+        network = build_network(block, start, index)
         optimizer = torch.optim.SGD(
             network.parameters(),
             lr=settings.lr,
@@ -71,8 +72,9 @@ def train_replicate(block: Block, seed: int, advance: Callable[[int], None]) -> 
                     with torch.no_grad():
                         by_arm[-1].append(
                             {"train_loss": loss.detach()[None]}
-                            | evaluate(network, x, y, test_x, test_y, grid_x)
-                            | snapshot(network, settings.parameter_names)
+                            | evaluate(network, x, y, test_x, test_y)
+                            | {"fits": network(grid_x).mT[: block.fitted]}
+                            | snapshot(network, names)
                         )
                     network.train()
                 if epoch % EPOCHS_PER_REPORT == 0:
@@ -82,7 +84,7 @@ def train_replicate(block: Block, seed: int, advance: Callable[[int], None]) -> 
     return assemble(data, settings.logged_epochs, by_epoch)
 
 
-def build_network(block: Block, seed: int, start: Start, index: int) -> nn.Sequential:
+def build_network(block: Block, start: Start, index: int) -> nn.Sequential:
     """Return the network of one arm of a replicate, with its initial parameters.
 
     Dropout stands before every layer but the first. With independent pairing it is torch's own
@@ -95,7 +97,7 @@ def build_network(block: Block, seed: int, start: Start, index: int) -> nn.Seque
     for place, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
         if place > 0:
             layers.append(nn.ReLU())
-            layers.extend(dropout_layer(block, arm, seed, place - 1))
+            layers.extend(dropout_layer(block, arm, place - 1))
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
         linear.weight = nn.Parameter(weight.to(block.dtype, copy=True))
         linear.bias = nn.Parameter(bias.to(block.dtype, copy=True))
@@ -103,13 +105,13 @@ def build_network(block: Block, seed: int, start: Start, index: int) -> nn.Seque
     return nn.Sequential(*layers)
 
 
-def dropout_layer(block: Block, arm: Regularizer, seed: int, layer: int) -> list[nn.Module]:
+def dropout_layer(block: Block, arm: Regularizer, layer: int) -> list[nn.Module]:
     """Return the dropout behind a hidden layer, or nothing for the other regularizers."""
     if not isinstance(arm, Dropout):
         return []
     if block.settings.pairing == "independent":
         return [nn.Dropout(arm.strength)]
-    return [CoordinateDropout(arm, seed, layer)]
+    return [CoordinateDropout(arm, block.seeds[0], layer)]
 
 
 class CoordinateDropout(nn.Module):
@@ -137,7 +139,7 @@ class CoordinateDropout(nn.Module):
 
 
 def evaluate(
-    network: nn.Module, x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor, grid_x: Tensor
+    network: nn.Module, x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor
 ) -> Measurement:
     """Return what one network shows in evaluation mode, as R = 1 replicates."""
     predictions = network(test_x)
@@ -145,7 +147,6 @@ def evaluate(
         "train_loss_eval": nn.functional.mse_loss(network(x), y)[None],
         "test_loss": nn.functional.mse_loss(predictions, test_y)[None],
         "predictions": predictions.mT,
-        "fits": network(grid_x).mT,
         "weight_norm": nn.utils.parameters_to_vector(network.parameters()).norm()[None],
     }
 
@@ -153,7 +154,7 @@ def evaluate(
 def snapshot(network: nn.Module, names: list[str]) -> Measurement:
     """Return copies of the parameters and their gradients."""
     copies: Measurement = {}
-    for name, parameter in zip(names, network.parameters(), strict=True):
+    for name, parameter in zip(names, network.parameters(), strict=False):
         copies[f"parameters/{name}"] = parameter.detach().clone()
         assert parameter.grad is not None
         copies[f"gradients/{name}"] = parameter.grad.clone()

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def one_thread_each() -> Iterator[int]:
-    """Let torch use one thread for each operation; yields how many it would have used."""
+def one_thread_each() -> Iterator[None]:
+    """Let torch use one thread for each operation."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield threads
+        yield
     finally:
         torch.set_num_threads(threads)
 
@@ -35,7 +35,7 @@ def one_thread_each() -> Iterator[int]:
 def train_in_threads(
     train: Engine, blocks: Sequence[Block], advance: Callable[[int], None]
 ) -> list[History]:
-    """Train every block in a thread, as many at once as torch may use, and return the histories.
+    """Train every block in a thread, `--threads` at once, and return the histories.
 
     An exception in one thread, or an interrupt, stops the others at their next report.
     """
@@ -51,10 +51,10 @@ def train_in_threads(
         torch.set_num_threads(1)  # some back ends count their threads per thread
         return train(block, advance_one)
 
-    with one_thread_each() as threads:
+    with one_thread_each():
         if len(blocks) == 1:
             return [train(blocks[0], advance)]
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(blocks[0].settings.threads) as pool:
             try:
                 return list(pool.map(train_one, blocks))
             except BaseException:
