@@ -46,7 +46,9 @@ def available_cores() -> int:
 class Settings(BaseModel):
     """Settings are immutable, complete and finite."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True
+    )
 
 
 class TaskSettings(Settings):
