@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
 
     from regbench.dropout_scale import Scale
     from regbench.history import Array
@@ -61,12 +62,22 @@ def make_figure(width: float, height: float, legend_rows: int) -> Figure:
 
 def render(figure: Figure) -> Picture:
     """Draw the figure."""
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
+    canvas = canvas_of(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
+    return encode(canvas)
+
+
+def canvas_of(figure: Figure) -> FigureCanvasAgg:
+    """Return the figure's canvas, which `make_figure` gave it."""
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    return figure.canvas
+
+
+def encode(canvas: FigureCanvasAgg) -> Picture:
+    """Return what is drawn on the canvas."""
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
     png = io.BytesIO()
-    Image.fromarray(pixels).save(png, "png", compress_level=3)
+    Image.fromarray(pixels).save(png, "png", compress_level=1)
     height, width, _ = pixels.shape
     return Picture(png.getvalue(), width, height)
 
@@ -74,32 +85,44 @@ def render(figure: Figure) -> Picture:
 def fit_pictures(result: Result) -> Iterator[tuple[int, Picture]]:
     """Yield epoch and picture of the first replicate's fits at every logged epoch.
 
-    Train and test points, the truth, every arm's fit, and both losses of each arm.
+    Train and test points, the truth, every arm's fit, and both losses of each arm. What is the
+    same at all epochs is drawn once.
     """
     history, arms = result.history, result.settings.arms
     data = history.data
     figure = make_figure(8, 5, legend_rows=len(arms) + 3)
+    canvas = canvas_of(figure)
     axes = figure.add_subplot()
     axes.scatter(data.train_x, data.train_y[0], c="blue", s=50, alpha=0.3, label="training points")
     axes.scatter(data.test_x, data.test_y[0], c="red", s=50, alpha=0.3, label="test points")
     axes.plot(data.grid_x, data.grid_truth, color="grey", linewidth=1, label="truth")
     lines = [
-        axes.plot(data.grid_x, np.zeros_like(data.grid_x), linewidth=2.5, **arm_style(index))[0]
-        for index in range(len(arms))
+        axes.plot(data.grid_x, data.grid_x, linewidth=2.5, label=arm.label, **arm_style(index))[0]
+        for index, arm in enumerate(arms)
     ]
     axes.set_ylim(*fit_limits(result))
     axes.set_xlabel("x")
     axes.set_ylabel("y")
-    for place, epoch in enumerate(history.epochs):
-        for index, (arm, line) in enumerate(zip(arms, lines, strict=True)):
-            line.set_ydata(clip(history.fits[place, index, 0], axes))
-            line.set_label(
-                f"{arm.label}: train loss {history.train_loss[place, index, 0]:.6f}, "
-                f"test loss {history.test_loss[place, index, 0]:.6f}"
-            )
-        axes.set_title(f"{result.settings.experiment}, seed {result.settings.seed}: epoch {epoch}")
-        legend_below(figure, axes, columns=1)
-        yield int(epoch), render(figure)
+    title = axes.set_title("epoch")
+    legend = legend_below(figure, axes, columns=1)
+    changing = [*lines, title, legend]
+    for artist in changing:
+        artist.set_animated(True)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    unchanging = canvas.copy_from_bbox(figure.bbox)  # type: ignore[no-untyped-call]
+    for place, epoch in enumerate(history.epochs.tolist()):
+        losses = history.train_loss[place, :, 0], history.test_loss[place, :, 0]
+        texts = legend.get_texts()[-len(arms) :]
+        for arm, line, text, fit, train, test in zip(
+            arms, lines, texts, history.fits[place, :, 0], *losses, strict=True
+        ):
+            line.set_ydata(clip(fit, axes))
+            text.set_text(f"{arm.label}: train loss {train:.5g}, test loss {test:.5g}")
+        title.set_text(f"{result.settings.experiment}, seed {result.settings.seed}: epoch {epoch}")
+        canvas.restore_region(unchanging)  # type: ignore[no-untyped-call]
+        for artist in changing:
+            figure.draw_artist(artist)
+        yield epoch, encode(canvas)
 
 
 def fit_limits(result: Result) -> tuple[float, float]:
@@ -187,11 +210,9 @@ def scale_picture(scale: Scale) -> Picture:
     return render(figure)
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int, title: str | None = None) -> None:
+def legend_below(figure: Figure, axes: Axes, columns: int, title: str | None = None) -> Legend:
     """Put the legend of the axes below everything else, where it covers nothing."""
-    for old in list(figure.legends):
-        old.remove()
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
+    return figure.legend(
         handles, labels, loc="lower center", ncols=columns, frameon=False, title=title, fontsize=9
     )
