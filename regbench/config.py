@@ -17,7 +17,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from regbench.errors import UsageError, visible
 from regbench.regularizers import REGULARIZERS, Baseline, Regularizer
@@ -108,8 +108,12 @@ class TrainingSettings(Settings):
     @property
     def logged_epochs(self) -> list[int]:
         """Every multiple of `log_every`, and the last epoch."""
-        logged = list(range(self.log_every, self.epochs + 1, self.log_every))
-        return logged if logged and logged[-1] == self.epochs else [*logged, self.epochs]
+        return [*range(self.log_every, self.epochs, self.log_every), self.epochs]
+
+    @property
+    def logged_count(self) -> int:
+        """The number of logged epochs."""
+        return -(-self.epochs // self.log_every)
 
 
 class OutputSettings(Settings):
@@ -120,6 +124,14 @@ class OutputSettings(Settings):
         min_length=1,
         description="Folder for the results; a new one under runs/ where not given.",
     )
+
+    @field_validator("out")
+    @classmethod
+    def _is_printable(cls, out: str | None) -> str | None:
+        if out is not None and not out.isprintable():
+            raise ValueError
+        return out
+
     tensorboard: bool = Field(True, description="Write TensorBoard logs.")
     plots: bool = Field(True, description="Draw pictures.")
     json_: bool = Field(
@@ -329,7 +341,9 @@ def allowed(field: FieldInfo) -> str:
     if is_list(field):
         return "one or several finite numbers from 0, separated by commas"
     if kind is not int and kind is not float:
-        return (field.description or "text").rstrip(".").partition(": ")[2] or "a path"
+        return (field.description or "text").rstrip(".").partition(": ")[
+            2
+        ] or "a path of printable characters"
     parts = ["a whole number" if kind is int else "a finite number"]
     words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
     for constraint in field.metadata:

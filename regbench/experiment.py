@@ -108,7 +108,7 @@ def memory_estimate(settings: TrainingExperiment) -> float:
 
     Counted are a block's networks with momenta and what one epoch computes, and the history.
     """
-    arms, epochs = len(settings.arms), len(settings.logged_epochs)
+    arms, epochs = len(settings.arms), settings.logged_count
     replicates = min(settings.replicates, BLOCK_REPLICATES)
     parameters = settings.parameter_count
     hidden = settings.hidden * max(settings.depth, 1)

@@ -119,8 +119,9 @@ def divergence_lines(result: Result) -> list[str]:
     """Return a line for each arm that diverged."""
     arms = result.settings.arms
     return [
-        f"{arms[arm].name} diverged: by epoch {epoch} a loss is not finite; in the end in "
-        f"{lost} of {result.settings.replicates} replicates; lower --lr"
+        f"{arms[arm].name} diverged in {lost} of {result.settings.replicates} replicates: by "
+        f"epoch {epoch} a loss is not finite; lower --lr"
+        f"{f' or --{arms[arm].option}' if arm else ''}"
         for arm, epoch, lost in result.divergences
     ]
 
