@@ -55,6 +55,7 @@ PANELS: dict[str, type[Settings]] = {
     "Training": TrainingSettings,
     "Output": OutputSettings,
 }
+INTERRUPTED = 130
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
@@ -64,12 +65,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         command = typer.main.get_command(app)
         code = command.main(arguments, prog_name="regbench", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # Typer's own answer to Ctrl-C
+            fail(code, "interrupted; this run is not complete")
     except typer.TyperException as error:
         code = fail(error.exit_code, error.format_message())
     except RegbenchError as error:
         code = fail(error.exit_code, str(error))
-    except (typer.Abort, KeyboardInterrupt):
-        code = fail(130, "interrupted")
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         code = 0
         silence_stdout()
