@@ -341,9 +341,8 @@ def allowed(field: FieldInfo) -> str:
     if is_list(field):
         return "one or several finite numbers from 0, separated by commas"
     if kind is not int and kind is not float:
-        return (field.description or "text").rstrip(".").partition(": ")[
-            2
-        ] or "a path of printable characters"
+        choices = (field.description or "").rstrip(".").partition(": ")[2]
+        return choices or "a path of printable characters"
     parts = ["a whole number" if kind is int else "a finite number"]
     words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
     for constraint in field.metadata:

@@ -105,8 +105,9 @@ def hash_word(seed: int, layer: int, sample: int, epoch: int, unit: int) -> int:
 
 def keeps(seed: int, layer: int, sample: int, epoch: int, unit: int, p: float) -> bool:
     """Return whether dropout keeps a unit: u >= p, where the word, read as signed, is u - 1/2."""
-    signed = (hash_word(seed, layer, sample, epoch, unit) ^ 0x80000000) - 2**31
-    return (signed + 2**31 ^ 0x80000000) / 2**32 * 1.0 >= p
+    word = hash_word(seed, layer, sample, epoch, unit)
+    signed = word - 2**32 if word >= 2**31 else word
+    return signed / 2**32 + 0.5 >= p
 
 
 def forward(parameters: list[Floats], x: Floats, factors: Any = None) -> list[Floats]:
@@ -142,7 +143,7 @@ def sgd_step(
             delta = delta @ parameters[2 * layer]
             if factors is not None:
                 delta = delta * factors[layer - 1]
-            delta = delta * (forward(parameters, x, factors)[layer] > 0)
+            delta = delta * (activations[layer] > 0)
     decayed = [g + weight_decay * p for g, p in zip(gradients, parameters, strict=True)]
     if momenta is None:
         momenta = decayed
