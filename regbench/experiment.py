@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from regbench.engines import ENGINES, Block, choose_device, choose_engine
 from regbench.environment import Clock, describe_environment
 from regbench.errors import RunError, UsageError
@@ -18,12 +20,12 @@ from regbench.result import Result
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
-
     from regbench.config import TrainingExperiment
 
 BLOCK_REPLICATES = 64
-"""Replicates of a block: enough to fill a CPU's cores, few enough to stay small."""
+"""Replicates of a block on a CPU: enough to fill its cores, few enough to stay small."""
+CUDA_MEMORY_SHARE = 0.5
+"""Of a GPU's free memory, the share that a block may fill."""
 LONGEST_SECONDS = 365 * 24 * 3600
 OPERATIONS_PER_SECOND = 1e12
 """More than a CPU manages and less than a large GPU; only to refuse the absurd."""
@@ -37,16 +39,18 @@ class Plan:
         settings: What was asked.
         engine: The engine's name.
         device: Where it runs.
+        block_replicates: Replicates of a block.
     """
 
     settings: TrainingExperiment
     engine: str
     device: torch.device
+    block_replicates: int
 
     @property
     def blocks(self) -> list[Block]:
-        """The replicates in groups of `BLOCK_REPLICATES`."""
-        return Block(self.settings, self.settings.seeds, self.device).cut(BLOCK_REPLICATES)
+        """The replicates in groups of `block_replicates`."""
+        return Block(self.settings, self.settings.seeds, self.device).cut(self.block_replicates)
 
     @property
     def total_epochs(self) -> int:
@@ -60,7 +64,8 @@ def plan(settings: TrainingExperiment) -> Plan:
     Raises:
         UsageError: There is no such device, or the work is out of all proportion.
     """
-    work = Plan(settings, choose_engine(settings), choose_device(settings))
+    device = choose_device(settings)
+    work = Plan(settings, choose_engine(settings), device, block_size(settings, device))
     needed, available = memory_estimate(settings), physical_memory()
     if needed > available:
         raise UsageError(
@@ -98,7 +103,11 @@ def run(work: Plan, advance: Callable[[int], None] = lambda epochs: None) -> Res
             "out of memory; lower --hidden, --points, --replicates or the number of arms"
         ) from error
     environment = describe_environment(
-        clock, work.device, engine=work.engine, threads=work.settings.threads
+        clock,
+        work.device,
+        engine=work.engine,
+        threads=work.settings.threads,
+        block_replicates=work.block_replicates,
     )
     return Result(work.settings, environment, history)
 
@@ -109,18 +118,35 @@ def memory_estimate(settings: TrainingExperiment) -> float:
     Counted are a block's networks with momenta and what one epoch computes, and the history.
     """
     arms, epochs = len(settings.arms), settings.logged_count
-    replicates = min(settings.replicates, BLOCK_REPLICATES)
-    parameters = settings.parameter_count
-    hidden = settings.hidden * max(settings.depth, 1)
     points = settings.points + settings.test_points + GRID_POINTS
-    training = replicates * (arms * 2 * parameters + 6 * points * hidden)
     history = (
         settings.replicates * (arms * epochs * (settings.test_points + 4) + 2 * points)
         + arms * epochs * (min(settings.replicates, FITTED_REPLICATES) * GRID_POINTS)
-        + arms * epochs * 2 * parameters
+        + arms * epochs * 2 * settings.parameter_count
     )
-    item = 8 if settings.dtype == "float64" else 4
-    return float(item * (training + 2 * history))  # twice: its pieces, and all in one
+    training = min(settings.replicates, BLOCK_REPLICATES) * replicate_bytes(settings)
+    return training + 2.0 * item_bytes(settings) * history  # its pieces, and all in one
+
+
+def replicate_bytes(settings: TrainingExperiment) -> float:
+    """Return about how many bytes it takes to train all arms of one replicate."""
+    points = settings.points + settings.test_points + GRID_POINTS
+    networks = len(settings.arms) * 2 * settings.parameter_count
+    activations = 6 * points * settings.hidden * max(settings.depth, 1)
+    return float(item_bytes(settings) * (networks + activations))
+
+
+def item_bytes(settings: TrainingExperiment) -> int:
+    """Return the bytes of one number."""
+    return 8 if settings.dtype == "float64" else 4
+
+
+def block_size(settings: TrainingExperiment, device: torch.device) -> int:
+    """Return how many replicates to train at once: on a GPU, what its free memory holds."""
+    if device.type != "cuda":
+        return BLOCK_REPLICATES
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, int(CUDA_MEMORY_SHARE * free / replicate_bytes(settings)))
 
 
 def physical_memory() -> float:
