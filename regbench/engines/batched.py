@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from regbench.engines.base import Block, Measurement, assemble, draw_start, gather_data
-from regbench.engines.threads import train_in_threads
+from regbench.engines.threads import in_threads
 from regbench.history import FITTED_REPLICATES, History, concatenate
 from regbench.network import Parameters, forward
 from regbench.randomness import layer_noise, noise_keys
@@ -56,7 +56,7 @@ def train_batched(block: Block, advance: Callable[[int], None]) -> History:
         dataclasses.replace(block, seeds=seeds[first : first + CHUNK_REPLICATES])
         for first in range(0, len(seeds), CHUNK_REPLICATES)
     ]
-    return concatenate(train_in_threads(train_stacks, chunks, advance))
+    return concatenate(in_threads(train_stacks, chunks, advance))
 
 
 @torch.inference_mode()
