@@ -157,8 +157,10 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
         pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
         description="Where to train: auto, cpu, cuda or cuda:N.",
     )
-    engine: Literal["auto", "reference", "batched"] = Field(
-        "auto", description="How to train: one network at a time, or all replicates stacked."
+    engine: Literal["auto", "reference", "batched", "fused"] = Field(
+        "auto",
+        description="How to train: as the article's program, all replicates stacked (CPU or GPU), "
+        "or each network by a compiled kernel (CPU).",
     )
     dtype: Literal["float32", "float64"] = Field(
         "float32", description="Floating-point type to train in."
