@@ -19,8 +19,7 @@ layouts for the derivatives of the loss. A unit that sends 0 for all samples nee
 either direction: such silent rows are passed over, and catch up on their steps (momentum, decay)
 when the unit speaks again.
 
-What Numba compiles is kept on disk until this file changes: after a change in `simd.py` alone,
-touch this file too.
+What Numba compiles is kept on disk until this file changes.
 """
 
 from __future__ import annotations
@@ -58,6 +57,9 @@ if TYPE_CHECKING:
 
 LARGEST_BLOCK = 10 if REGISTERS == 32 else 5
 """Samples that are summed at once, each in two registers."""
+
+SIMD_SOURCE = "5ecdaf8b0b1782a1"
+"""The start of the SHA-256 of `simd.py`, so that a change there changes this file as well."""
 
 U64 = np.uint64
 
