@@ -185,8 +185,10 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
         le=4096,
         description="CPU threads; one per core where not given. No number depends on them.",
     )
-    engine: Literal["auto", "reference", "batched"] = Field(
-        "auto", description="How to train: one network at a time, or all replicates stacked."
+    engine: Literal["auto", "reference", "batched", "fused"] = Field(
+        "auto",
+        description="How to train: as the article's program, all replicates stacked (CPU or GPU), "
+        "or each network by a compiled kernel (CPU).",
     )
     dtype: Literal["float32", "float64"] = Field(
         "float32", description="Floating-point type to train in."

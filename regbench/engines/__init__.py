@@ -8,6 +8,7 @@ import torch
 
 from regbench.engines.base import Block, Engine
 from regbench.engines.batched import train_batched
+from regbench.engines.fused import train_fused
 from regbench.engines.reference import train_reference
 from regbench.errors import UsageError
 
@@ -16,12 +17,33 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "Block", "Engine", "choose_device", "choose_engine"]
 
-ENGINES: dict[str, Engine] = {"reference": train_reference, "batched": train_batched}
+ENGINES: dict[str, Engine] = {
+    "reference": train_reference,
+    "batched": train_batched,
+    "fused": train_fused,
+}
 
 
 def choose_engine(settings: TrainingExperiment) -> str:
-    """Return the name of the engine that `--engine` asks for or `auto` picks."""
-    return "batched" if settings.engine == "auto" else settings.engine
+    """Return the name of the engine that `--engine` asks for or `auto` picks.
+
+    On a GPU that is `batched`; on the CPU `fused` where every arm fits it.
+
+    Raises:
+        UsageError: `--engine fused` with an arm that does not fit it.
+    """
+    misfits = [arm.name for arm in settings.arms if arm.fused_coefficients is None]
+    if settings.engine == "fused" and misfits:
+        raise UsageError(
+            f"--engine: got 'fused', which cannot train {misfits[0]}; choose --engine batched "
+            f"or auto"
+        )
+    if settings.engine != "auto":
+        return settings.engine
+    is_on_cpu = settings.device == "cpu" or (
+        settings.device == "auto" and not torch.cuda.is_available()
+    )
+    return "fused" if is_on_cpu and not misfits else "batched"
 
 
 def choose_device(settings: TrainingExperiment) -> torch.device:
@@ -32,12 +54,12 @@ def choose_device(settings: TrainingExperiment) -> torch.device:
     """
     name, engine = settings.device, choose_engine(settings)
     if name == "auto":
-        name = "cuda" if engine != "reference" and torch.cuda.is_available() else "cpu"
+        name = "cuda" if engine == "batched" and torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return torch.device("cpu")
-    if engine == "reference":
+    if engine != "batched":
         raise UsageError(
-            f"--device: got '{name}', but the reference engine runs on the CPU; "
+            f"--device: got '{name}', but the {engine} engine runs on the CPU; "
             f"choose --engine batched or --device cpu"
         )
     if not torch.cuda.is_available():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from regbench.engines.base import Block, Measurement, assemble, draw_start, gather_data
-from regbench.engines.threads import train_in_threads
+from regbench.engines.threads import in_threads
 from regbench.history import History, concatenate
 from regbench.network import Parameters, forward
 from regbench.randomness import layer_noise, noise_keys
@@ -53,7 +53,7 @@ def train_batched(block: Block, advance: Callable[[int], None]) -> History:
     if block.device.type == "cuda":
         return train_stacks(block, advance)
     chunks = block.cut(CHUNK_REPLICATES)
-    return concatenate(train_in_threads(train_stacks, chunks, advance))
+    return concatenate(in_threads(train_stacks, chunks, block.settings.threads, advance))
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from regbench.engines.base import Block, Engine
-    from regbench.history import History
+Work = TypeVar("Work")
+Outcome = TypeVar("Outcome")
 
 
 @contextmanager
@@ -32,10 +32,13 @@ def one_thread_each() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def train_in_threads(
-    train: Engine, blocks: Sequence[Block], advance: Callable[[int], None]
-) -> list[History]:
-    """Train every block in a thread, `--threads` at once, and return the histories.
+def in_threads(
+    train: Callable[[Work, Callable[[int], None]], Outcome],
+    pieces: Sequence[Work],
+    threads: int,
+    advance: Callable[[int], None],
+) -> list[Outcome]:
+    """Train every piece in a thread, `threads` of them at once, and return the outcomes.
 
     An exception in one thread, or an interrupt, stops the others at their next report.
     """
@@ -47,16 +50,16 @@ def train_in_threads(
         with lock:
             advance(epochs)
 
-    def train_one(block: Block) -> History:
+    def train_one(piece: Work) -> Outcome:
         torch.set_num_threads(1)  # some back ends count their threads per thread
-        return train(block, advance_one)
+        return train(piece, advance_one)
 
     with one_thread_each():
-        if len(blocks) == 1:
-            return [train(blocks[0], advance)]
-        with ThreadPoolExecutor(blocks[0].settings.threads) as pool:
+        if len(pieces) == 1:
+            return [train(pieces[0], advance)]
+        with ThreadPoolExecutor(threads) as pool:
             try:
-                return list(pool.map(train_one, blocks))
+                return list(pool.map(train_one, pieces))
             except BaseException:
                 stopped.set()
                 pool.shutdown(cancel_futures=True)

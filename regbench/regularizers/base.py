@@ -77,6 +77,16 @@ class Regularizer:
         return None
 
     @property
+    def fused_coefficients(self) -> dict[str, float] | None:
+        """How the arm acts, where that fits the fused engine, or None where it does not.
+
+        Any of `l2` (λθ added to the gradient), `l1` (soft thresholding by ηλ after the step),
+        `decoupled` (θ multiplied by 1 - ηλ after the step, before the thresholding) and `p`
+        (inverted dropout on the hidden activations). The hooks must do the same.
+        """
+        return None
+
+    @property
     def acts_on_hidden(self) -> bool:
         """Whether there is a `hidden_factor`, so that noise must be drawn for it."""
         return type(self).hidden_factor is not Regularizer.hidden_factor
@@ -97,3 +107,8 @@ class Baseline(Regularizer):
     def label(self) -> str:
         """Always `baseline`."""
         return "baseline"
+
+    @property
+    def fused_coefficients(self) -> dict[str, float]:
+        """None of them."""
+        return {}

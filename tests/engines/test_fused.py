@@ -1,0 +1,353 @@
+"""The fused engine against autograd, against the batched engine, and against itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from regbench.config import TrainingExperiment
+from regbench.engines import ENGINES, Block, choose_device, choose_engine, fused_kernel, simd
+from regbench.engines.fused_network import Coefficients, Network, Workspace
+from regbench.errors import UsageError
+from regbench.history import concatenate
+from regbench.regularizers import Dropout, WeightDecay
+
+if TYPE_CHECKING:
+    from regbench.history import Array, History
+
+SMALL: dict[str, Any] = {
+    "experiment": "wdecay",
+    "strengths": (0.1,),
+    "replicates": 3,
+    "hidden": 20,
+    "epochs": 30,
+    "log_every": 10,
+    "dtype": "float64",
+    "device": "cpu",
+}
+
+
+def settings(**changes: Any) -> TrainingExperiment:
+    return TrainingExperiment(**SMALL | changes)
+
+
+def train(engine: str = "fused", seeds: range | None = None, **changes: Any) -> History:
+    experiment = settings(**changes)
+    block = Block(experiment, seeds or experiment.seeds, torch.device("cpu"))
+    return ENGINES[engine](block, lambda epochs: None)
+
+
+def arrays(history: History) -> dict[str, Array]:
+    """Return every measured array by name."""
+    fields = {f.name: getattr(history, f.name) for f in dataclasses.fields(history)}
+    del fields["data"]
+    for kind in ("parameters", "gradients"):
+        fields |= {f"{kind}/{name}": array for name, array in fields.pop(kind).items()}
+    return fields
+
+
+def assert_same_bytes(a: History, b: History) -> None:
+    found, expected = arrays(a), arrays(b)
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        assert array.tobytes() == expected[name].tobytes(), name
+
+
+def assert_close(a: History, b: History, tolerance: float) -> None:
+    found, expected = arrays(a), arrays(b)
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        assert array.dtype == expected[name].dtype, name
+        scale = np.abs(expected[name]).max()
+        np.testing.assert_allclose(
+            array, expected[name], rtol=tolerance, atol=tolerance * scale, err_msg=name
+        )
+
+
+# The kernel against torch.autograd, torch.optim.SGD and masks from Python's own integers.
+
+
+def mixed(z: int) -> int:
+    z ^= z >> 30
+    z = z * 0xBF58476D1CE4E5B9 % 2**64
+    z ^= z >> 27
+    z = z * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+def mask(seed: int, epoch: int, layer: int, samples: int, units: int, p: float) -> Array:
+    rows = []
+    for sample in range(samples):
+        key = 0
+        for coordinate in (seed, layer, sample, epoch):
+            key = mixed((key + 0x9E3779B97F4A7C15 * (coordinate + 1)) % 2**64)
+        word = (key + np.arange(units, dtype=np.uint64) * 0x9E3779B9) & 0xFFFFFFFF
+        word = ((word ^ word >> 16) * 0x7FEB352D) & 0xFFFFFFFF
+        word ^= word >> 15
+        word = ((word ^ (key >> 32)) * 0x846CA68B) & 0xFFFFFFFF
+        u = word.astype(np.uint32).view(np.int32) / 2**32 + 0.5
+        rows.append((u >= p) / (1 - p))
+    return np.array(rows)
+
+
+def draw_task(sizes: list[int], points: int) -> tuple[list[Array], Array, Array]:
+    generator = np.random.default_rng(5)
+    parameters: list[Array] = []
+    for fan_in, fan_out in itertools.pairwise(sizes):
+        bound = fan_in**-0.5
+        parameters.append(generator.uniform(-bound, bound, (fan_out, fan_in)))
+        parameters.append(generator.uniform(-bound, bound, fan_out))
+    x = generator.uniform(-1, 1, (points, sizes[0]))
+    return parameters, x, np.sin(3 * x.sum(1)) + 0.1 * generator.standard_normal(points)
+
+
+def train_by_autograd(
+    start: list[Array], x: Array, y: Array, c: Coefficients, seed: int, epochs: int
+) -> tuple[float, list[Array], list[Array]]:
+    """Return the last epoch's loss, the parameters after it and the gradients of the loss."""
+    parameters = [torch.tensor(p, requires_grad=True) for p in start]
+    sgd = torch.optim.SGD(parameters, lr=c.lr, momentum=c.momentum, weight_decay=c.l2)
+    for epoch in range(1, epochs + 1):
+        hidden = torch.tensor(x)
+        for layer in range(0, len(parameters), 2):
+            hidden = torch.nn.functional.linear(hidden, parameters[layer], parameters[layer + 1])
+            if layer < len(parameters) - 2:
+                kept = mask(seed, epoch, layer // 2, len(x), hidden.shape[1], c.p)
+                hidden = hidden.relu() * torch.tensor(kept)
+        loss = torch.nn.functional.mse_loss(hidden[:, 0], torch.tensor(y))
+        sgd.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        sgd.step()
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter *= 1 - c.lr * c.decoupled
+                parameter.copy_(parameter.sign() * (parameter.abs() - c.lr * c.l1).clamp(min=0))
+    gradients = [p.grad.numpy() for p in parameters if p.grad is not None]
+    return loss.item(), [p.detach().numpy() for p in parameters], gradients
+
+
+def assert_like_autograd(sizes: list[int], points: int, c: Coefficients, epochs: int) -> None:
+    start, x, y = draw_task(sizes, points)
+    seed = 2**32 - 1
+    network = Network(start)
+    workspace = Workspace(network, x)
+    workspace.train(network, y, c, seed, 1, epochs - 1)
+    gradients = workspace.gradients(network, y, c, seed, epochs)
+    loss = workspace.train(network, y, c, seed, epochs, 1)
+    expected = train_by_autograd(start, x, y, c, seed, epochs)
+    assert loss == pytest.approx(expected[0], rel=1e-10)
+    for found, arrays in ((network.views(0), expected[1]), (gradients, expected[2])):
+        for one, other in zip(found, arrays, strict=True):
+            scale = max(np.abs(array).max() for array in arrays)
+            np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10 * scale)
+    hidden = x
+    for layer in range(0, len(expected[1]), 2):
+        hidden = hidden @ expected[1][layer].T + expected[1][layer + 1]
+        hidden = np.maximum(hidden, 0) if layer < len(expected[1]) - 2 else hidden
+    np.testing.assert_allclose(workspace.ask(network), hidden[:, 0], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "coefficients",
+    [
+        Coefficients(0.01, 0.9),
+        Coefficients(0.01, 0.9, l2=0.1),
+        Coefficients(0.01, 0.9, l2=0.1, p=0.2),
+        Coefficients(0.01, 0.0, l1=0.01),
+        Coefficients(0.01, 0.9, decoupled=0.1),
+        Coefficients(0.02, 0.5, l2=0.01, l1=0.003, decoupled=0.2, p=0.5),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_every_coefficient_acts_as_in_autograd_and_sgd(
+    coefficients: Coefficients, depth: int
+) -> None:
+    assert_like_autograd([1, *[50] * depth, 1], 10, coefficients, epochs=200)
+
+
+@pytest.mark.parametrize("points", [1, 7, 33])
+@pytest.mark.parametrize("hidden", [1, 5, 33])
+@pytest.mark.parametrize(("depth", "inputs"), [(0, 1), (0, 20), (1, 3), (3, 1)])
+def test_odd_shapes_train_as_in_autograd_and_sgd(
+    points: int, hidden: int, depth: int, inputs: int
+) -> None:
+    coefficients = Coefficients(0.01, 0.9, l2=0.1, p=0.1)
+    assert_like_autograd([inputs, *[hidden] * depth, 1], points, coefficients, epochs=60)
+
+
+# The engine against the batched one.
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 300, "log_every": 70},
+        {"experiment": "dropout", "epochs": 50, "log_every": 1},
+        {"experiment": "dropout", "strengths": (0.5, 0.9), "pairing": "independent"},
+        {"experiment": "dropout", "strengths": (1 - 2**-53,), "epochs": 1},  # drops every unit
+        {"hidden": 1, "depth": 1, "test_points": 23},
+        {"depth": 0, "momentum": 0.0},
+        {"replicates": 101, "epochs": 1, "hidden": 1},  # one more than has fits
+    ],
+    ids=str,
+)
+def test_history_is_that_of_the_batched_engine_in_float64(changes: dict[str, Any]) -> None:
+    assert_close(train(**changes), train("batched", **changes), 1e-10)
+
+
+@pytest.mark.parametrize("experiment", ["wdecay", "dropout"])
+def test_history_is_that_of_the_batched_engine_in_float32(experiment: str) -> None:
+    changes: dict[str, Any] = {
+        "experiment": experiment,
+        "dtype": "float32",
+        "hidden": 200,
+        "epochs": 60,
+    }
+    assert_close(train(**changes), train("batched", **changes), 1e-5)
+
+
+# What a network's numbers depend on.
+
+
+@pytest.mark.parametrize("experiment", ["wdecay", "dropout"])
+def test_bytes_are_the_same_for_any_threads_and_blocks(experiment: str) -> None:
+    changes: dict[str, Any] = {"experiment": experiment, "dtype": "float32", "replicates": 30}
+    whole = train(**changes)
+    before = torch.get_num_threads()
+    try:
+        for threads, size in itertools.product((1, 2), (1, 7, 30)):
+            torch.set_num_threads(threads)
+            seeds = settings(**changes).seeds
+            blocks = [seeds[first : first + size] for first in range(0, 30, size)]
+            assert_same_bytes(concatenate([train(seeds=s, **changes) for s in blocks]), whole)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_bytes_do_not_depend_on_what_is_logged() -> None:
+    often, rarely = (
+        train(log_every=log_every, experiment="dropout", dtype="float32") for log_every in (1, 30)
+    )
+    for name, array in arrays(rarely).items():
+        np.testing.assert_array_equal(array, arrays(often)[name][-1:], err_msg=name)
+
+
+@pytest.mark.parametrize("experiment", ["wdecay", "dropout"])
+def test_strength_0_is_the_baseline_bit_for_bit(experiment: str) -> None:
+    history = train(experiment=experiment, strengths=(0.0, 0.3), dtype="float32", hidden=50)
+    for name, array in arrays(history).items():
+        if name != "epochs":
+            np.testing.assert_array_equal(array[:, 0], array[:, 1], err_msg=name)
+    assert (history.test_loss[:, 2] != history.test_loss[:, 0]).all()
+
+
+@pytest.mark.parametrize("pairing", ["shared", "independent"])
+def test_one_more_arm_changes_no_other(pairing: str) -> None:
+    one, two = (train(strengths=s, pairing=pairing) for s in ((0.1,), (0.1, 0.3)))
+    for name, array in arrays(one).items():
+        if name != "epochs":
+            np.testing.assert_array_equal(array, arrays(two)[name][:, :2], err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("depth", [0, 3])
+def test_divergence_shows_as_a_loss_that_is_not_finite(dtype: str, depth: int) -> None:
+    history = train(lr=10.0, epochs=1500, log_every=500, dtype=dtype, depth=depth)
+    assert not np.isfinite(history.train_loss[-1]).any()
+    assert not np.isfinite(history.test_loss[-1]).any()
+
+
+def test_denormal_numbers_are_as_before_after_training() -> None:
+    train(replicates=1)  # in threads
+    network = Network([np.ones((1, 1)), np.ones(1)])
+    Workspace(network, np.ones((10, 1))).train(
+        network, np.ones(10), Coefficients(0.01, 0.9), seed=0, epoch=1, count=1
+    )  # in this one
+    assert np.float64(1e-310) * np.float64(0.5) > 0
+
+
+# How it is chosen, and what it tells.
+
+
+def test_progress_adds_up_to_all_epochs() -> None:
+    experiment = settings(epochs=31)
+    told: list[int] = []
+    ENGINES["fused"](Block(experiment, experiment.seeds, torch.device("cpu")), told.append)
+    assert sum(told) == 31 * 3 * 2
+
+
+def test_an_error_in_the_report_ends_training() -> None:
+    experiment = settings(epochs=1_000_000_000, log_every=1_000_000)
+
+    def fail(epochs: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ENGINES["fused"](Block(experiment, experiment.seeds, torch.device("cpu")), fail)
+
+
+def test_auto_picks_fused_on_the_cpu_and_batched_where_there_is_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for has_gpu, device, engine in (
+        (False, "auto", "fused"),
+        (False, "cpu", "fused"),
+        (True, "auto", "batched"),
+        (True, "cuda:0", "batched"),
+        (True, "cpu", "fused"),
+    ):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
+        assert choose_engine(settings(device=device)) == engine
+    assert choose_device(settings(device="auto", engine="fused")) == torch.device("cpu")
+    with pytest.raises(UsageError, match="fused engine runs on the CPU; choose --engine batched"):
+        choose_device(settings(device="cuda", engine="fused"))
+
+
+def test_arms_that_do_not_fit_are_left_to_the_batched_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(WeightDecay, "fused_coefficients", None)
+    assert choose_engine(settings()) == "batched"
+    with pytest.raises(UsageError, match=r"cannot train lambda=0\.1; choose --engine batched"):
+        choose_engine(settings(engine="fused"))
+    assert Dropout(0.3).fused_coefficients == {"p": 0.3}
+
+
+def test_compilation_is_told_once_and_numba_is_imported_by_training_alone(tmp_path: Path) -> None:
+    program = """if True:
+        import sys, torch
+        from regbench.config import TrainingExperiment
+        from regbench.engines import ENGINES, Block
+        assert "numba" not in sys.modules
+        settings = TrainingExperiment(experiment="wdecay", strengths=(0.1,), epochs=1)
+        for seed in (1, 2):
+            ENGINES["fused"](Block(settings, range(seed, seed + 1), torch.device("cpu")), print)
+    """
+    for told in (1, 0):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("compiling the fused kernel, once on this machine") == told
+
+
+def test_a_change_of_the_vectors_renews_the_compiled_kernel() -> None:
+    source = Path(simd.__file__).read_bytes()
+    assert hashlib.sha256(source).hexdigest()[:16] == fused_kernel.SIMD_SOURCE, (
+        "set fused_kernel.SIMD_SOURCE to this: Numba's cache follows one file's text only"
+    )
