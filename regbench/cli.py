@@ -148,7 +148,8 @@ def make_option(experiment: str, key: str, field: FieldInfo) -> inspect.Paramete
         default = REGULARIZERS[experiment].default if experiment in REGULARIZERS else default[0]
     meaning = field.description or "Strength of the regularizer, one or several: an arm each."
     if default is not None and not field.default_factory and not isinstance(default, bool):
-        meaning += f" [{default}]"
+        bracket = "\\[" if isinstance(default, str) else "["  # `[auto]` would be markup
+        meaning += f" {bracket}{default}]"
     is_switch = field.annotation is bool
     return parameter(
         key,

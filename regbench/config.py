@@ -317,7 +317,7 @@ def resolve(
     for key, value in values.items():
         if is_list(fields[key]):
             numbers = value if isinstance(value, list) else [value]
-            values[key] = tuple(x + 0.0 if type(x) in (int, float) else x for x in numbers)
+            values[key] = tuple(x + 0.0 if type(x) is float else x for x in numbers)
     if experiment in REGULARIZERS:
         option, default = REGULARIZERS[experiment].option, REGULARIZERS[experiment].default
         values["strengths"] = values.pop(option, (default,))
@@ -465,6 +465,8 @@ def read_file(path: Path, experiment: str) -> dict[str, Any]:
         raise UsageError(f"{source}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{source}: not TOML: {visible(error, 200)}") from None
+    except RecursionError:
+        raise UsageError(f"{source}: nested too deeply") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte, a number of 5000 digits
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"{source}: cannot be read: {reason}") from None

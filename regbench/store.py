@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from regbench.errors import RunError, UsageError, visible
@@ -76,4 +77,6 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
         raise RunError(f"cannot write {visible(path)}: {error.strerror or error}") from None
