@@ -7,8 +7,10 @@ about how a step is computed; Numba is imported when the first network is traine
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +22,11 @@ from regbench.history import Array, Data, History
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from regbench.engines.base import Start
+    from regbench.engines.fused_network import Network, Workspace
     from regbench.regularizers import Regularizer
 
-OPERATIONS_PER_REPORT = 2**28
-"""Parameters times points times epochs: some milliseconds."""
+OPERATIONS_PER_REPORT = 2**29
+"""Parameters and momenta times points times epochs: about ten milliseconds."""
 
 Course = dict[str, Array]
 """What one network shows at the E logged epochs: the fields of a `History` by name without their
@@ -34,6 +36,7 @@ axes A and R; snapshots as `parameters/NAME` and `gradients/NAME`."""
 def train_fused(block: Block, advance: Callable[[int], None]) -> History:
     """Train a block; see `engines.base.Engine`."""
     from regbench.engines.fused_kernel import compilation_noted
+    from regbench.engines.fused_network import Network, Workspace
 
     settings = block.settings
     starts = [draw_start(settings, seed) for seed in block.seeds]
@@ -41,8 +44,20 @@ def train_fused(block: Block, advance: Callable[[int], None]) -> History:
     arms, replicates = len(block.arms), len(starts)
     places = [(arm, replicate) for arm in range(arms) for replicate in range(replicates)]
 
+    def start_network(arm: int, replicate: int) -> Network:
+        return Network([p.to(block.dtype).numpy() for p in starts[replicate].parameters[arm]])
+
+    @functools.cache
+    def workspaces(thread: int) -> tuple[Workspace, Workspace]:
+        shape, all_x = start_network(0, 0), (data.train_x, data.test_x, data.grid_x)
+        return (
+            Workspace(shape, data.train_x[:, None]),
+            Workspace(shape, np.concatenate(all_x)[:, None]),
+        )
+
     def train_one(place: tuple[int, int], advance: Callable[[int], None]) -> Course:
-        return train_network(block, data, starts[place[1]], *place, advance)
+        own = workspaces(threading.get_ident())
+        return train_network(block, data, place, start_network(*place), own, advance)
 
     with compilation_noted(note_compilation):
         courses = in_threads(train_one, places, settings.threads, advance)
@@ -73,27 +88,31 @@ def train_fused(block: Block, advance: Callable[[int], None]) -> History:
 
 
 def train_network(
-    block: Block, data: Data, start: Start, arm: int, replicate: int, advance: Callable[[int], None]
+    block: Block,
+    data: Data,
+    place: tuple[int, int],
+    network: Network,
+    workspaces: tuple[Workspace, Workspace],
+    advance: Callable[[int], None],
 ) -> Course:
     """Train one arm of one replicate, from one logged epoch to the next.
 
     Args:
         block: What the network belongs to.
         data: The block's.
-        start: The replicate's.
-        arm: The arm's place in the block.
-        replicate: The replicate's place in the block; the run's first also gives snapshots.
+        place: The arm's and the replicate's in the block; the run's first replicate
+            gives snapshots.
+        network: As it starts; changed in place.
+        workspaces: At the training inputs, and at the training, test and grid inputs together.
         advance: See `engines.base.Engine`.
     """
-    from regbench.engines.fused_network import Coefficients, Network, Workspace
+    from regbench.engines.fused_network import Coefficients
 
+    arm, replicate = place
+    at_training, at_all = workspaces
     settings, seed = block.settings, block.seeds[replicate]
     has_snapshots = block.has_snapshots and replicate == 0
     coefficients = Coefficients(settings.lr, settings.momentum, **coefficients_of(block.arms[arm]))
-    network = Network([p.to(block.dtype).numpy() for p in start.parameters[arm]])
-    sections = (data.train_x, data.test_x, data.grid_x)
-    at_training = Workspace(network, data.train_x[:, None])
-    at_all = Workspace(network, np.concatenate(sections)[:, None])
     train_y, test_y = data.train_y[replicate], data.test_y[replicate]
     epochs_per_report = 1 + OPERATIONS_PER_REPORT // (network.theta.size * settings.points)
     done, loss, measurements = 0, math.nan, []
@@ -118,7 +137,7 @@ def train_network(
                 snapshots |= by_name("parameters", settings.parameter_names, network.views(0))
             answers = at_all.ask(network)
             fitted, predictions, fits = np.split(
-                answers, np.cumsum([len(section) for section in sections[:-1]])
+                answers, [len(train_y), len(train_y) + len(test_y)]
             )
             measurements.append(
                 {

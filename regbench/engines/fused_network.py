@@ -135,7 +135,7 @@ class Workspace:
         """Return a network's answers `(N,)` in evaluation mode."""
         nothing = np.zeros(self.points, network.theta.dtype)
         self.train(network, nothing, Coefficients(0.0, 0.0), seed=0, epoch=1, count=0)
-        return self.answer[:, : self.block].reshape(-1)[: self.points]
+        return self.answer[:, : self.block].flatten()[: self.points]
 
     def gradients(
         self, network: Network, y: Array, coefficients: Coefficients, seed: int, epoch: int

@@ -268,6 +268,23 @@ def test_divergence_shows_as_a_loss_that_is_not_finite(dtype: str, depth: int) -
     assert not np.isfinite(history.test_loss[-1]).any()
 
 
+@pytest.mark.parametrize("depth", [0, 3])
+def test_a_network_that_diverged_leaves_nothing_behind(depth: int) -> None:
+    start, x, y = draw_task([2, *[20] * depth, 1], 33)
+    fresh, used = Workspace(Network(start), x), Workspace(Network(start), x)
+    broken = Network([np.full_like(p, np.nan) for p in start])
+    used.train(broken, y, Coefficients(0.01, 0.9, p=0.1), seed=1, epoch=1, count=5)
+    assert np.isnan(used.ask(broken)).all()
+    networks = [Network(start), Network(start)]
+    losses = [
+        workspace.train(network, y, Coefficients(0.01, 0.9, p=0.1), seed=1, epoch=1, count=50)
+        for workspace, network in zip((fresh, used), networks, strict=True)
+    ]
+    assert losses[0] == losses[1]
+    for expected, found in zip(networks[0].views(0), networks[1].views(0), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_denormal_numbers_are_as_before_after_training() -> None:
     train(replicates=1)  # in threads
     network = Network([np.ones((1, 1)), np.ones(1)])
