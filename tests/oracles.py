@@ -1,4 +1,4 @@
-"""What the package must agree with, written without it: plain torch, plain NumPy, plain integers."""
+"""What the package must agree with, written without it: plain torch, NumPy and integers."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ class ArticleRun:
 def run_article_program(
     seed: int, epochs: int, weight_decay: float = 0.0, drop_probability: float = 0.0
 ) -> ArticleRun:
-    """Train as the article does: one global stream of random numbers, first one network's weights,
-    then the other's, then a full-batch step of each in turn.
+    """Train as the article does.
+
+    From one global stream of random numbers come the data, one network's weights, then the
+    other's; then each network in turn makes a full-batch step.
     """
 
     def make_network(p: float) -> nn.Sequential:
@@ -81,7 +83,7 @@ def run_article_program(
                     losses.append(mean_squared_error(network(x), test_y).item())
                 network.train()
             test_losses.append(losses)
-    return ArticleRun(np.float32(train_losses), np.float32(test_losses))
+    return ArticleRun(np.array(train_losses, np.float32), np.array(test_losses, np.float32))
 
 
 MASK_64 = 2**64 - 1

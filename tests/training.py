@@ -25,4 +25,6 @@ def make_settings(
 
 def train(settings: TrainingExperiment, engine: str) -> History:
     """Train all replicates as one block on the CPU."""
-    return ENGINES[engine](Block(settings, settings.seeds, torch.device("cpu")), lambda epochs: None)
+    return ENGINES[engine](
+        Block(settings, settings.seeds, torch.device("cpu")), lambda epochs: None
+    )

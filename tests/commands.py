@@ -1,0 +1,56 @@
+"""What a command line left: its exit code and what it printed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TINY = ["--points=4", "--hidden=4", "--depth=1", "--replicates=2", "--epochs=4", "--log-every=2"]
+TINY += ["--device=cpu"]
+"""Options that make a training run of milliseconds."""
+NO_FILES = ["--no-plots", "--no-tensorboard"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has exited."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one JSON document on stdout, which must be strict JSON."""
+
+        def refuse(constant: str) -> None:
+            raise AssertionError(f"{constant} is not JSON")
+
+        parsed: dict[str, Any] = json.loads(self.out, parse_constant=refuse)
+        return parsed
+
+
+Command = Callable[..., Finished]
+
+
+def run_process(arguments: list[str], folder: Path, **environment: str) -> Finished:
+    """Run `python -m regbench` in a folder, with nothing but PATH and some variables."""
+    process = subprocess.run(
+        [sys.executable, "-m", "regbench", *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},
+        capture_output=True,
+        check=False,
+    )
+    return Finished(
+        process.returncode,
+        process.stdout.decode("utf-8"),
+        process.stderr.decode("utf-8"),
+    )

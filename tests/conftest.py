@@ -1,0 +1,35 @@
+"""The command line, called in this process in an empty folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import Finished
+
+from regbench.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from commands import Command
+
+
+@pytest.fixture
+def regbench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Return a function that runs `regbench ARGUMENTS` in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    for variable in [name for name in os.environ if name.startswith("REGBENCH_")]:
+        monkeypatch.delenv(variable)
+
+    def run(*arguments: str) -> Finished:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main(list(arguments))
+        assert isinstance(stopped.value.code, int)
+        return Finished(stopped.value.code, *capsys.readouterr())
+
+    return run

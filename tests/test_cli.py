@@ -1,0 +1,470 @@
+"""The command line: what it refuses and how it says so, what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+from commands import NO_FILES, TINY, Finished, run_process
+
+from regbench import __version__, cli
+from regbench.config import option_of, settings_of
+from regbench.regularizers import REGULARIZERS
+
+if TYPE_CHECKING:
+    from commands import Command
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = [*REGULARIZERS, "dropout-scale"]
+DIGITS = "1" * 5000
+
+
+def assert_refused(finished: Finished, *named: str) -> None:
+    """Check that one clear line on stderr names the option and what is allowed."""
+    assert finished.code == 2
+    assert finished.out == ""
+    assert finished.err.endswith("\n")
+    line = finished.err[:-1]
+    assert not [c for c in line if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    assert line.startswith("regbench: error: ")
+    for part in named:
+        assert part in line
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run fail at once where a mistake is not refused."""
+    from regbench import dropout_scale
+    from regbench.engines import ENGINES
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("training began")
+
+    for engine in ENGINES:
+        monkeypatch.setitem(ENGINES, engine, refuse)  # type: ignore[arg-type]
+    monkeypatch.setattr(dropout_scale, "measure_scale", refuse)
+
+
+NOT_NUMBERS = [
+    ("nan", "'nan'"),
+    ("inf", "'inf'"),
+    ("-inf", "'-inf'"),
+    ("-1", "-1"),
+    ("", "''"),
+    ("0,01", "0.01"),
+    ("0x10", "'0x10'"),
+    ("٠.١", "'٠.١'"),
+    ("1e400", "too large"),
+    ("1e-400", "become 0"),
+    ("0.1\x1b[31m", "\\x1b[31m"),
+    ("[/]", "'[/]'"),
+    ("1_0", "'1_0'"),
+    (" 1", "' 1'"),
+    ("0.1\n", "\\n"),
+    ("\u202e0.1", "\\u202e"),
+    ("e5", "'e5'"),
+    (".", "'.'"),
+]
+
+
+@pytest.mark.parametrize("option", ["--lambda", "--lr", "--momentum", "--noise", "--test-noise"])
+@pytest.mark.parametrize(("value", "named"), NOT_NUMBERS)
+@pytest.mark.usefixtures("no_training")
+def test_bad_number_is_refused(
+    regbench: Command, tmp_path: Path, option: str, value: str, named: str
+) -> None:
+    assert_refused(regbench("wdecay", option, value), option, named)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("value", "named"), NOT_NUMBERS)
+@pytest.mark.parametrize("experiment", ["dropout", "dropout-scale"])
+@pytest.mark.usefixtures("no_training")
+def test_bad_drop_probability_is_refused(
+    regbench: Command, tmp_path: Path, experiment: str, value: str, named: str
+) -> None:
+    assert_refused(regbench(experiment, "--p", value), "--p", named)
+    assert not list(tmp_path.iterdir())
+
+
+NOT_COUNTS = ["0", "-1", "1e3", "10.0", str(10**18), DIGITS, "", "abc", "٣", "1_0", "0x1", "nan"]
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--points", "--hidden", "--replicates"])
+@pytest.mark.parametrize("value", NOT_COUNTS)
+@pytest.mark.usefixtures("no_training")
+def test_bad_count_is_refused(regbench: Command, tmp_path: Path, option: str, value: str) -> None:
+    assert_refused(regbench("wdecay", option, value), option, value[:20], "a whole number from 1")
+    assert not list(tmp_path.iterdir())
+
+
+BAD = [
+    # command, arguments, what the line must name
+    ("wdecay", ["--lambda", "380"], ["--lambda", "380", "2(1+momentum)/lr"]),
+    ("wdecay", ["--lambda", "40", "--lr", "0.1"], ["--lambda", "'40.0'", "38"]),
+    ("wdecay", ["--lambda", "0.1,,0.2"], ["--lambda", "''"]),
+    ("wdecay", ["--lambda", "0.1,0.10"], ["--lambda", "0.1", "twice"]),
+    ("wdecay", ["--lambda", "0.1", "--lambda", "0.1"], ["--lambda", "twice"]),
+    ("wdecay", ["--lambda", "0,-0.0"], ["--lambda", "twice"]),
+    ("wdecay", ["--lambda", "0.1,nan"], ["--lambda", "'nan'"]),
+    ("wdecay", ["--lambda", "1,5,"], ["--lambda", "''"]),
+    ("wdecay", ["--lambda", ","], ["--lambda", "''"]),
+    ("wdecay", ["--lambda", ",5"], ["--lambda", "',5'"]),
+    ("wdecay", ["--lambda", ",".join(f"1e-{n}" for n in range(2, 302)) * 4], ["--lambda"]),
+    ("dropout", ["--p", "1"], ["--p", "'1.0'", "below 1"]),
+    ("dropout", ["--p", "1.5"], ["--p", "1.5", "below 1"]),
+    ("dropout", ["--p", "50%"], ["--p", "'50%'", "0.5"]),
+    ("dropout-scale", ["--p", "50%"], ["--p", "'50%'", "0.5"]),
+    ("dropout-scale", ["--p", "1"], ["--p", "below 1"]),
+    ("dropout-scale", ["--units", "0"], ["--units", "'0'", "from 1"]),
+    ("dropout-scale", ["--trials", "1"], ["--trials", "'1'", "from 2"]),
+    ("dropout-scale", ["--trials", "1000000", "--units", "100000000"], ["--trials", "--units"[2:]]),
+    ("wdecay", ["--lr", "0"], ["--lr", "'0.0'", "above 0"]),
+    ("wdecay", ["--momentum", "1"], ["--momentum", "'1.0'", "below 1"]),
+    ("wdecay", ["--depth", "-1"], ["--depth", "'-1'", "from 0"]),
+    ("wdecay", ["--log-every", "0"], ["--log-every", "'0'"]),
+    ("wdecay", ["--test-points", "0"], ["--test-points", "'0'"]),
+    ("wdecay", ["--slope", "inf"], ["--slope", "'inf'"]),
+    ("wdecay", ["--x-min", "1", "--x-max", "1"], ["--x-min", "--x-max"]),
+    ("wdecay", ["--seed", "-1"], ["--seed", "'-1'", "from 0"]),
+    ("wdecay", ["--seed", "4294967296"], ["--seed", "4294967296", "4294967295"]),
+    ("wdecay", ["--seed", "4294967295"], ["--seed", "4294967295", "--replicates"]),
+    ("wdecay", ["--seed", "1.5"], ["--seed", "'1.5'"]),
+    ("wdecay", ["--seed", "abc"], ["--seed", "'abc'"]),
+    ("dropout-scale", ["--seed", "4294967296"], ["--seed", "4294967296"]),
+    ("wdecay", ["--device", "tpu"], ["--device", "'tpu'", "cpu"]),
+    ("wdecay", ["--device", "cuda:abc"], ["--device", "cuda:abc"]),
+    ("wdecay", ["--device", "cpu\n"], ["--device", "\\n"]),
+    ("wdecay", ["--device", "cuda", "--engine", "reference"], ["--device", "'cuda'", "reference"]),
+    ("wdecay", ["--engine", "fast"], ["--engine", "'fast'", "reference, batched"]),
+    ("wdecay", ["--dtype", "float16"], ["--dtype", "'float16'", "float64"]),
+    ("wdecay", ["--pairing", "both"], ["--pairing", "'both'", "shared, independent"]),
+    ("wdecay", ["--replicates", "1000000000"], ["--replicates", "1000000000"]),
+    ("wdecay", ["--hidden", "10000000"], ["--hidden", "10000000"]),
+    ("wdecay", ["--replicates", "10000000", "--log-every", "1"], ["memory", "GB", "--replicates"]),
+    ("wdecay", ["--hidden", "100000"], ["memory", "GB", "--hidden"]),
+    (
+        "wdecay",
+        ["--epochs=1000000000", "--log-every=1000000000", "--replicates=100000"],
+        ["operations", "--epochs"],
+    ),
+    ("wdecay", ["--epochs", "1", "--epochs", "2"], ["--epochs", "2 times"]),
+    ("wdecay", ["--out", "a", "--out", "b"], ["--out", "2 times"]),
+    ("wdecay", ["--out", ""], ["--out", "''"]),
+    ("wdecay", ["--config", "a", "--config", "b"], ["--config", "2 times"]),
+    ("wdecay", ["--config", ""], ["--config"]),
+    ("wdecay", ["--config", "absent.toml"], ["--config", "absent.toml"]),
+    ("wdecay", ["--config", "/dev/null"], ["--config", "/dev/null", "not a file"]),
+    ("wdecay", ["--config", "nul\0.toml"], ["--config", "\\x00"]),
+    ("wdecay", ["--config", "a" * 300], ["--config", "aaa"]),
+    ("wdecay", ["--config", "/"], ["--config", "not a file"]),
+    ("wdecay", ["--out", "/dev/null/x"], ["--out", "/dev/null"]),
+    ("wdecay", ["--out", "/dev/null"], ["--out", "/dev/null"]),
+    ("wdecay", ["--out", "/"], ["--out", "'/'", "not empty"]),
+    ("wdecay", ["--out", "a" * 300], ["--out", "aaa"]),
+    ("wdecay", ["--out", "nul\0"], ["--out", "\\x00"]),
+    ("wdecay", ["--out", "/proc/x"], ["--out", "/proc/x"]),
+    ("wdecay", ["--out", "\ud800"], ["--out", "\\ud800"]),
+    ("wdecay", ["--lamda", "0.1"], ["--lamda", "--lambda"]),
+    ("wdecay", ["--p", "0.5"], ["--p"]),
+    ("wdecay", ["0.1"], ["0.1"]),
+    ("wdecay", ["--lambda"], ["--lambda"]),
+    ("wdecay", ["--plots=yes"], ["--plots"]),
+    ("wdecay", ["\x1b]0;title\x07"], ["\\x1b"]),
+    ("wdecya", [], ["wdecya", "wdecay"]),
+    ("[bold]x[/bold]", [], ["[bold]x[/bold]"]),
+]
+
+
+@pytest.mark.parametrize(("command", "arguments", "named"), BAD)
+@pytest.mark.usefixtures("no_training")
+def test_mistake_gets_one_clear_line_and_leaves_nothing(
+    regbench: Command, tmp_path: Path, command: str, arguments: list[str], named: list[str]
+) -> None:
+    assert_refused(regbench(command, *arguments), *named)
+    assert not list(tmp_path.iterdir())
+
+
+BAD_FILES = [
+    # content of the file, what the line must name
+    (b"lamda = 0.1", ["'lamda'", "'lambda'"]),
+    (b"p = 0.1", ["'p'"]),
+    (b"lambda = 'many'", ["lambda", "'many'"]),
+    (b"lambda = '0.1'", ["lambda", "'0.1'"]),
+    (b"lambda = true", ["lambda", "True"]),
+    (b"lambda = [0.1, true]", ["lambda", "True"]),
+    (b"lambda = []", ["lambda"]),
+    (b"lambda = [[0.1]]", ["lambda"]),
+    (b"lambda = nan", ["lambda", "'nan'"]),
+    (b"lambda = 1e999", ["lambda", "'inf'"]),
+    (b"epochs = true", ["epochs", "'True'"]),
+    (b"epochs = 10.0", ["epochs", "'10.0'"]),
+    (b"epochs = '10'", ["epochs", "'10'"]),
+    (b"epochs = 1000000000000000000000000000", ["epochs", "a whole number"]),
+    (b"epochs = " + b"1" * 5000, []),
+    (b"lambda = " + b"1" * 400, ["lambda"]),
+    (b"lr = inf", ["lr", "'inf'"]),
+    (b"momentum = 1", ["momentum", "'1'"]),
+    (b"plots = 'no'", ["plots", "'no'", "true or false"]),
+    (b"plots = 1", ["plots", "'1'"]),
+    (b"device = 3", ["device", "'3'"]),
+    (b"out = ''", ["out"]),
+    (b"seed = 2026-01-01", ["seed"]),
+    (b"epochs = 1\nepochs = 2", ["not TOML"]),
+    (b"epochs =", ["not TOML"]),
+    (b"\xff\xfe", ["UTF-8"]),
+    (b"[task]\npoints = 10", ["'task'"]),
+    (b"experiment = 'dropout'", ["'dropout'", "'wdecay'"]),
+    (b"experiment = 3", ["'3'"]),
+    (b"strengths = [0.1]", ["'strengths'"]),
+    (b"config = 'x'", ["'config'"]),
+    (b'"\\u001b[31m" = 1', ["\\x1b[31m"]),
+    (b"# " + b"x" * 1_000_001, ["1000000 bytes"]),
+    (b"a = " + b"[" * 5000, []),
+]
+
+
+@pytest.mark.parametrize(("content", "named"), BAD_FILES)
+@pytest.mark.usefixtures("no_training")
+def test_bad_configuration_file_is_refused(
+    regbench: Command, tmp_path: Path, content: bytes, named: list[str]
+) -> None:
+    (tmp_path / "settings.toml").write_bytes(content)
+    finished = regbench("wdecay", "--config", "settings.toml")
+    assert_refused(finished, "settings.toml", *named)
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("lambda = -1", "-1.0"),
+        ("lambda = [0.1, 0.1]", "twice"),
+        ("lambda = 380", "2(1+momentum)/lr"),
+    ],
+)
+def test_strengths_of_a_file_are_checked_like_those_of_the_command_line(
+    regbench: Command, tmp_path: Path, content: str, named: str
+) -> None:
+    (tmp_path / "settings.toml").write_text(content)
+    assert_refused(regbench("wdecay", "--config", "settings.toml"), "lambda", named)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_fifo_as_configuration_is_refused_without_waiting(
+    regbench: Command, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert_refused(regbench("wdecay", "--config", "pipe"), "--config", "not a file")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("REGBENCH_EPOCHS", "many", "'many'"),
+        ("REGBENCH_LAMBDA", "nan", "'nan'"),
+        ("REGBENCH_PLOTS", "maybe", "'maybe'"),
+        ("REGBENCH_SEED", "-1", "'-1'"),
+        ("REGBENCH_OUT", "", "''"),
+        ("REGBENCH_EPOCH", "10", "epochs"),
+        ("REGBENCH_\x1b[31m", "10", "\\x1b[31m"),
+    ],
+)
+@pytest.mark.usefixtures("no_training")
+def test_bad_environment_variable_is_refused_by_name(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, named: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert_refused(regbench("wdecay"), "REGBENCH_", named)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_folder_that_is_not_empty_is_refused_and_kept(regbench: Command, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "notes.txt").write_text("mine")
+    assert_refused(regbench("wdecay", "--out", "old"), "--out", "'old'", "not empty")
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["notes.txt"]
+
+
+def test_minus_zero_is_zero_and_is_not_called_minus_zero(regbench: Command) -> None:
+    finished = regbench("wdecay", "--lambda", "-0.0", "--json", *TINY, *NO_FILES)
+    assert finished.code == 0
+    assert finished.document["arms"][1]["name"] == "lambda=0.0"
+
+
+def test_one_replicate_runs_and_says_which_seed(regbench: Command) -> None:
+    finished = regbench(
+        "wdecay", "--epochs=2", "--hidden=3", "--replicates=1", "--seed=7", *NO_FILES
+    )
+    assert finished.code == 0
+    assert "seed 7" in finished.out
+    assert "s.e." not in finished.out
+
+
+def test_several_strengths_may_be_repeated_or_separated_by_commas(regbench: Command) -> None:
+    names = ["baseline", "lambda=0.1", "lambda=0.2", "lambda=0.3"]
+    for given in (["0.1,0.2,0.3"], ["0.1", "0.2,0.3"], ["0.1", "0.2", "0.3"]):
+        options = [part for value in given for part in ("--lambda", value)]
+        document = regbench("wdecay", *options, "--json", *TINY, *NO_FILES).document
+        assert [arm["name"] for arm in document["arms"]] == names
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_command_and_option_has_help(experiment: str, regbench: Command) -> None:
+    command = next(c for c in cli.app.registered_commands if c.name == experiment)
+    assert command.help
+    assert command.callback is not None
+    parameters = inspect.signature(command.callback).parameters.values()
+    for parameter in parameters:
+        option = parameter.annotation.__metadata__[0]
+        assert len(option.help) > 10, parameter.name
+    finished = regbench(experiment, "--help")
+    assert finished.code == 0
+    missing = [
+        option_of(key) for key in [*settings_of(experiment), "config"]
+        if f"{option_of(key)} " not in finished.out
+    ]  # fmt: skip
+    assert not missing
+    # Documentation names each of them too.
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    assert f"regbench {experiment}" in text
+    assert not [key for key in [*settings_of(experiment), "config"] if option_of(key) not in text]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_help_tells_every_default(
+    experiment: str, regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = regbench(experiment, "--help").out
+    for key, field in settings_of(experiment).items():
+        line = next(line for line in shown.splitlines() if f"{option_of(key)} " in line)
+        if isinstance(field.default, str | int | float) and not isinstance(field.default, bool):
+            assert f"[{field.default}]" in line
+
+
+def test_no_command_prints_the_help_and_is_a_usage_error(regbench: Command) -> None:
+    finished = regbench()
+    assert finished.code == 2
+    for experiment in EXPERIMENTS:
+        assert experiment in finished.out
+
+
+def test_version_is_printed(regbench: Command) -> None:
+    finished = regbench("--version")
+    assert (finished.code, finished.out) == (0, f"regbench {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["wdecay", "--help"]])
+def test_help_and_version_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from regbench.cli import main\n"
+        "try:\n"
+        f"    main({arguments!r})\n"
+        "except SystemExit as stopped:\n"
+        "    assert stopped.code == 0\n"
+        "heavy = {'torch', 'matplotlib', 'scipy', 'numba', 'tensorboard', 'numpy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_closed_pipe_ends_quietly(tmp_path: Path) -> None:
+    # The long document is written after the reader has gone.
+    process = subprocess.run(
+        ["bash", "-c", '"$0" -m regbench "$@" 2>err | head -1; echo "${PIPESTATUS[0]}"',
+         sys.executable, "dropout-scale", "--json", "--units=2", "--trials=50000", *NO_FILES],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.stdout == "{\n0\n"
+    assert (tmp_path / "err").read_text() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("form", ["--json", "--plots"])
+def test_full_disk_on_stdout_is_one_line_and_exit_1(tmp_path: Path, form: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "regbench", "dropout-scale", "--units=9", "--trials=9", form],
+            cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert process.returncode == 1
+    assert process.stderr.count("\n") == 1
+    assert process.stderr.startswith("regbench: error: cannot write")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_ascii_terminal_gets_ascii(experiment: str, tmp_path: Path) -> None:
+    small = TINY if experiment in REGULARIZERS else ["--units=9", "--trials=9"]
+    finished = run_process([experiment, *small, *NO_FILES], tmp_path, PYTHONIOENCODING="ascii")
+    assert (finished.code, finished.err) == (0, "")
+    assert finished.out.isascii()
+
+
+def test_piped_output_is_plain_and_the_same_at_any_width(tmp_path: Path) -> None:
+    arguments = ["wdecay", *TINY, "--lambda=0.1,0.2", "--out", "run", *NO_FILES]
+    (tmp_path / "narrow").mkdir()
+    (tmp_path / "wide").mkdir()
+    utf8 = {"PYTHONIOENCODING": "utf-8"}
+    narrow = run_process(arguments, tmp_path / "narrow", COLUMNS="20", **utf8)
+    wide = run_process(arguments, tmp_path / "wide", COLUMNS="300", **utf8)
+    assert narrow.code == wide.code == 0
+    assert narrow.out == wide.out
+    assert "\x1b" not in narrow.out + narrow.err
+    assert narrow.out.count("\n") > 6
+
+
+def test_quiet_prints_the_closing_lines_only(regbench: Command) -> None:
+    finished = regbench("wdecay", *TINY, "--quiet", *NO_FILES)
+    assert finished.code == 0
+    lines = finished.out.splitlines()
+    assert len(lines) == 2
+    assert "test loss" in lines[0]
+    assert lines[1].startswith("Results: ")
+
+
+def test_interrupt_is_exit_130_without_a_traceback(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from regbench.engines import ENGINES
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(ENGINES, "batched", interrupt)  # type: ignore[arg-type]
+    finished = regbench("wdecay", *TINY, "--engine=batched")
+    assert finished.code == 130
+    assert finished.err.startswith("regbench: error: interrupted")
+    assert finished.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 1 bytes")])
+def test_out_of_memory_names_what_to_lower(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from regbench.engines import ENGINES
+
+    def run_out(*_: object) -> None:
+        raise error
+
+    monkeypatch.setitem(ENGINES, "batched", run_out)  # type: ignore[arg-type]
+    finished = regbench("wdecay", *TINY, "--engine=batched")
+    assert finished.code == 1
+    assert finished.err.count("\n") == 1
+    assert "out of memory" in finished.err
+    assert "--hidden" in finished.err
+
+
+def test_every_registered_command_is_tested_here() -> None:
+    command = typer.main.get_command(cli.app)
+    assert sorted(getattr(command, "commands")) == sorted(EXPERIMENTS)  # noqa: B009

@@ -1,0 +1,114 @@
+"""A whole run: its blocks, its files, and that its own configuration repeats it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from commands import NO_FILES, TINY
+from training import make_settings, train
+
+from regbench.experiment import plan, run
+
+if TYPE_CHECKING:
+    from commands import Command
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("engine", ["reference", "batched"])
+def test_blocks_are_the_replicates_in_turn(engine: str) -> None:
+    settings = make_settings(replicates=150, epochs=5, hidden=3, depth=1, engine=engine, seed=6)
+    work = plan(settings)
+    blocks = work.blocks
+    assert [seed for block in blocks for seed in block.seeds] == list(range(6, 156))
+    done: list[int] = []
+    history = run(work, done.append).history
+    assert sum(done) == work.total_epochs == 150 * 2 * 5
+    assert history.test_loss.shape == (1, 2, 150)
+    assert history.fits.shape[2] <= 100
+    assert history.data.train_y.shape == (150, 6)
+    # The last replicate is in another block than the first.
+    alone = train(make_settings(replicates=1, epochs=5, hidden=3, depth=1, seed=155), engine)
+    np.testing.assert_allclose(history.test_loss[:, :, -1], alone.test_loss[:, :, 0], rtol=1e-5)
+    np.testing.assert_array_equal(history.data.train_y[-1], alone.data.train_y[0])
+    # Snapshots are of the run's first replicate, not of each block's.
+    first = train(make_settings(replicates=1, epochs=5, hidden=3, depth=1, seed=6), engine)
+    for name, values in first.parameters.items():
+        np.testing.assert_allclose(history.parameters[name], values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("experiment", ["wdecay", "dropout", "dropout-scale"])
+def test_configuration_of_a_run_repeats_it(
+    regbench: Command, tmp_path: Path, experiment: str
+) -> None:
+    given = (
+        ["--units=20", "--trials=30", "--p=0.1,0.3", "--seed=5"]
+        if experiment == "dropout-scale"
+        else [*TINY, "--seed=5", "--pairing=independent", "--noise=0.25"]
+    )
+    first = regbench(experiment, "--json", *given, *NO_FILES).document
+    config = str(tmp_path / first["run_dir"] / "config.toml")
+    second = regbench(experiment, "--json", "--config", config).document
+    assert first["run_dir"] != second["run_dir"]
+    for document in (first, second):
+        del document["run_dir"], document["environment"]
+        for shown in ("json", "out", "quiet"):
+            document["config"].pop(shown, None)
+    assert first == second
+
+
+def test_run_leaves_the_documented_files(regbench: Command, tmp_path: Path) -> None:
+    finished = regbench("wdecay", *TINY, "--lambda=0.1,0.2", "--out=run")
+    assert finished.code == 0
+    folder = tmp_path / "run"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.toml", "figures", "summary.json", "tensorboard",
+    ]  # fmt: skip
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == [
+        "fit-epoch-000002.png", "fit-epoch-000004.png", "losses.png",
+    ]  # fmt: skip
+    assert {path.name for path in (folder / "tensorboard").iterdir()} == {
+        "baseline", "lambda=0.1", "lambda=0.2",
+    }  # fmt: skip
+    assert "tensorboard --logdir run/tensorboard" in finished.out
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("option", "left"), [("--no-plots", "tensorboard"), ("--no-tensorboard", "figures")]
+)
+def test_pictures_and_logs_can_be_left_out(
+    regbench: Command, tmp_path: Path, option: str, left: str
+) -> None:
+    regbench("wdecay", *TINY, "--out=run", option)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "config.toml", "summary.json", left,
+    }  # fmt: skip
+
+
+def test_small_configuration_runs(regbench: Command) -> None:
+    config = str(ROOT / "configs" / "small.toml")
+    document = regbench("wdecay", "--json", "--config", config, *NO_FILES).document
+    assert len(document["comparisons"]) == 3
+
+
+def test_same_seed_gives_the_same_document_and_another_does_not(regbench: Command) -> None:
+    histories = [
+        regbench("dropout", "--json", *TINY, *NO_FILES, f"--seed={seed}").document["history"]
+        for seed in (1, 1, 2)
+    ]
+    assert histories[0] == histories[1] != histories[2]
+
+
+def test_replicate_of_a_run_is_replayed_by_its_seed(regbench: Command) -> None:
+    # TINY has two replicates: the second of seed 8 is the first of seed 9.
+    first = regbench("dropout", "--json", *TINY, *NO_FILES, "--seed=8").document["history"]
+    second = regbench("dropout", "--json", *TINY, *NO_FILES, "--seed=9").document["history"]
+    for arm, losses in first.items():
+        for name, values in losses.items():
+            assert [row[1] for row in values] == pytest.approx(
+                [row[0] for row in second[arm][name]], rel=1e-5
+            )

@@ -1,0 +1,120 @@
+"""Imports go one way, and what must start fast imports nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import regbench
+
+PACKAGE = Path(regbench.__file__).parent
+HEAVY = {"torch", "matplotlib", "scipy", "tensorboard", "PIL", "rich", "tomli_w"}
+
+# Each part may import the package's parts before it that are named here, and these heavy libraries.
+ALLOWED: dict[str, tuple[set[str], set[str]]] = {
+    "__init__": (set(), set()),
+    "errors": (set(), set()),
+    "store": ({"errors"}, set()),
+    "history": (set(), set()),
+    "statistics": ({"history"}, set()),
+    "regularizers": (set(), {"torch"}),  # for type checkers only, see below
+    "config": ({"errors", "regularizers"}, set()),
+    "task": ({"config"}, {"torch"}),
+    "network": ({"config"}, {"torch"}),
+    "randomness": (set(), {"torch"}),
+    "environment": (set(), {"torch"}),
+    "engines": (
+        {"errors", "history", "regularizers", "config", "task", "network", "randomness"},
+        {"torch"},
+    ),
+    "result": ({"history", "statistics", "config"}, set()),
+    "dropout_scale": ({"config", "environment", "history"}, {"torch", "scipy"}),
+    "experiment": (
+        {"errors", "history", "config", "engines", "environment", "result"},
+        {"torch"},
+    ),
+    "report": (
+        {"__init__", "config", "history", "regularizers", "statistics", "store", "result",
+         "dropout_scale"},
+        {"torch", "matplotlib", "PIL", "rich", "tensorboard", "tomli_w"},
+    ),
+    "cli": (
+        {"__init__", "config", "errors", "regularizers", "store", "experiment", "report",
+         "dropout_scale"},
+        {"rich"},
+    ),
+    "__main__": ({"cli"}, set()),
+}  # fmt: skip
+AT_START = {"__init__", "errors", "store", "regularizers", "config", "cli", "__main__"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Return every module that is imported anywhere, in full."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def is_for_types(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imported_at_start(tree: ast.Module) -> set[str]:
+    """Return what is imported when the module is, without what only type checkers read."""
+    run = [node for node in tree.body if not is_for_types(node)]
+    outside = [node for node in run if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return imported(ast.Module(outside, []))
+
+
+def own_parts(names: set[str]) -> set[str]:
+    parts = {name.split(".")[1] for name in names if name.split(".")[0] == "regbench"}
+    return {part if part in ALLOWED else "__init__" for part in parts}
+
+
+def heavy_libraries(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names} & HEAVY
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_imports_only_what_stands_below_it(path: Path) -> None:
+    part = part_of(path)
+    assert part in ALLOWED, "a new part needs its place in the table"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    parts, libraries = ALLOWED[part]
+    assert own_parts(imported(tree)) - {part} <= parts
+    assert heavy_libraries(imported(tree)) <= libraries
+    if part in AT_START:
+        assert not heavy_libraries(imported_at_start(tree))
+
+
+def test_table_has_no_circle_and_no_part_that_is_gone() -> None:
+    assert {part_of(path) for path in MODULES} == set(ALLOWED)
+    below: set[str] = set()
+    for part, (parts, _) in ALLOWED.items():
+        assert parts <= below, part
+        below.add(part)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_torch_in_reports_is_for_tensorboard_only(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    torch = {name for name in imported(tree) if name.split(".")[0] == "torch"}
+    if part_of(path) in {"report", "statistics", "result", "store", "history"}:
+        expected = (
+            {"torch.utils.tensorboard.SummaryWriter"} if path.stem == "tensorboard" else set()
+        )
+        assert torch == expected
+    assert not [name for name in imported(tree) if "pyplot" in name]

@@ -1,0 +1,169 @@
+"""Pictures: legends beside the axes, one per logged epoch, and nothing global."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from training import make_settings, train
+
+from regbench.config import DropoutScale
+from regbench.dropout_scale import run_dropout_scale
+from regbench.report import plots
+from regbench.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def make_result(strengths: tuple[float, ...] = (0.1,), **values: Any) -> Result:
+    settings = make_settings(strengths=strengths, **values)
+    return Result(settings, {}, train(settings, "batched"))
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Return the list to which every figure is added that is made from here on."""
+    made: list[Figure] = []
+    make_figure = plots.make_figure
+
+    def remember(*arguments: Any, **named: Any) -> Figure:
+        made.append(make_figure(*arguments, **named))
+        return made[-1]
+
+    monkeypatch.setattr(plots, "make_figure", remember)
+    return made
+
+
+def assert_nothing_covered_or_cut(figure: Figure) -> None:
+    """Compare extents in pixels: legends against axes with their labels, all against the page."""
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    page = figure.bbox
+    assert figure.legends
+    for axes in figure.axes:
+        panel = axes.get_tightbbox(renderer)
+        assert panel is not None
+        assert not axes.get_legend()
+        assert panel.x0 >= page.x0
+        assert panel.y0 >= page.y0
+        assert panel.x1 <= page.x1
+        assert panel.y1 <= page.y1
+        for legend in figure.legends:
+            box = legend.get_window_extent(renderer)
+            assert box.y1 <= panel.y0
+            assert box.x0 >= page.x0
+            assert box.x1 <= page.x1
+            assert box.y0 >= page.y0
+
+
+def pixels_of(picture: plots.Picture) -> Any:
+    pixels = np.asarray(Image.open(io.BytesIO(picture.png)))
+    assert pixels.shape == (picture.height, picture.width, 3)
+    return pixels
+
+
+@pytest.mark.parametrize("arms", [1, 2, 7, 30])
+def test_legends_cover_nothing_and_nothing_is_cut(figures: list[Figure], arms: int) -> None:
+    strengths = tuple(0.123456789 / (index + 1) for index in range(arms))
+    result = make_result(strengths, epochs=10)
+    list(plots.fit_pictures(result))
+    plots.loss_picture(result)
+    assert len(figures) == 2
+    for figure in figures:
+        assert_nothing_covered_or_cut(figure)
+
+
+@pytest.mark.parametrize(("p", "units"), [(0.5, 10_000), (0.0, 5), (0.1, 1), (0.99, 1000)])
+def test_scale_picture_covers_nothing(figures: list[Figure], p: float, units: int) -> None:
+    result = run_dropout_scale(DropoutScale(p=(p,), units=units, trials=50))
+    plots.scale_picture(result.scales[0])
+    assert_nothing_covered_or_cut(figures[0])
+
+
+def test_there_is_a_fit_picture_of_every_logged_epoch_and_they_differ() -> None:
+    result = make_result()
+    pictures = dict(plots.fit_pictures(result))
+    assert list(pictures) == [10, 20, 30]
+    assert len({picture.png for picture in pictures.values()}) == 3
+
+
+# What is the same in all pictures is drawn once: the last one must still be drawn like the first.
+def test_a_fit_picture_does_not_depend_on_those_before_it() -> None:
+    result = make_result()
+    history = result.history
+    last = dataclasses.replace(
+        history,
+        **{
+            name: getattr(history, name)[-1:]
+            for name in ("epochs", "train_loss", "train_loss_eval", "test_loss", "fits")
+        },
+    )
+    alone = dict(plots.fit_pictures(dataclasses.replace(result, history=last)))[30]
+    assert (pixels_of(alone) == pixels_of(dict(plots.fit_pictures(result))[30])).all()
+
+
+def test_fit_picture_shows_a_solid_red_baseline_a_dashed_blue_arm_and_both_losses(
+    figures: list[Figure],
+) -> None:
+    result = make_result(epochs=10)
+    list(plots.fit_pictures(result))
+    truth, baseline, arm = figures[0].axes[0].lines
+    assert (truth.get_color(), baseline.get_color(), arm.get_color()) == ("grey", "red", "blue")
+    assert (baseline.get_linestyle(), arm.get_linestyle()) == ("-", "--")
+    np.testing.assert_allclose(np.asarray(arm.get_ydata()), result.history.fits[-1, 1, 0])
+    texts = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    for index in (0, 1):
+        for losses in (result.history.train_loss, result.history.test_loss):
+            assert any(f"{losses[-1, index, 0]:.5g}" in text for text in texts)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("replicates", [1, 3])
+def test_values_that_cannot_be_drawn_leave_a_gap(
+    figures: list[Figure], bad: float, replicates: int
+) -> None:
+    result = make_result(replicates=replicates)
+    changed = {
+        name: getattr(result.history, name).copy()
+        for name in ("fits", "train_loss", "train_loss_eval", "test_loss")
+    }
+    for values in changed.values():
+        values[1:, 1] = bad
+    broken = dataclasses.replace(result, history=dataclasses.replace(result.history, **changed))
+    assert len(list(plots.fit_pictures(broken))) == 3
+    plots.loss_picture(broken)
+    for figure in figures:
+        assert_nothing_covered_or_cut(figure)
+    if not np.isfinite(bad):
+        curve = figures[1].axes[1].lines[1].get_ydata()
+        assert np.isfinite(curve).tolist() == [True, False, False]
+
+
+def test_mean_curve_does_not_average_over_lost_replicates(figures: list[Figure]) -> None:
+    result = make_result()
+    test_loss = result.history.test_loss.copy()
+    test_loss[2, 1, 0] = np.nan
+    history = dataclasses.replace(result.history, test_loss=test_loss)
+    plots.loss_picture(dataclasses.replace(result, history=history))
+    curve = figures[0].axes[1].lines[1].get_ydata()
+    assert np.isfinite(curve).tolist() == [True, True, False]
+
+
+def test_drawing_imports_no_pyplot() -> None:
+    program = (
+        "import sys, regbench.report.plots as plots\n"
+        "plots.make_figure(3, 3, 1).add_subplot()\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_arms_have_styles_of_their_own() -> None:
+    styles = [tuple(plots.arm_style(index).items()) for index in range(25)]
+    assert len(set(styles)) == 25

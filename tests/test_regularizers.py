@@ -1,0 +1,171 @@
+"""What every registered regularizer must do in every engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from training import make_settings, train
+
+from regbench.engines import ENGINES
+from regbench.randomness import layer_noise, noise_keys
+from regbench.regularizers import REGULARIZERS, Baseline
+
+if TYPE_CHECKING:
+    from regbench.history import History
+
+FIELDS = ("train_loss", "train_loss_eval", "test_loss", "predictions", "fits", "weight_norm")
+
+every_engine = pytest.mark.parametrize("engine", ENGINES)
+every_command = pytest.mark.parametrize("command", REGULARIZERS)
+
+
+def assert_same(
+    actual: History, expected: History, arms: tuple[int, ...], of: tuple[int, ...]
+) -> None:
+    """Compare arms `arms` of one history with arms `of` of another, bit for bit."""
+    for field in FIELDS:
+        left, right = getattr(actual, field)[:, list(arms)], getattr(expected, field)[:, list(of)]
+        assert left.tobytes() == right.tobytes(), field
+    for field in ("parameters", "gradients"):
+        for name, values in getattr(expected, field).items():
+            left, right = getattr(actual, field)[name][:, list(arms)], values[:, list(of)]
+            assert left.tobytes() == right.tobytes(), (field, name)
+
+
+@every_engine
+@every_command
+def test_strength_zero_is_the_baseline_bit_for_bit(engine: str, command: str) -> None:
+    strong = REGULARIZERS[command].default
+    history = train(make_settings(command, (0.0, strong)), engine)
+    assert_same(history, history, (1,), (0,))
+
+
+@every_engine
+@every_command
+def test_regularizer_changes_the_training(engine: str, command: str) -> None:
+    history = train(make_settings(command, (REGULARIZERS[command].default,)), engine)
+    assert (history.test_loss[:, 0] != history.test_loss[:, 1]).all()
+
+
+@every_engine
+@every_command
+@pytest.mark.parametrize("pairing", ["shared", "independent"])
+def test_adding_an_arm_changes_no_other(engine: str, command: str, pairing: str) -> None:
+    strong = REGULARIZERS[command].default
+    few = train(make_settings(command, (strong,), pairing=pairing), engine)
+    many = train(make_settings(command, (strong, strong / 2, strong / 4), pairing=pairing), engine)
+    assert_same(many, few, (0, 1), (0, 1))
+
+
+@every_engine
+@every_command
+def test_order_of_arms_changes_no_number_with_shared_pairing(engine: str, command: str) -> None:
+    strong = REGULARIZERS[command].default
+    ascending = train(make_settings(command, (strong / 2, strong)), engine)
+    descending = train(make_settings(command, (strong, strong / 2)), engine)
+    assert_same(ascending, descending, (0, 1, 2), (0, 2, 1))
+
+
+# Float32 sums in another order in another batch; float64 leaves the difference far below 1e-10.
+@every_engine
+@every_command
+def test_replicate_is_the_same_alone_and_in_a_batch(engine: str, command: str) -> None:
+    values = {"dtype": "float64", "epochs": 60, "hidden": 20, "seed": 40}
+    strong = (REGULARIZERS[command].default,)
+    together = train(make_settings(command, strong, **values | {"replicates": 18}), engine)
+    for replicate in (0, 1, 17):  # the last one is in the batched engine's second chunk
+        alone = train(
+            make_settings(command, strong, **values | {"replicates": 1, "seed": 40 + replicate}),
+            engine,
+        )
+        np.testing.assert_array_equal(together.data.train_y[replicate], alone.data.train_y[0])
+        for field in FIELDS:
+            np.testing.assert_allclose(
+                getattr(together, field)[:, :, replicate],
+                getattr(alone, field)[:, :, 0],
+                rtol=1e-10,
+                atol=1e-10,
+            )
+
+
+@every_command
+@pytest.mark.parametrize("pairing", ["shared", "independent"])
+def test_reference_replicate_is_the_same_bit_for_bit_in_any_run(command: str, pairing: str) -> None:
+    strong = (REGULARIZERS[command].default,)
+    together = train(make_settings(command, strong, seed=3, pairing=pairing), "reference")
+    alone = train(
+        make_settings(command, strong, seed=5, replicates=1, pairing=pairing), "reference"
+    )
+    for field in FIELDS:
+        np.testing.assert_array_equal(
+            getattr(together, field)[:, :, 2], getattr(alone, field)[:, :, 0]
+        )
+
+
+@every_command
+def test_engines_agree_at_the_default_strength(command: str) -> None:
+    settings = make_settings(
+        command, (REGULARIZERS[command].default,), dtype="float64", epochs=60, depth=3
+    )
+    reference, batched = train(settings, "reference"), train(settings, "batched")
+    for field in FIELDS:
+        np.testing.assert_allclose(
+            getattr(batched, field), getattr(reference, field), rtol=1e-10, atol=1e-10
+        )
+
+
+@every_command
+@pytest.mark.parametrize("engine", ENGINES)
+def test_linear_model_trains(command: str, engine: str) -> None:
+    history = train(make_settings(command, (REGULARIZERS[command].default,), depth=0), engine)
+    assert np.isfinite(history.test_loss).all()
+
+
+@every_command
+@pytest.mark.parametrize("strength", [0.1, 0.25, 0.5, 0.9])
+def test_hidden_factor_has_mean_one(command: str, strength: float) -> None:
+    regularizer = REGULARIZERS[command](strength)
+    noise = layer_noise(noise_keys(torch.arange(50), 3, 40), torch.tensor(1), 200)
+    factor = regularizer.hidden_factor(noise, torch.float64)
+    assert (factor is not None) == regularizer.acts_on_hidden
+    if factor is not None:
+        error = factor.std() / factor.numel() ** 0.5
+        assert abs(float((factor.mean() - 1) / error)) < 5
+
+
+@every_command
+def test_hidden_factor_at_every_strength_has_a_kept_and_a_dropped_end(command: str) -> None:
+    words = torch.tensor([-(2**31), 2**31 - 1], dtype=torch.int32)  # u = 0 and u just below 1
+    for strength in (1e-12, 0.5, 1 - 1e-12):
+        factor = REGULARIZERS[command](strength).hidden_factor(words, torch.float64)
+        if factor is not None:
+            assert factor.tolist() == [0.0, pytest.approx(1 / (1 - strength))]
+
+
+@every_command
+def test_words_of_a_regularizer_fit_options_folders_and_tables(command: str) -> None:
+    regularizer = REGULARIZERS[command]
+    assert regularizer.command == command
+    assert regularizer.option.isascii()
+    assert regularizer.summary.endswith(".")
+    assert regularizer.symbol.isprintable()
+    limit, _ = regularizer.strength_limit(0.01, 0.9)
+    assert 0 < regularizer.default < limit
+    names = [regularizer(strength).name for strength in (0.1, 0.1 + 2**-56, 1e-30, 0.0)]
+    assert len(set(names)) == len(names)
+    for name in [*names, Baseline().name]:
+        assert name.isascii()
+        assert name.isprintable()
+        assert "/" not in name
+
+
+def test_weight_decay_bound_is_that_of_momentum_descent() -> None:
+    # theta <- theta - lr * lambda * theta with momentum is a two-term recursion: its roots tell.
+    limit, _ = REGULARIZERS["wdecay"].strength_limit(0.01, 0.9)
+    assert limit == pytest.approx(380)
+    for strength, is_stable in ((0.999 * limit, True), (1.001 * limit, False)):
+        roots = np.roots([1, -(1 + 0.9 - 0.01 * strength), 0.9])
+        assert (np.abs(roots).max() < 1) == is_stable

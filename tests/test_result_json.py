@@ -1,0 +1,132 @@
+"""The JSON document: one, strict, complete and documented."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from commands import NO_FILES, TINY
+
+from regbench.report.result_json import to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from commands import Command
+
+DOCUMENTED = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+KEYS = {"schema", "experiment", "version", "config", "environment", "run_dir"}
+
+
+def keys_of(value: Any, inside: str = "") -> Iterator[str]:
+    """Yield every fixed key; the settings and the arms' names are not fixed."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if inside != "history":
+                yield key
+            if key != "config":
+                yield from keys_of(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from keys_of(item)
+
+
+@pytest.mark.parametrize("engine", ["reference", "batched"])
+def test_training_document_is_complete_and_says_what_was_asked(
+    regbench: Command, tmp_path: Path, engine: str
+) -> None:
+    options = [*TINY, *NO_FILES, "--lambda=0.1,0.2", f"--engine={engine}", "--seed=4"]
+    finished = regbench("wdecay", "--json", *options)
+    assert (finished.code, finished.err) == (0, "")
+    document = finished.document
+    names = ["baseline", "lambda=0.1", "lambda=0.2"]
+    assert set(document) == KEYS | {
+        "arms", "seeds", "epochs", "history", "comparisons", "diverged"
+    }  # fmt: skip
+    assert document["schema"] == "regbench.result/1"
+    assert document["arms"] == [
+        {"name": name, "strength": strength}
+        for name, strength in zip(names, (0.0, 0.1, 0.2), strict=True)
+    ]
+    assert (document["seeds"], document["epochs"]) == ([4, 5], [2, 4])
+    assert document["config"]["lambda"] == [0.1, 0.2]
+    assert document["config"]["hidden"] == 4
+    assert document["environment"]["engine"] == engine
+    assert list(document["history"]) == names
+    for losses in document["history"].values():
+        assert {np.shape(values) for values in losses.values()} == {(2, 2)}
+    for comparison, name in zip(document["comparisons"], names[1:], strict=True):
+        arm = np.array(document["history"][name]["test_loss"][-1])
+        baseline = np.array(document["history"]["baseline"]["test_loss"][-1])
+        assert comparison["arm"] == name
+        assert comparison["mean_difference"] == pytest.approx((arm - baseline).mean(), rel=1e-9)
+        assert comparison["wins"] == (arm < baseline).sum()
+        assert comparison["replicates"] == 2
+    assert document["diverged"] == []
+    assert (tmp_path / document["run_dir"] / "summary.json").read_text() == finished.out
+
+
+def test_every_key_is_documented(regbench: Command) -> None:
+    training = regbench(
+        "wdecay", "--json", "--lr=10", "--epochs=100", "--hidden=20", "--replicates=2", *NO_FILES
+    )
+    assert training.document["diverged"]
+    scale = regbench("dropout-scale", "--json", "--units=9", "--trials=9", *NO_FILES)
+    keys = {key for finished in (training, scale) for key in keys_of(finished.document)}
+    assert len(keys) > 40
+    assert not sorted(key for key in keys if f"`{key}`" not in DOCUMENTED)
+
+
+@pytest.mark.parametrize("engine", ["reference", "batched", "auto"])
+def test_divergence_is_a_result_and_exit_1(regbench: Command, tmp_path: Path, engine: str) -> None:
+    arguments = ["--lr=10", "--epochs=200", "--log-every=50", "--hidden=20", "--replicates=2"]
+    finished = regbench("wdecay", "--json", f"--engine={engine}", "--device=cpu", *arguments)
+    assert finished.code == 1
+    document = finished.document
+    assert [entry["arm"] for entry in document["diverged"]] == ["baseline", "lambda=0.01"]
+    assert document["diverged"][0]["epoch"] in document["epochs"]
+    assert document["history"]["baseline"]["test_loss"][-1] == [None, None]
+    assert document["comparisons"][0]["mean_difference"] is None
+    assert document["comparisons"][0]["wins"] == 0
+    lines = finished.err.splitlines()
+    assert [line for line in lines if "histograms left out" in line]
+    assert [line for line in lines if line.startswith("baseline diverged") and "--lr" in line]
+    figures = list((tmp_path / document["run_dir"] / "figures").iterdir())
+    assert len(figures) == 5
+
+
+def test_scale_document_is_complete(regbench: Command) -> None:
+    finished = regbench("dropout-scale", "--json", "--p=0,0.5", *NO_FILES)
+    assert (finished.code, finished.err) == (0, "")
+    document = finished.document
+    assert set(document) == KEYS | {"scales"}
+    none, half = document["scales"]
+    assert (none["p"], half["p"]) == (0.0, 0.5)
+    assert none["inverted"]["sd"] == none["inverted"]["theory_sd"] == 0
+    inverted, classic = half["inverted"], half["classic"]
+    assert (inverted["theory_mean"], inverted["theory_sd"]) == (10_000, 100)
+    assert (inverted["eval_output"], classic["eval_output"]) == (10_000, 5000)
+    assert classic["mean"] == pytest.approx(inverted["mean"] / 2)
+    assert classic["theory_sd"] == 50
+    assert inverted["first_output"] == half["outputs"][0]
+    assert half["article_z"] == pytest.approx(-1.32)
+
+
+def test_numbers_that_are_not_finite_become_null() -> None:
+    values = [math.nan, math.inf, -math.inf, np.float64("nan"), 1.5, None, True, "nan"]
+    text = to_text({"a": values, "b": {"c": (math.nan, 2)}})
+    assert not re.search(r"NaN|Infinity", text)
+    assert json.loads(text) == {
+        "a": [None, None, None, None, 1.5, None, True, "nan"],
+        "b": {"c": [None, 2]},
+    }
+
+
+def test_numbers_keep_all_their_digits() -> None:
+    value = float(np.float32(0.1))
+    assert json.loads(to_text({"a": value, "b": 5e-324}))["a"] == value
