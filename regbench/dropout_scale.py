@@ -29,6 +29,8 @@ ARTICLE_OUTPUT = 9868.0
 """The one training-mode output that the article prints, of 10 000 units at p = 0.5."""
 SMALLEST_PROBABILITY = 1e-6
 """Outcomes of a fair dropout less probable than this are taken as a fault."""
+LARGEST_ROUNDING = 1e-3
+"""Of an output, as a share of N; a wrong scale or mode is far larger."""
 CHUNK = 2**22
 """Units drawn at once."""
 SMALLEST_EXPECTED_COUNT = 5.0
@@ -112,11 +114,26 @@ class Scale:
         return float(stats.chisquare(observed, expected).pvalue)
 
     @property
+    def scale_error(self) -> float:
+        """The largest deviation of an output from what it must be, as a share of N.
+
+        In training mode that is kept/(1-p), in evaluation mode N; only rounding is between.
+        """
+        expected = self.kept / (1 - self.drop_probability)
+        largest = max(np.abs(self.outputs - expected).max(), abs(self.eval_output - self.units))
+        return float(largest / self.units)
+
+    @property
     def fits_law(self) -> bool:
-        """Whether torch's dropout may follow the law, at `SMALLEST_PROBABILITY`."""
+        """Whether torch's dropout scales right and may follow the law.
+
+        At `SMALLEST_PROBABILITY`, and within `LARGEST_ROUNDING`.
+        """
         shape = self.shape_probability
-        return self.keep_probability >= SMALLEST_PROBABILITY and (
-            shape is None or shape >= SMALLEST_PROBABILITY
+        return (
+            self.scale_error <= LARGEST_ROUNDING
+            and self.keep_probability >= SMALLEST_PROBABILITY
+            and (shape is None or shape >= SMALLEST_PROBABILITY)
         )
 
 

@@ -109,6 +109,7 @@ def _scale(scale: Scale) -> dict[str, Any]:
         "article_probability": scale.article_probability,
         "keep_probability": scale.keep_probability,
         "shape_probability": scale.shape_probability,
+        "scale_error": scale.scale_error,
         "fits_law": scale.fits_law,
         "outputs": scale.outputs.tolist(),
     }

@@ -190,7 +190,8 @@ def print_scale_verdicts(console: Console, result: ScaleResult) -> None:
             f"p={scale.drop_probability!r}: torch's dropout "
             f"{'fits' if scale.fits_law else 'DOES NOT FIT'} the binomial law (two-sided "
             f"probability of the number kept {probability(scale.keep_probability)}, of its "
-            f"distribution {probability(scale.shape_probability)}).",
+            f"distribution {probability(scale.shape_probability)}; largest error of an output's "
+            f"scale {scale.scale_error:.1e}).",
             style="bold",
         )
 
