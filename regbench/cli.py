@@ -6,6 +6,8 @@ regularizer. Heavy modules are imported by the commands that use them, when they
 
 from __future__ import annotations
 
+import atexit
+import gc
 import inspect
 import os
 import sys
@@ -61,6 +63,7 @@ METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    atexit.register(gc.freeze)  # the last collection would visit all that torch made: half a second
     try:
         command = typer.main.get_command(app)
         code = command.main(arguments, prog_name="regbench", standalone_mode=False)
