@@ -197,11 +197,13 @@ def run_training(settings: TrainingExperiment) -> int:
     files.write_settings(settings, folder)
     details, closing, errors = make_consoles(settings.quiet, settings.json_)
     tables.print_training_header(details, settings, work.engine, str(work.device))
-    with progress(errors, "training", work.total_epochs) as advance:
+    with progress(errors, "training", work.total_epochs, settings.quiet) as advance:
         result = run(work, advance)
     tables.print_loss_table(details, result)
     tables.print_verdicts(closing, result)
-    with progress(errors, "pictures and logs", len(result.history.epochs)) as advance:
+    with progress(
+        errors, "pictures and logs", len(result.history.epochs), settings.quiet
+    ) as advance:
         document, notes = files.write_training(result, folder, advance)
     finish(settings, document, folder, closing)
     for line in [*notes, *tables.divergence_lines(result)]:
@@ -219,11 +221,11 @@ def run_scale(settings: DropoutScale) -> int:
     files.write_settings(settings, folder)
     details, closing, errors = make_consoles(settings.quiet, settings.json_)
     tables.print_scale_header(details, settings)
-    with progress(errors, "drawing", settings.trials * len(settings.p)) as advance:
+    with progress(errors, "drawing", settings.trials * len(settings.p), settings.quiet) as advance:
         result = run_dropout_scale(settings, advance)
     tables.print_scale_tables(details, result)
     tables.print_scale_verdicts(closing, result)
-    with progress(errors, "pictures and logs", len(settings.p)) as advance:
+    with progress(errors, "pictures and logs", len(settings.p), settings.quiet) as advance:
         document = files.write_scale(result, folder, advance)
     finish(settings, document, folder, closing)
     return 0 if all(scale.fits_law for scale in result.scales) else 1

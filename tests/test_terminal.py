@@ -95,6 +95,13 @@ def test_progress_off_a_terminal_is_about_ten_plain_lines(monkeypatch: pytest.Mo
     assert "\x1b" not in "".join(lines)
 
 
+def test_quiet_shows_no_progress() -> None:
+    console = make_console(80, is_terminal=True)
+    with progress(console, "training", 10, is_quiet=True) as advance:
+        advance(10)
+    assert shown(console) == ""
+
+
 def test_short_work_shows_no_progress_off_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     console = make_console(80, is_terminal=False)

@@ -51,7 +51,7 @@ def arm_style(index: int) -> dict[str, Any]:
 
 def make_figure(width: float, height: float, legend_rows: int) -> Figure:
     """Return a figure with room for a legend below its axes; sizes in inches without legend."""
-    bottom = legend_rows * ROW_INCHES + 0.65
+    bottom = legend_rows * ROW_INCHES + 0.72
     figure = Figure(figsize=(width, height + bottom), dpi=100)
     FigureCanvasAgg(figure)
     total = height + bottom

@@ -75,13 +75,19 @@ def arm_label(console: Console, arm: Regularizer) -> str:
 
 
 @contextmanager
-def progress(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(
+    console: Console, what: str, total: int, is_quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
     """Show how far a long piece of work is; yields a function that takes the amount done since.
 
     On a terminal this is a bar with the time left, which goes away at the end. Elsewhere it is a
     plain line every tenth of the work, and nothing for work that is done at once.
     """
-    if is_animated(console) and not console.quiet:
+    if is_quiet:
+        yield lambda amount: None
+        return
+
+    if is_animated(console):
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
