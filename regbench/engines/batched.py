@@ -51,7 +51,8 @@ def train_batched(block: Block, advance: Callable[[int], None]) -> History:
     cores; the chunks, and with them the numbers, do not depend on the number of cores.
     """
     if block.device.type == "cuda":
-        return train_stacks(block, advance)
+        with torch.cuda.device(block.device):
+            return train_stacks(block, advance)
     chunks = block.cut(CHUNK_REPLICATES)
     return concatenate(in_threads(train_stacks, chunks, block.settings.threads, advance))
 
