@@ -1,3 +1,35 @@
-"""regbench measures what a regularizer really does to a network."""
+"""regbench measures what a regularizer really does to a network.
 
-__version__ = "0.1.0"
+From Python:
+
+    from regbench import plan, resolve, run
+
+    settings = resolve("wdecay", {"lambda": ["0.01", "0.1"], "replicates": ["10"]})
+    result = run(plan(settings))
+    result.comparisons, result.history.test_loss
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from regbench.version import __version__
+
+if TYPE_CHECKING:
+    from regbench.config import resolve
+    from regbench.experiment import plan, run
+
+__all__ = ["__version__", "plan", "resolve", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public functions where they are first used: torch is heavy."""
+    if name == "resolve":
+        from regbench.config import resolve
+
+        return resolve
+    if name in ("plan", "run"):
+        from regbench import experiment
+
+        return getattr(experiment, name)
+    raise AttributeError(f"module 'regbench' has no attribute {name!r}")

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, g
 
 import typer
 
-from regbench import __version__
 from regbench.config import (
     DropoutScale,
     NetworkSettings,
@@ -33,6 +32,7 @@ from regbench.config import (
 from regbench.errors import RegbenchError, UsageError, visible
 from regbench.regularizers import REGULARIZERS
 from regbench.store import create_run_folder
+from regbench.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,6 +15,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -285,7 +286,7 @@ def option_of(key: str) -> str:
 def resolve(
     experiment: str,
     flags: Mapping[str, list[str] | bool],
-    environment: Mapping[str, str],
+    environment: Mapping[str, str] = MappingProxyType({}),
     file: str | None = None,
 ) -> Experiment:
     """Return an experiment's settings: flag over environment over file over default.
@@ -331,6 +332,10 @@ def resolve(
         raise UsageError(
             f"{source}: got {visible(first['input'])}; allowed: {allowed(fields[key])}"
         ) from None
+    except UsageError as error:  # from a check of settings together, which knows only the option
+        option, colon, what = str(error).partition(":")
+        source = next((sources[key] for key in sources if option_of(key) == option), option)
+        raise UsageError(f"{source}{colon}{what}") from None
 
 
 def allowed(field: FieldInfo) -> str:

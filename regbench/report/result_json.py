@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench import __version__
+from regbench.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
