@@ -126,19 +126,19 @@ class OutputSettings(Settings):
         description="Folder for the results; a new one under runs/ where not given.",
     )
 
-    @field_validator("out")
-    @classmethod
-    def _is_printable(cls, out: str | None) -> str | None:
-        if out is not None and not out.isprintable():
-            raise ValueError
-        return out
-
     tensorboard: bool = Field(True, description="Write TensorBoard logs.")
     plots: bool = Field(True, description="Draw pictures.")
     json_: bool = Field(
         False, alias="json", description="Print one JSON document and nothing else."
     )
     quiet: bool = Field(False, description="Print the closing lines only.")
+
+    @field_validator("out")
+    @classmethod
+    def _is_printable(cls, out: str | None) -> str | None:
+        if out is not None and not out.isprintable():
+            raise ValueError
+        return out
 
 
 class Experiment(OutputSettings):

@@ -47,8 +47,8 @@ class Stack:
 def train_batched(block: Block, advance: Callable[[int], None]) -> History:
     """Train a block; see `engines.base.Engine`.
 
-    On the CPU, chunks of replicates are trained by one thread each, as many at once as there are
-    cores; the chunks, and with them the numbers, do not depend on the number of cores.
+    On the CPU, chunks of replicates are trained by one thread each, `--threads` at once; the
+    chunks, and with them the numbers, do not depend on how many.
     """
     if block.device.type == "cuda":
         with torch.cuda.device(block.device):

@@ -2,7 +2,7 @@
 
 Threads that share a small operation wait for each other every few microseconds. That gains little
 on an idle machine, and costs orders of magnitude where another process wants the same cores. So
-torch gets one thread here, and whole pieces of work run beside each other.
+torch uses one thread here, and whole pieces of work run beside each other.
 """
 
 from __future__ import annotations
