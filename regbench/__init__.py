@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from regbench.version import __version__
 
 if TYPE_CHECKING:
-    from regbench.config import resolve
     from regbench.experiment import plan, run
+    from regbench.sources import resolve
 
 __all__ = ["__version__", "plan", "resolve", "run"]
 
@@ -25,7 +25,7 @@ __all__ = ["__version__", "plan", "resolve", "run"]
 def __getattr__(name: str) -> Any:
     """Import the public functions where they are first used: torch is heavy."""
     if name == "resolve":
-        from regbench.config import resolve
+        from regbench.sources import resolve
 
         return resolve
     if name in ("plan", "run"):

@@ -26,11 +26,11 @@ from regbench.config import (
     TrainingSettings,
     keys_of,
     option_of,
-    resolve,
     settings_of,
 )
 from regbench.errors import RegbenchError, UsageError, visible
 from regbench.regularizers import REGULARIZERS
+from regbench.sources import resolve
 from regbench.store import create_run_folder
 from regbench.version import __version__
 
@@ -145,7 +145,7 @@ def panel_of(key: str) -> str:
 
 
 def make_option(experiment: str, key: str, field: FieldInfo) -> inspect.Parameter:
-    """Return the command's parameter for a setting. Texts stay texts: `config.py` parses them."""
+    """Return the command's parameter for a setting. Texts stay texts: `sources.py` parses them."""
     default = field.default
     if key in {regularizer.option for regularizer in REGULARIZERS.values()}:
         default = REGULARIZERS[experiment].default if experiment in REGULARIZERS else default[0]

@@ -21,6 +21,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "statistics": ({"history"}, set()),
     "regularizers": (set(), {"torch"}),  # for type checkers only, see below
     "config": ({"errors", "regularizers"}, set()),
+    "sources": ({"errors", "regularizers", "config"}, set()),
     "task": ({"config"}, {"torch"}),
     "network": ({"config"}, {"torch"}),
     "randomness": (set(), {"torch"}),
@@ -41,14 +42,14 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "matplotlib", "PIL", "rich", "tensorboard", "tomli_w"},
     ),
     "cli": (
-        {"version", "config", "errors", "regularizers", "store", "experiment", "report",
-         "dropout_scale"},
+        {"version", "config", "sources", "errors", "regularizers", "store", "experiment",
+         "report", "dropout_scale"},
         {"rich"},
     ),
     "__main__": ({"cli"}, set()),
-    "__init__": ({"version", "config", "experiment"}, set()),  # where they are first used
+    "__init__": ({"version", "sources", "experiment"}, set()),  # where they are first used
 }  # fmt: skip
-AT_START = {"__init__", "errors", "store", "regularizers", "config", "cli", "__main__"}
+AT_START = {"__init__", "errors", "store", "regularizers", "config", "sources", "cli", "__main__"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -1,0 +1,228 @@
+"""Where a setting's value comes from: flag over environment over TOML file over default.
+
+Texts that users type and values in files meet the same rules, so that each mistake has one message
+whatever its source. Knows nothing about what the settings do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+
+from regbench.config import model_of, option_of, settings_of
+from regbench.errors import UsageError, visible
+from regbench.regularizers import REGULARIZERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
+
+    from regbench.config import Experiment
+
+ENVIRONMENT_PREFIX = "REGBENCH_"
+LARGEST_FILE = 1_000_000
+"""Bytes; a larger configuration file is a mistake."""
+
+WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def resolve(
+    experiment: str,
+    flags: Mapping[str, list[str] | bool],
+    environment: Mapping[str, str] = MappingProxyType({}),
+    file: str | None = None,
+) -> Experiment:
+    """Return an experiment's settings: flag over environment over file over default.
+
+    Args:
+        experiment: The subcommand.
+        flags: What was given on the command line, by key: texts as typed, or a boolean.
+        environment: Environment variables; those that start with `REGBENCH_` count.
+        file: Path of a TOML file, or None.
+
+    Raises:
+        UsageError: An unknown key, a value out of range, or an unreadable file. The message
+            names the setting, what was received and what is allowed.
+    """
+    fields = settings_of(experiment)
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    if file is not None:
+        values = read_file(Path(file), experiment)
+        sources = {key: f"--config {visible(file)}: {key}" for key in values}
+    for variable, key, text in from_environment(environment, experiment):
+        values[key] = from_texts(variable, fields[key], [text])
+        sources[key] = variable
+    for key, given in flags.items():
+        sources[key] = option_of(key)
+        values[key] = (
+            given if isinstance(given, bool) else from_texts(sources[key], fields[key], given)
+        )
+    for key, value in values.items():
+        if is_list(fields[key]):
+            numbers = value if isinstance(value, list) else [value]
+            values[key] = tuple(x + 0.0 if type(x) is float else x for x in numbers)
+    if experiment in REGULARIZERS:
+        option, default = REGULARIZERS[experiment].option, REGULARIZERS[experiment].default
+        values["strengths"] = values.pop(option, (default,))
+    try:
+        return model_of(experiment)(experiment=experiment, **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        key = REGULARIZERS[experiment].option if key == "strengths" else key
+        source = sources.get(key, option_of(key))
+        raise UsageError(
+            f"{source}: got {visible(first['input'])}; allowed: {allowed(fields[key])}"
+        ) from None
+    except UsageError as error:  # from a check of settings together, which knows only the option
+        option, colon, what = str(error).partition(":")
+        source = next((sources[key] for key in sources if option_of(key) == option), option)
+        raise UsageError(f"{source}{colon}{what}") from None
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return in words which values a setting takes."""
+    kind = field.annotation
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, get_args(kind)))
+    if kind is bool:
+        return "true or false"
+    if is_list(field):
+        return "one or several finite numbers from 0, separated by commas"
+    if kind is not int and kind is not float:
+        choices = (field.description or "").rstrip(".").partition(": ")[2]
+        return choices or "a path of printable characters"
+    parts = ["a whole number" if kind is int else "a finite number"]
+    words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+    for constraint in field.metadata:
+        for sign, word in words.items():
+            if (bound := getattr(constraint, sign, None)) is not None:
+                parts.append(f"{word} {bound:g}" if kind is float else f"{word} {bound}")
+    return " ".join(parts)
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether a setting takes several numbers."""
+    return get_origin(field.annotation) is tuple
+
+
+def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:
+    """Return the value that a setting's texts from the command line or environment stand for.
+
+    Args:
+        source: The option or variable, for the message.
+        field: The setting.
+        texts: As typed: one text, or several where the setting takes a list.
+
+    Raises:
+        UsageError: A text is no value of the setting's type, or there are too many.
+    """
+    if is_list(field):
+        return [number for text in texts for number in split_numbers(source, field, text)]
+    if len(texts) > 1:
+        raise UsageError(f"{source}: given {len(texts)} times; give it once")
+    text = texts[0]
+    if field.annotation is float:
+        return to_number(source, field, text)
+    if field.annotation is int and WHOLE.fullmatch(text):
+        return int(text)
+    if field.annotation is bool and text.lower() in SWITCHES:
+        return SWITCHES[text.lower()]
+    if field.annotation in (int, bool):
+        raise UsageError(f"{source}: got {visible(text)}; allowed: {allowed(field)}")
+    return text
+
+
+def to_number(source: str, field: FieldInfo, text: str) -> float:
+    """Return the finite number that `text` spells in ASCII digits; see `from_texts`."""
+    if not DECIMAL.fullmatch(text):
+        hint = ""
+        if re.fullmatch(r"[0-9]*,[0-9]+", text):
+            hint = f" (a decimal comma? write {text.replace(',', '.')})"
+        elif re.fullmatch(r"[0-9]{1,3}(\.[0-9]*)?%", text):
+            hint = f" (a percentage? write {float(text[:-1]) / 100!r})"
+        raise UsageError(f"{source}: got {visible(text)}; allowed: {allowed(field)}{hint}")
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise UsageError(f"{source}: got {visible(text)}, which is too large for a float")
+    if number == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
+        raise UsageError(f"{source}: got {visible(text)}, which would silently become 0")
+    return number
+
+
+def split_numbers(source: str, field: FieldInfo, text: str) -> list[float]:
+    """Return the numbers of a comma-separated list; see `from_texts`."""
+    if re.fullmatch(r"0?,[0-9]+", text):
+        raise UsageError(
+            f"{source}: got {visible(text)}; a decimal comma? write {text.replace(',', '.')}, or "
+            f"0.0,{text.partition(',')[2]} for two values"
+        )
+    return [to_number(source, field, part) for part in text.split(",")]
+
+
+def from_environment(
+    environment: Mapping[str, str], experiment: str
+) -> Iterator[tuple[str, str, str]]:
+    """Yield variable, key and text of every environment variable that sets this experiment.
+
+    Raises:
+        UsageError: A variable starts with `REGBENCH_` and names no setting of any experiment.
+    """
+    fields = settings_of(experiment)
+    known = {key for name in [*REGULARIZERS, "dropout-scale"] for key in settings_of(name)}
+    for variable in sorted(environment):
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            if key not in known:
+                raise UsageError(f"{visible(variable)}: no such setting{suggestion(key, known)}")
+            if key in fields:
+                yield variable, key, environment[variable]
+
+
+def read_file(path: Path, experiment: str) -> dict[str, Any]:
+    """Return the settings of a TOML file.
+
+    Raises:
+        UsageError: The file cannot be read, is no TOML, is for another experiment, or holds an
+            unknown key.
+    """
+    source = f"--config {visible(path)}"
+    try:
+        if not path.is_file():
+            raise UsageError(f"{source}: not a file")
+        if path.stat().st_size > LARGEST_FILE:
+            raise UsageError(f"{source}: larger than {LARGEST_FILE} bytes")
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise UsageError(f"{source}: not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{source}: not TOML: {visible(error, 200)}") from None
+    except RecursionError:
+        raise UsageError(f"{source}: nested too deeply") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte, a number of 5000 digits
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{source}: cannot be read: {reason}") from None
+    stated = values.pop("experiment", experiment)
+    if stated != experiment:
+        raise UsageError(f"{source}: is for {visible(stated)}, not for '{experiment}'")
+    fields = settings_of(experiment)
+    for key in values:
+        if key not in fields:
+            raise UsageError(f"{source}: unknown key {visible(key)}{suggestion(key, fields)}")
+    return values
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return '; did you mean ...?' for the nearest known word, or nothing."""
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{nearest[0]}'?" if nearest else ""
