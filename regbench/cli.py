@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, g
 
 import typer
 
+from regbench import commands
 from regbench.config import (
-    DropoutScale,
     NetworkSettings,
     OutputSettings,
     Settings,
     TaskSettings,
-    TrainingExperiment,
     TrainingSettings,
     keys_of,
     option_of,
@@ -30,18 +29,14 @@ from regbench.config import (
 )
 from regbench.errors import RegbenchError, UsageError, visible
 from regbench.regularizers import REGULARIZERS
+from regbench.signals import Stopped, stopping
 from regbench.sources import resolve
-from regbench.store import create_run_folder
 from regbench.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pydantic.fields import FieldInfo
-    from rich.console import Console
-
-    from regbench.config import Experiment
 
 app = typer.Typer(
     name="regbench",
@@ -57,19 +52,22 @@ PANELS: dict[str, type[Settings]] = {
     "Training": TrainingSettings,
     "Output": OutputSettings,
 }
-INTERRUPTED = 130
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Run the command line and exit.
+
+    Codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated.
+    """
     atexit.register(gc.freeze)  # the last collection would visit all that torch made: half a second
     try:
         command = typer.main.get_command(app)
-        code = command.main(arguments, prog_name="regbench", standalone_mode=False)
-        sys.stdout.flush()
-        if code == INTERRUPTED:  # Typer's own answer to Ctrl-C
-            fail(code, "interrupted; this run is not complete")
+        with stopping("interrupted; nothing was begun"):
+            code = command.main(arguments, prog_name="regbench", standalone_mode=False)
+            sys.stdout.flush()
+    except Stopped as stopped:
+        code = fail(stopped.exit_code, str(stopped))
     except typer.TyperException as error:
         code = fail(error.exit_code, error.format_message())
     except RegbenchError as error:
@@ -186,65 +184,56 @@ def parameter(
     )
 
 
-def run_training(settings: TrainingExperiment) -> int:
-    """Train, show and record an experiment; returns the exit code."""
-    from regbench.experiment import plan, run
-    from regbench.report import files, tables
-    from regbench.report.terminal import make_consoles, print_line, progress
-
-    work = plan(settings)
-    folder = create_run_folder(settings.out, settings.experiment, settings.hash)
-    files.write_settings(settings, folder)
-    details, closing, errors = make_consoles(settings.quiet, settings.json_)
-    tables.print_training_header(details, settings, work.engine, str(work.device))
-    with progress(errors, "training", work.total_epochs, settings.quiet) as advance:
-        result = run(work, advance)
-    tables.print_loss_table(details, result)
-    tables.print_verdicts(closing, result)
-    with progress(
-        errors, "pictures and logs", len(result.history.epochs), settings.quiet
-    ) as advance:
-        document, notes = files.write_training(result, folder, advance)
-    finish(settings, document, folder, closing)
-    for line in [*notes, *tables.divergence_lines(result)]:
-        print_line(errors, line)
-    return 1 if result.divergences else 0
-
-
-def run_scale(settings: DropoutScale) -> int:
-    """Draw, show and record the dropout-scale experiment; returns the exit code."""
-    from regbench.dropout_scale import run_dropout_scale
-    from regbench.report import files, tables
-    from regbench.report.terminal import make_consoles, progress
-
-    folder = create_run_folder(settings.out, settings.experiment, settings.hash)
-    files.write_settings(settings, folder)
-    details, closing, errors = make_consoles(settings.quiet, settings.json_)
-    tables.print_scale_header(details, settings)
-    with progress(errors, "drawing", settings.trials * len(settings.p), settings.quiet) as advance:
-        result = run_dropout_scale(settings, advance)
-    tables.print_scale_tables(details, result)
-    tables.print_scale_verdicts(closing, result)
-    with progress(errors, "pictures and logs", len(settings.p), settings.quiet) as advance:
-        document = files.write_scale(result, folder, advance)
-    finish(settings, document, folder, closing)
-    return 0 if all(scale.fits_law for scale in result.scales) else 1
-
-
-def finish(settings: Experiment, document: str, folder: Path, closing: Console) -> None:
-    """Say where the files are, or print the document."""
-    from regbench.report import tables
-
-    if settings.json_:
-        sys.stdout.write(document)
-    else:
-        tables.print_files(closing, folder, settings.tensorboard)
+RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="The run's folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the closing lines only.")]
 
 
 for regularizer in REGULARIZERS.values():
-    add_command(regularizer.command, regularizer.summary, run_training)
+    add_command(regularizer.command, regularizer.summary, commands.run_training)
 add_command(
     "dropout-scale",
     "Measure the output of a dropout layer in training and evaluation mode.",
-    run_scale,
+    commands.run_scale,
 )
+
+
+@app.command()
+def resume(
+    run: RunFolder,
+    allow_mixed: Annotated[
+        bool,
+        typer.Option("--allow-mixed", help="Finish it with other versions or another device."),
+    ] = False,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Finish a run that was cut off."""
+    return commands.resume_run(run, {"json_": json, "quiet": quiet}, allow_mixed)
+
+
+@app.command()
+def runs(
+    root: Annotated[str, typer.Option("--root", metavar="DIR", help="Where runs are.")] = "runs",
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Show runs that were never finished, and offer to remove."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them without a question.")] = False,
+    json: AsJson = False,
+) -> int:
+    """List the runs with state, arms, verdict and age."""
+    if yes and not prune:
+        raise UsageError("--yes: means nothing without --prune")
+    return commands.list_runs(root, json, prune, yes)
+
+
+@app.command()
+def report(
+    run: RunFolder,
+    files: Annotated[bool, typer.Option("--files", help="Make a run's files again.")] = False,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Show a run again from its blocks, finished or not."""
+    return commands.report_run(run, {"json_": json, "quiet": quiet}, is_rewriting=files)

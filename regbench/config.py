@@ -113,6 +113,7 @@ class OutputSettings(Settings):
 
     tensorboard: bool = Field(True, description="Write TensorBoard logs.")
     plots: bool = Field(True, description="Draw pictures.")
+    cache: bool = Field(True, description="Use blocks that earlier runs have trained.")
     json_: bool = Field(
         False, alias="json", description="Print one JSON document and nothing else."
     )
@@ -141,11 +142,21 @@ class Experiment(OutputSettings):
         return {key: value for key, value in self.values().items() if key not in elsewhere}
 
     @property
-    def hash(self) -> str:
-        """Eight hexadecimal digits that differ where a setting that changes numbers differs."""
-        shown = {"tensorboard", "plots"}
+    def arm_names(self) -> list[str]:
+        """What a list of runs calls the things compared."""
+        return []
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits that differ where a setting that changes numbers differs."""
+        shown = {"tensorboard", "plots", "cache"}
         numbers = {key: value for key, value in self.to_file().items() if key not in shown}
-        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:8]
+        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def hash(self) -> str:
+        """The first eight digits of the digest, for names."""
+        return self.digest[:8]
 
 
 class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experiment):
@@ -191,6 +202,11 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
         return (Baseline(), *(self.regularizer(strength) for strength in self.strengths))
 
     @property
+    def arm_names(self) -> list[str]:
+        """The arms' names without the baseline."""
+        return [arm.name for arm in self.arms[1:]]
+
+    @property
     def seeds(self) -> range:
         """One seed per replicate."""
         return range(self.seed, self.seed + self.replicates)
@@ -231,6 +247,11 @@ class DropoutScale(Experiment):
     trials: int = Field(1000, ge=2, le=1_000_000, description="Draws of the dropout mask.")
     seed: int = Field(1, ge=0, le=2**32 - 1, description="Seed of the masks.")
 
+    @property
+    def arm_names(self) -> list[str]:
+        """The drop probabilities."""
+        return [f"p={p!r}" for p in self.p]
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         check_strengths("p", self.p, 1.0, "")
@@ -240,6 +261,10 @@ class DropoutScale(Experiment):
                 f"{self.units * self.trials:.0e} draws; at most 1e+11 are allowed"
             )
         return self
+
+
+EXPERIMENTS = (*REGULARIZERS, "dropout-scale")
+"""The subcommands that run an experiment."""
 
 
 def model_of(experiment: str) -> type[Experiment]:

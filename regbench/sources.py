@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
-from regbench.config import model_of, option_of, settings_of
+from regbench.config import EXPERIMENTS, model_of, option_of, settings_of
 from regbench.errors import UsageError, visible
 from regbench.regularizers import REGULARIZERS
 
@@ -179,7 +179,7 @@ def from_environment(
         UsageError: A variable starts with `REGBENCH_` and names no setting of any experiment.
     """
     fields = settings_of(experiment)
-    known = {key for name in [*REGULARIZERS, "dropout-scale"] for key in settings_of(name)}
+    known = {key for name in EXPERIMENTS for key in settings_of(name)}
     for variable in sorted(environment):
         if variable.startswith(ENVIRONMENT_PREFIX):
             key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()

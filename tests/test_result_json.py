@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from commands import Command
 
 DOCUMENTED = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
-KEYS = {"schema", "experiment", "version", "config", "environment", "run_dir"}
+KEYS = {"schema", "experiment", "version", "is_complete", "config", "environment", "run_dir"}
 
 
 def keys_of(value: Any, inside: str = "") -> Iterator[str]:
@@ -40,7 +40,7 @@ def keys_of(value: Any, inside: str = "") -> Iterator[str]:
 def test_training_document_is_complete_and_says_what_was_asked(
     regbench: Command, tmp_path: Path, engine: str
 ) -> None:
-    options = [*TINY, *NO_FILES, "--lambda=0.1,0.2", f"--engine={engine}", "--seed=4"]
+    options = [*TINY, *NO_FILES, "--lambda=0.1,0.2", f"--engine={engine}", "--seed=4", "--quiet"]
     finished = regbench("wdecay", "--json", *options)
     assert (finished.code, finished.err) == (0, "")
     document = finished.document

@@ -13,6 +13,7 @@ from regbench.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from regbench.config import Experiment
     from regbench.dropout_scale import Scale, ScaleResult
     from regbench.history import Array
     from regbench.result import Result
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 SCHEMA = "regbench.result/1"
 
 
-def training_document(result: Result, run_folder: Path) -> dict[str, Any]:
-    """Return the document of a training experiment."""
+def training_document(
+    result: Result, run_folder: Path, blocks: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Return the document of a training experiment; `blocks` as in `_head`."""
     history, arms = result.history, result.settings.arms
 
     def by_arm(values: Array, index: int) -> list[list[float]]:
@@ -29,7 +32,7 @@ def training_document(result: Result, run_folder: Path) -> dict[str, Any]:
         return table
 
     return {
-        **_head(result.settings.experiment, result.settings.values(), result.environment),
+        **_head(result.settings, result.environment, blocks),
         "arms": [{"name": arm.name, "strength": arm.strength} for arm in arms],
         "seeds": list(result.settings.seeds),
         "epochs": history.epochs.tolist(),
@@ -59,10 +62,12 @@ def training_document(result: Result, run_folder: Path) -> dict[str, Any]:
     }
 
 
-def scale_document(result: ScaleResult, run_folder: Path) -> dict[str, Any]:
-    """Return the document of the dropout-scale experiment."""
+def scale_document(
+    result: ScaleResult, run_folder: Path, blocks: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Return the document of the dropout-scale experiment; `blocks` as in `_head`."""
     return {
-        **_head(result.settings.experiment, result.settings.values(), result.environment),
+        **_head(result.settings, result.environment, blocks),
         "scales": [_scale(scale) for scale in result.scales],
         "run_dir": str(run_folder),
     }
@@ -73,12 +78,16 @@ def to_text(document: dict[str, Any]) -> str:
     return json.dumps(_finite(document), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _head(experiment: str, config: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+def _head(
+    settings: Experiment, environment: dict[str, Any], blocks: tuple[int, int] | None
+) -> dict[str, Any]:
+    """Return what every document begins with; `blocks` are done and in all, None for all."""
     return {
         "schema": SCHEMA,
-        "experiment": experiment,
+        "experiment": settings.experiment,
         "version": __version__,
-        "config": config,
+        "is_complete": blocks is None or blocks[0] == blocks[1],
+        "config": settings.to_file(),
         "environment": environment,
     }
 
