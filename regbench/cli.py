@@ -24,6 +24,7 @@ from regbench.config import (
     TaskSettings,
     TrainingSettings,
     keys_of,
+    kind_of,
     option_of,
     settings_of,
 )
@@ -164,9 +165,10 @@ def make_option(experiment: str, key: str, field: FieldInfo) -> inspect.Paramete
 
 def metavar_of(field: FieldInfo) -> str:
     """Return what stands for a setting's value in the help."""
-    if get_origin(field.annotation) is Literal:
-        return "|".join(get_args(field.annotation))
-    return METAVARS.get(field.annotation, "TEXT")
+    kind = kind_of(field)
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    return METAVARS.get(kind, "TEXT")
 
 
 def parameter(

@@ -30,6 +30,9 @@ from regbench.runs import (
 from regbench.signals import stopping
 from regbench.store import Store
 
+NOT_MET = 3
+INCONCLUSIVE = 4
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -170,13 +173,13 @@ def show_training(run: Run, is_rewriting: bool) -> tuple[int, int, int]:
                 print_line(errors, note)
     for line in tables.divergence_lines(result):
         print_line(errors, line)
-    return done, total, 1 if result.divergences else 0
+    return done, total, exit_code(result, errors)
 
 
 def show_scale(run: Run, is_rewriting: bool) -> tuple[int, int, int]:
     """Show what is there of a dropout-scale run; see `show_training`."""
     from regbench.dropout_scale import ScaleResult, load_scale
-    from regbench.report import files, tables
+    from regbench.report import files, scale_tables
     from regbench.report.terminal import make_consoles, progress
 
     settings = run.settings
@@ -186,9 +189,9 @@ def show_scale(run: Run, is_rewriting: bool) -> tuple[int, int, int]:
     loaded = [load_scale(archive, settings, p) for p in settings.p]
     scales = [scale for scale in loaded if scale is not None]
     result = ScaleResult(settings, {**run.manifest["environment"], **times(run)}, scales)
-    tables.print_scale_header(details, settings)
-    tables.print_scale_tables(details, result)
-    tables.print_scale_verdicts(closing, result)
+    scale_tables.print_scale_header(details, settings)
+    scale_tables.print_scale_tables(details, result)
+    scale_tables.print_scale_verdicts(closing, result)
     counts = len(scales), len(loaded)
     if settings.json_:
         sys.stdout.write(files.scale_text(result, run.folder, counts))
@@ -209,35 +212,36 @@ def complete_training(run: Run, work: Plan) -> int:
     archive = open_archive(run, is_cached=settings.cache)
     tables.print_training_header(details, settings, work.engine, str(work.device))
     with kept(run):
-        result = experiment.run(work, archive, partial(progress, errors, is_quiet=settings.quiet))
+        track = partial(progress, errors, is_quiet=settings.quiet)
+        result = experiment.run(work, archive, track, partial(print_line, details))
         show_result(result, details, closing)
         logged = len(result.history.epochs)
         with progress(errors, "pictures and logs", logged, settings.quiet) as advance:
             document, notes = files.write_training(result, run.folder, advance)
-        verdicts = {c.arm: c.mean_difference for c in result.comparisons}
+        verdicts = {c.arm: c.verdict for c in result.comparisons}
         finish(run, result.environment, verdicts)
     close(settings, document, run.folder, closing)
     for line in [*notes, *tables.divergence_lines(result)]:
         print_line(errors, line)
-    return 1 if result.divergences else 0
+    return exit_code(result, errors)
 
 
 def complete_scale(run: Run) -> int:
     """Draw what is missing of a dropout-scale run; see `complete_training`."""
     from regbench.dropout_scale import run_dropout_scale
-    from regbench.report import files, tables
+    from regbench.report import files, scale_tables
     from regbench.report.terminal import make_consoles, progress
 
     settings = run.settings
     assert isinstance(settings, DropoutScale)
     details, closing, errors = make_consoles(settings.quiet, settings.json_)
-    tables.print_scale_header(details, settings)
+    scale_tables.print_scale_header(details, settings)
     trials, archive = settings.trials * len(settings.p), open_archive(run, settings.cache)
     with kept(run):
         with progress(errors, "drawing", trials, settings.quiet) as advance:
             result = run_dropout_scale(settings, advance, run.manifest["environment"], archive)
-        tables.print_scale_tables(details, result)
-        tables.print_scale_verdicts(closing, result)
+        scale_tables.print_scale_tables(details, result)
+        scale_tables.print_scale_verdicts(closing, result)
         with progress(errors, "pictures and logs", len(settings.p), settings.quiet) as advance:
             document = files.write_scale(result, run.folder, advance)
         verdicts = {
@@ -253,8 +257,33 @@ def show_result(result: Result, details: Console, closing: Console) -> None:
     """Print the tables and verdicts of a training experiment."""
     from regbench.report import tables
 
-    tables.print_loss_table(details, result)
+    tables.print_tables(details, result)
     tables.print_verdicts(closing, result)
+
+
+def exit_code(result: Result, errors: Console) -> int:
+    """Return 1 where an arm diverged, and else what `--require` says, with the reason on stderr.
+
+    The gate is met when every arm meets it; where an arm was confirmed, that one alone counts.
+    """
+    from regbench.report.terminal import arm_label, print_line
+    from regbench.report.verdicts import gate_line
+    from regbench.statistics import judge
+
+    if result.divergences:
+        return 1
+    subject, requirement = result.confirmation or result, result.settings.require
+    if requirement is None:
+        return 0
+    judgements = [judge(c.ci, requirement, result.settings.margin) for c in subject.comparisons]
+    for arm, comparison, judgement in zip(
+        subject.settings.arms[1:], subject.comparisons, judgements, strict=True
+    ):
+        label = arm_label(errors, arm)
+        print_line(errors, gate_line(label, subject, comparison, judgement))
+    if "not met" in judgements:
+        return NOT_MET
+    return INCONCLUSIVE if "inconclusive" in judgements else 0
 
 
 def open_archive(run: Run, is_cached: bool = False, is_writable: bool = True) -> Archive:
@@ -309,8 +338,8 @@ def resume_command(run: Run) -> str:
 
 def list_runs(root: str, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
     """List the runs below a folder, or remove the abandoned ones; returns the exit code."""
+    from regbench.report.format import count
     from regbench.report.listing import print_runs, runs_text
-    from regbench.report.tables import count
     from regbench.report.terminal import make_consoles, print_whole
 
     now = datetime.datetime.now(datetime.UTC)

@@ -49,6 +49,9 @@ CUDA_MEMORY_SHARE = 0.5
 LONGEST_SECONDS = 365 * 24 * 3600
 OPERATIONS_PER_SECOND = 1e12
 """More than a CPU manages and less than a large GPU; only to refuse the absurd."""
+THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e10, 3e-4)}
+"""Of a CPU thread: operations per second, and seconds that an epoch of a network takes besides.
+Rough: only to say how long a run will take."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,24 @@ class Plan:
     def block_replicates(self) -> int:
         """Replicates of a block."""
         return int(self.environment["block_replicates"])
+
+
+def check_feasible(settings: TrainingExperiment) -> None:
+    """Raise `UsageError` where the work does not fit the machine or a lifetime."""
+    wider = ", or raise --target-width" if settings.target_width is not None else ""
+    needed, available = memory_estimate(settings), physical_memory()
+    if needed > available:
+        raise UsageError(
+            f"this run needs about {needed / 1e9:,.1f} GB of memory and the machine has "
+            f"{available / 1e9:,.1f} GB; lower --hidden, --depth, --points, --replicates or the "
+            f"number of arms, or raise --log-every{wider}"
+        )
+    operations = operations_of(settings)
+    if operations / OPERATIONS_PER_SECOND > LONGEST_SECONDS:
+        raise UsageError(
+            f"this run needs about {operations:.0e} operations, which is years of work; lower "
+            f"--epochs, --replicates, --hidden, --depth, --points or the number of arms{wider}"
+        )
 
 
 def plan_again(
@@ -104,19 +125,7 @@ def plan(settings: TrainingExperiment) -> Plan:
         UsageError: There is no such device, or the work is out of all proportion.
     """
     device, engine = choose_device(settings), choose_engine(settings)
-    needed, available = memory_estimate(settings), physical_memory()
-    if needed > available:
-        raise UsageError(
-            f"this run needs about {needed / 1e9:,.1f} GB of memory and the machine has "
-            f"{available / 1e9:,.1f} GB; lower --hidden, --depth, --points, --replicates or the "
-            f"number of arms, or raise --log-every"
-        )
-    operations = operations_of(settings)
-    if operations / OPERATIONS_PER_SECOND > LONGEST_SECONDS:
-        raise UsageError(
-            f"this run needs about {operations:.0e} operations, which is years of work; lower "
-            f"--epochs, --replicates, --hidden, --depth, --points or the number of arms"
-        )
+    check_feasible(settings)
     environment = describe_environment(
         device,
         engine=engine,
@@ -130,6 +139,7 @@ def run(
     work: Plan,
     archive: Archive | None = None,
     track: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] = untracked,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Train every block that is not in the archive, put it there, and return the result.
 
@@ -138,20 +148,23 @@ def run(
         archive: Where blocks are kept; None for nowhere.
         track: Called with what a stage does and its epochs of single networks; as a context it
             yields a function that is called now and then with the number done since.
+        say: Called with a line about what a stage has decided.
 
     Raises:
+        UsageError: What a pilot asks for does not fit the machine.
         RunError: The machine ran out of memory, or a block cannot be written.
     """
     started = time.perf_counter()
 
     def measure(settings: TrainingExperiment, stage: str) -> Measured:
+        check_feasible(settings)
         with track(stage, settings.replicates * len(settings.arms) * settings.epochs) as advance:
             parts = parts_of(settings, work.block_replicates)
             return settings, concatenate(
                 [measure_part(work, settings, part, archive, advance) for part in parts]
             )
 
-    result = conduct(work.settings, work.environment, measure)
+    result = conduct(work.settings, work.environment, measure, say)
     assert result is not None
     duration = round(time.perf_counter() - started, 3)
     return dataclasses.replace(
@@ -203,6 +216,21 @@ def train_block(engine: str, block: Block, advance: Callable[[int], None]) -> Hi
         raise RunError(
             "out of memory; lower --hidden, --points, --replicates or the number of arms"
         ) from error
+
+
+def seconds_estimate(work: Plan) -> float:
+    """Return about how many seconds training takes, within a factor of three or so on a CPU.
+
+    Without what a pilot may ask for.
+    """
+    settings = work.settings
+    speed, overhead = THREAD_SPEED[work.engine]
+    pairs = settings.replicates * len(settings.arms) + 2 * (settings.confirm or 0)
+    share = pairs / (settings.replicates * len(settings.arms))
+    threads = 1 if work.engine == "reference" else min(settings.threads, pairs)
+    if work.device.type == "cuda":
+        return share * operations_of(settings) / OPERATIONS_PER_SECOND
+    return (share * operations_of(settings) / speed + overhead * pairs * settings.epochs) / threads
 
 
 def operations_of(settings: TrainingExperiment) -> float:

@@ -19,7 +19,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "signals": (set(), set()),
     "store": ({"errors"}, set()),
     "history": (set(), set()),
-    "statistics": ({"history"}, set()),
+    "statistics": ({"history"}, {"scipy"}),
+    "decomposition": ({"history", "statistics"}, {"scipy"}),
     "regularizers": (set(), {"torch"}),  # for type checkers only, see below
     "config": ({"errors", "regularizers"}, set()),
     "sources": ({"errors", "regularizers", "config"}, set()),
@@ -34,8 +35,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "history", "regularizers", "config", "task", "network", "randomness"},
         {"torch"},
     ),
-    "result": ({"history", "statistics", "config"}, set()),
-    "stages": ({"archive", "blocks", "config", "history", "result"}, set()),
+    "result": ({"history", "statistics", "decomposition", "config", "regularizers"}, set()),
+    "stages": ({"archive", "blocks", "config", "history", "result", "statistics"}, set()),
     "dropout_scale": (
         {"archive", "blocks", "config", "environment", "history"},
         {"torch", "scipy"},
@@ -46,13 +47,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"torch"},
     ),
     "report": (
-        {"version", "config", "history", "regularizers", "statistics", "store", "result",
-         "dropout_scale", "runs"},
+        {"version", "config", "history", "regularizers", "statistics", "decomposition", "store",
+         "result", "dropout_scale", "runs"},
         {"torch", "matplotlib", "PIL", "rich", "tensorboard"},
     ),
     "commands": (
         {"archive", "blocks", "config", "errors", "experiment", "report", "result", "runs",
-         "signals", "stages", "store", "dropout_scale"},
+         "signals", "stages", "statistics", "store", "dropout_scale"},
         {"rich"},
     ),
     "cli": (

@@ -27,7 +27,7 @@ def keys_of(value: Any, inside: str = "") -> Iterator[str]:
     """Yield every fixed key; the settings and the arms' names are not fixed."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if inside != "history":
+            if inside not in {"history", "comparisons_by_epoch", "decomposition"}:
                 yield key
             if key != "config":
                 yield from keys_of(item, key)
@@ -46,7 +46,8 @@ def test_training_document_is_complete_and_says_what_was_asked(
     document = finished.document
     names = ["baseline", "lambda=0.1", "lambda=0.2"]
     assert set(document) == KEYS | {
-        "arms", "seeds", "epochs", "history", "comparisons", "diverged"
+        "arms", "seeds", "epochs", "history", "comparisons", "comparisons_by_epoch",
+        "decomposition", "best_arm", "confirmation", "diverged",
     }  # fmt: skip
     assert document["schema"] == "regbench.result/1"
     assert document["arms"] == [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from regbench.report.tables import make_table
+from regbench.report.format import make_table
 from regbench.report.terminal import print_table
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from regbench.config import Experiment
+    from regbench.decomposition import Decomposition
     from regbench.dropout_scale import Scale, ScaleResult
     from regbench.history import Array
     from regbench.result import Result
+    from regbench.statistics import Comparison
 
 SCHEMA = "regbench.result/1"
+BY_EPOCH = ("mean_difference", "ci", "median_difference", "median_ci", "wins", "p_value")
+"""What `comparisons_by_epoch` repeats of a comparison."""
 
 
 def training_document(
@@ -45,20 +50,55 @@ def training_document(
             }
             for index, arm in enumerate(arms)
         },
-        "comparisons": [
-            {
-                "arm": comparison.arm,
-                "mean_difference": comparison.mean_difference,
-                "wins": comparison.wins,
-                "replicates": comparison.replicates,
-            }
-            for comparison in result.comparisons
-        ],
+        "comparisons": comparisons(result),
+        "comparisons_by_epoch": {
+            arm.name: [
+                {"epoch": epoch, **only(compared[place], BY_EPOCH)}
+                for epoch, compared in zip(
+                    history.epochs.tolist(), result.comparisons_by_epoch, strict=True
+                )
+            ]
+            for place, arm in enumerate(arms[1:])
+        },
+        "decomposition": {
+            arm.name: [
+                {"epoch": epoch, **decomposition(parts[place])}
+                for epoch, parts in zip(history.epochs.tolist(), result.decompositions, strict=True)
+            ]
+            for place, arm in enumerate(arms)
+        },
+        "best_arm": None if result.best_arm is None else result.best_arm.name,
+        "confirmation": confirmation(result),
         "diverged": [
             {"arm": arms[arm].name, "epoch": epoch, "replicates": count}
             for arm, epoch, count in result.divergences
         ],
         "run_dir": str(run_folder),
+    }
+
+
+def comparisons(result: Result) -> list[dict[str, Any]]:
+    """Return every arm's comparison with the baseline at the last epoch."""
+    return [dataclasses.asdict(comparison) for comparison in result.comparisons]
+
+
+def only(comparison: Comparison, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return some attributes of a comparison."""
+    return {key: getattr(comparison, key) for key in keys}
+
+
+def decomposition(parts: Decomposition | None) -> dict[str, Any]:
+    """Return the parts of an expected test error; empty for one replicate."""
+    return {} if parts is None else dataclasses.asdict(parts)
+
+
+def confirmation(result: Result) -> dict[str, Any] | None:
+    """Return what fresh replicates say about the best arm, where that was asked for."""
+    if result.confirmation is None:
+        return None
+    return {
+        "seeds": list(result.confirmation.settings.seeds),
+        "comparisons": comparisons(result.confirmation),
     }
 
 
