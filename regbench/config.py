@@ -43,8 +43,8 @@ class TaskSettings(Settings):
 
     truth: Literal["linear", "quadratic", "sine", "step", "abs"] = Field(
         "linear",
-        description="The noise-free target: --slope times x, x squared, sin(pi x), the sign of x, "
-        "or the magnitude of x.",
+        description="The noise-free target: the slope times x, x squared, sin(pi x), the sign of "
+        "x, or the magnitude of x.",
     )
 
     points: int = Field(10, ge=1, le=1_000_000, description="Training points.")

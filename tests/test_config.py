@@ -69,7 +69,9 @@ def test_every_shipped_configuration_loads(path: Path) -> None:
 
 
 def test_the_article_is_among_the_shipped_configurations() -> None:
-    assert {path.stem for path in CONFIGS} >= {f"article-{name}" for name in EXPERIMENTS}
+    assert {path.stem for path in CONFIGS} >= {
+        f"article-{name}" for name in ("wdecay", "dropout", "dropout-scale")
+    }
 
 
 @pytest.mark.parametrize(
