@@ -30,7 +30,7 @@ from regbench.config import (
 )
 from regbench.errors import RegbenchError, UsageError, visible
 from regbench.regularizers import REGULARIZERS
-from regbench.sources import resolve
+from regbench.sources import ENVIRONMENT_PREFIX, resolve
 from regbench.store import create_run_folder
 from regbench.version import __version__
 
@@ -57,6 +57,8 @@ PANELS: dict[str, type[Settings]] = {
     "Training": TrainingSettings,
     "Output": OutputSettings,
 }
+VERIFY_KEYS = ("engine", "device", "threads", "json", "quiet")
+"""The settings of training that `verify` has too."""
 INTERRUPTED = 130
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
@@ -231,6 +233,49 @@ def run_scale(settings: DropoutScale) -> int:
     return 0 if all(scale.fits_law for scale in result.scales) else 1
 
 
+def add_verify() -> None:
+    """Add `verify`, whose machine settings are those of training."""
+
+    def command(**given: Any) -> int:
+        flags: dict[str, Any] = {name[:-1]: value for name, value in given.items() if value}
+        names = [name for text in flags.pop("only", []) for name in text.split(",")]
+        variables = {f"{ENVIRONMENT_PREFIX}{key.upper()}" for key in VERIFY_KEYS}
+        environment = {name: os.environ[name] for name in variables & set(os.environ)}
+        settings = resolve("wdecay", flags, environment)
+        assert isinstance(settings, TrainingExperiment)
+        return run_verify(settings, names)
+
+    fields = settings_of("wdecay")
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            parameter("only", list[str], "Row to verify; may be repeated.", "Rows", metavar="NAME"),
+            *(make_option("wdecay", key, fields[key]) for key in VERIFY_KEYS),
+        ]
+    )
+    summary = "Run cases with known answers and print what theory predicts beside what came out."
+    app.command("verify", help=summary)(command)
+
+
+def run_verify(machine: TrainingExperiment, names: list[str]) -> int:
+    """Verify the cases of some names, or all; returns 1 where one fails or none was run."""
+    from regbench.engines import choose_device
+    from regbench.report import result_json, verification
+    from regbench.report.terminal import make_consoles, progress
+    from regbench.verification import select, verify
+    from regbench.verification_cases import CASES
+
+    cases, device = select(CASES, names), choose_device(machine)
+    details, closing, errors = make_consoles(machine.quiet, machine.json_)
+    with progress(errors, "verifying", len(cases), machine.quiet) as advance:
+        verified = verify(cases, machine, device, advance)
+    verification.print_verification(details, verified)
+    verification.print_closing(closing, verified)
+    if machine.json_:
+        document = verification.verification_document(verified, machine, names)
+        sys.stdout.write(result_json.to_text(document))
+    return 0 if verified.holds else 1
+
+
 def finish(settings: Experiment, document: str, folder: Path, closing: Console) -> None:
     """Say where the files are, or print the document."""
     from regbench.report import tables
@@ -248,3 +293,4 @@ add_command(
     "Measure the output of a dropout layer in training and evaluation mode.",
     run_scale,
 )
+add_verify()

@@ -36,14 +36,25 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "history", "config", "engines", "environment", "result"},
         {"torch"},
     ),
+    "theory": ({"history"}, {"scipy"}),
+    "numpy_network": ({"history"}, set()),
+    "verification": (
+        {"errors", "config", "sources", "environment", "dropout_scale", "experiment"},
+        {"torch"},  # for type checkers only
+    ),
+    "verification_cases": (
+        {"history", "config", "result", "engines", "dropout_scale", "theory", "numpy_network",
+         "verification"},
+        set(),
+    ),
     "report": (
         {"version", "config", "history", "regularizers", "statistics", "store", "result",
-         "dropout_scale"},
+         "dropout_scale", "verification"},
         {"torch", "matplotlib", "PIL", "rich", "tensorboard", "tomli_w"},
     ),
     "cli": (
-        {"version", "config", "sources", "errors", "regularizers", "store", "experiment",
-         "report", "dropout_scale"},
+        {"version", "config", "sources", "errors", "regularizers", "store", "engines", "experiment",
+         "report", "dropout_scale", "verification", "verification_cases"},
         {"rich"},
     ),
     "__main__": ({"cli"}, set()),
