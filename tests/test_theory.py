@@ -178,7 +178,9 @@ def small_network() -> tuple[torch.nn.Sequential, numpy_network.Parameters]:
         torch.nn.Linear(1, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4), torch.nn.ReLU(),
         torch.nn.Linear(4, 1),
     ).double()  # fmt: skip
-    parameters = [generator.normal(size=tuple(p.shape)) for p in network.parameters()]
+    parameters: numpy_network.Parameters = [
+        generator.normal(size=tuple(p.shape)) for p in network.parameters()
+    ]
     for parameter, values in zip(network.parameters(), parameters, strict=True):
         parameter.data = torch.from_numpy(values.copy())
     return network, parameters
