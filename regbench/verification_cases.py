@@ -143,35 +143,35 @@ MOVES = [
     ),
     Case(
         "momentum",
-        "with momentum, the buffer begins as the first gradient: the first step is undamped",
+        "momentum's buffer begins as the first gradient: the first step is undamped",
         "torch.optim.SGD",
         settings_for("wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK),
         follows(lambda: sgd(0.02, 0.9), BASELINE),
     ),
     Case(
         "momentum-decay",
-        "weight decay joins the gradient before the momentum",
+        "weight decay joins the gradient before momentum does",
         "torch.optim.SGD",
         settings_for("wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK),
         follows(lambda: sgd(0.02, 0.9, decay=0.05), REGULARIZED),
     ),
     Case(
         "sgd-penalty",
-        "weight decay of SGD is descent of loss + (λ/2)‖θ‖², biases too",
+        "SGD with weight decay descends loss + (λ/2)‖θ‖², biases too",
         "Loshchilov & Hutter 2019, prop. 1",
         settings_for("wdecay", 0.05, momentum=0.9, epochs=50, **NETWORK),
         descends_penalty(lambda: sgd(0.02, 0.9), 0.05),
     ),
     Case(
         "decay",
-        "without a gradient a weight decays to (1-ηλ)^t of itself (η = λ = 0.01, t = 2000)",
+        "without a gradient, decay leaves (1-ηλ)^t of a weight (η = λ = 0.01, t = 2000)",
         "Hanson & Pratt 1988",
         settings_for("wdecay", 0.01, momentum=0.0, epochs=2000, **NO_GRADIENT),
         shrinks_to(theory.shrinkage(2000, 0.01, 0.01)),
     ),
     Case(
         "decay-momentum",
-        "the same with momentum 0.9: A r₊^t + (1-A) r₋^t, not (1-ηλ/(1-μ))^t",
+        "with momentum 0.9 it leaves A r₊^t + (1-A) r₋^t, not (1-ηλ/(1-μ))^t",
         "Polyak 1964",
         settings_for("wdecay", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT),
         shrinks_to(theory.momentum_shrinkage(2000, 0.01, 0.01, 0.9)),
@@ -256,14 +256,14 @@ def is_ridge_on_average(result: Result) -> Agreement:
 REGRESSIONS = [
     Case(
         "ridge",
-        "a converged linear model is ridge regression with α = nλ/2, its bias decayed too",
+        "a converged linear model with decay is ridge regression, α = nλ/2, bias too",
         "Hoerl & Kennard 1970",
         settings_for("wdecay", 0.3, epochs=200, replicates=4, **LINEAR),
         is_ridge,
     ),
     Case(
         "ridge-descent",
-        "before that, each of the first 100 epochs is a power of one matrix",
+        "on its way to ridge, epochs 1 to 100 are powers of one matrix",
         "Polyak 1964; Goh 2017",
         settings_for("wdecay", 0.3, epochs=100, replicates=4, **(LINEAR | {"lr": 0.02})).model_copy(
             update={"log_every": 1}
@@ -272,14 +272,14 @@ REGRESSIONS = [
     ),
     Case(
         "ridge-bias",
-        "its bias over draws of the noise is -αPw",
+        "over draws of the noise, the bias of ridge weights is -αPw, P = (XᵀX+αI)⁻¹",
         "Hoerl & Kennard 1970",
         FIXED_DESIGN,
         has_ridge_bias,
     ),
     Case(
         "ridge-covariance",
-        "its covariance is σ²PXᵀXP",
+        "over draws of the noise, the covariance of ridge weights is σ²PXᵀXP",
         "Hoerl & Kennard 1970",
         FIXED_DESIGN,
         has_ridge_covariance,
@@ -328,7 +328,7 @@ def has_binomial_share(result: ScaleResult) -> Agreement:
 DROPOUT = [
     Case(
         "dropout-loss",
-        "before the last layer dropout adds p/(1-p) · meanᵢ Σⱼ wⱼ² hᵢⱼ² to the expected loss",
+        "before the last layer, dropout adds p/(1-p) · meanᵢ Σⱼ wⱼ² hᵢⱼ² to E[loss]",
         "Wager, Wang & Liang 2013",
         settings_for("dropout", 0.3, epochs=1, depth=1, hidden=20, replicates=1000),
         has_last_layer_loss,
@@ -342,14 +342,14 @@ DROPOUT = [
     ),
     Case(
         "dropout-scale-variance",
-        "its variance is N p/(1-p)",
+        "the variance of that output is N p/(1-p)",
         "binomial law",
         SCALE,
         has_scale_variance,
     ),
     Case(
         "dropout-scale-law",
-        "the share of outputs within one standard deviation of N is the binomial law's",
+        "that output lies within one standard deviation as often as the binomial law says",
         "binomial law",
         SCALE,
         has_binomial_share,

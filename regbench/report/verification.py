@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
-from regbench.report.tables import count, make_table
+from regbench.report.tables import make_table
 from regbench.report.terminal import print_line, print_table
 from regbench.version import __version__
 
@@ -30,13 +30,16 @@ def print_verification(console: Console, verification: Verification) -> None:
         console.print(line_of(HEADINGS), style="bold")
         for outcome in verification.outcomes:
             console.print(line_of(cells(outcome)), Text(outcome.status, STYLES[outcome.status]))
-            console.print(Padding(Text(explanation(outcome), style="dim"), (0, 0, 0, 2)))
+            text = Text(explanation(console, outcome), style="dim")
+            console.print(Padding(text, (0, 0, 0, 2)))
     else:
         table = make_table(console)
         for place, heading in enumerate((*HEADINGS[:-1], "status", "engine", "statement")):
             table.add_column(heading, justify="right" if 0 < place < 5 else "left")
         for outcome in verification.outcomes:
-            table.add_row(*cells(outcome), outcome.status, outcome.engine, explanation(outcome))
+            table.add_row(
+                *cells(outcome), outcome.status, outcome.engine, explanation(console, outcome)
+            )
         print_table(console, table)
     print_line(console, "")
     print_line(
@@ -75,17 +78,22 @@ def deviation(agreement: Agreement) -> str:
     return f"{abs(agreement.deviation):.1e}"
 
 
-def explanation(outcome: Outcome) -> str:
-    """Return what the row says and where that is from, or why it was skipped."""
+def explanation(console: Console, outcome: Outcome) -> str:
+    """Return what the row says and where that is from, and why it was skipped.
+
+    With question marks for what the console cannot show.
+    """
     text = f"{outcome.case.statement} ({outcome.case.source})"
-    return f"{text}; skipped: {outcome.reason}" if outcome.reason else text
+    if outcome.reason:
+        text += f"; skipped: {outcome.reason}"
+    return text.encode(console.encoding, "replace").decode(console.encoding)
 
 
 def print_closing(console: Console, verification: Verification) -> None:
     """Say how many rows agree, and name those that do not."""
     ok, failed, skipped = (verification.count(status) for status in ("ok", "FAILED", "skipped"))
     engines = sorted({o.engine for o in verification.outcomes if o.agreement and o.engine})
-    text = f"{ok} of {count(ok + failed, 'row')} agree ({', '.join(engines)})"
+    text = f"{ok} of {ok + failed} rows agree ({', '.join(engines)})"
     if failed:
         names = (o.case.name for o in verification.outcomes if o.status == "FAILED")
         text += f"; FAILED: {', '.join(names)}"
