@@ -467,4 +467,4 @@ def test_out_of_memory_names_what_to_lower(
 
 def test_every_registered_command_is_tested_here() -> None:
     command = typer.main.get_command(cli.app)
-    assert sorted(getattr(command, "commands")) == sorted(EXPERIMENTS)  # noqa: B009
+    assert sorted(getattr(command, "commands")) == sorted([*EXPERIMENTS, "verify"])  # noqa: B009
