@@ -16,32 +16,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, g
 
 import typer
 
+from regbench import commands
 from regbench.config import (
-    DropoutScale,
     NetworkSettings,
     OutputSettings,
     Settings,
     TaskSettings,
-    TrainingExperiment,
     TrainingSettings,
     keys_of,
+    kind_of,
     option_of,
     settings_of,
 )
 from regbench.errors import RegbenchError, UsageError, visible
 from regbench.regularizers import REGULARIZERS
+from regbench.signals import Stopped, stopping
 from regbench.sources import ENVIRONMENT_PREFIX, resolve
-from regbench.store import create_run_folder
 from regbench.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pydantic.fields import FieldInfo
-    from rich.console import Console
-
-    from regbench.config import Experiment
 
 app = typer.Typer(
     name="regbench",
@@ -57,21 +53,22 @@ PANELS: dict[str, type[Settings]] = {
     "Training": TrainingSettings,
     "Output": OutputSettings,
 }
-VERIFY_KEYS = ("engine", "device", "threads", "json", "quiet")
-"""The settings of training that `verify` has too."""
-INTERRUPTED = 130
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Run the command line and exit.
+
+    Codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated.
+    """
     atexit.register(gc.freeze)  # the last collection would visit all that torch made: half a second
     try:
         command = typer.main.get_command(app)
-        code = command.main(arguments, prog_name="regbench", standalone_mode=False)
-        sys.stdout.flush()
-        if code == INTERRUPTED:  # Typer's own answer to Ctrl-C
-            fail(code, "interrupted; this run is not complete")
+        with stopping("interrupted; nothing was begun"):
+            code = command.main(arguments, prog_name="regbench", standalone_mode=False)
+            sys.stdout.flush()
+    except Stopped as stopped:
+        code = fail(stopped.exit_code, str(stopped))
     except typer.TyperException as error:
         code = fail(error.exit_code, error.format_message())
     except RegbenchError as error:
@@ -168,9 +165,10 @@ def make_option(experiment: str, key: str, field: FieldInfo) -> inspect.Paramete
 
 def metavar_of(field: FieldInfo) -> str:
     """Return what stands for a setting's value in the help."""
-    if get_origin(field.annotation) is Literal:
-        return "|".join(get_args(field.annotation))
-    return METAVARS.get(field.annotation, "TEXT")
+    kind = kind_of(field)
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    return METAVARS.get(kind, "TEXT")
 
 
 def parameter(
@@ -188,109 +186,89 @@ def parameter(
     )
 
 
-def run_training(settings: TrainingExperiment) -> int:
-    """Train, show and record an experiment; returns the exit code."""
-    from regbench.experiment import plan, run
-    from regbench.report import files, tables
-    from regbench.report.terminal import make_consoles, print_line, progress
-
-    work = plan(settings)
-    folder = create_run_folder(settings.out, settings.experiment, settings.hash)
-    files.write_settings(settings, folder)
-    details, closing, errors = make_consoles(settings.quiet, settings.json_)
-    tables.print_training_header(details, settings, work.engine, str(work.device))
-    with progress(errors, "training", work.total_epochs, settings.quiet) as advance:
-        result = run(work, advance)
-    tables.print_loss_table(details, result)
-    tables.print_verdicts(closing, result)
-    with progress(
-        errors, "pictures and logs", len(result.history.epochs), settings.quiet
-    ) as advance:
-        document, notes = files.write_training(result, folder, advance)
-    finish(settings, document, folder, closing)
-    for line in [*notes, *tables.divergence_lines(result)]:
-        print_line(errors, line)
-    return 1 if result.divergences else 0
-
-
-def run_scale(settings: DropoutScale) -> int:
-    """Draw, show and record the dropout-scale experiment; returns the exit code."""
-    from regbench.dropout_scale import run_dropout_scale
-    from regbench.report import files, tables
-    from regbench.report.terminal import make_consoles, progress
-
-    folder = create_run_folder(settings.out, settings.experiment, settings.hash)
-    files.write_settings(settings, folder)
-    details, closing, errors = make_consoles(settings.quiet, settings.json_)
-    tables.print_scale_header(details, settings)
-    with progress(errors, "drawing", settings.trials * len(settings.p), settings.quiet) as advance:
-        result = run_dropout_scale(settings, advance)
-    tables.print_scale_tables(details, result)
-    tables.print_scale_verdicts(closing, result)
-    with progress(errors, "pictures and logs", len(settings.p), settings.quiet) as advance:
-        document = files.write_scale(result, folder, advance)
-    finish(settings, document, folder, closing)
-    return 0 if all(scale.fits_law for scale in result.scales) else 1
-
-
-def add_verify() -> None:
-    """Add `verify`, whose machine settings are those of training."""
-
-    def command(**given: Any) -> int:
-        flags: dict[str, Any] = {name[:-1]: value for name, value in given.items() if value}
-        names = [name for text in flags.pop("only", []) for name in text.split(",")]
-        variables = {f"{ENVIRONMENT_PREFIX}{key.upper()}" for key in VERIFY_KEYS}
-        environment = {name: os.environ[name] for name in variables & set(os.environ)}
-        settings = resolve("wdecay", flags, environment)
-        assert isinstance(settings, TrainingExperiment)
-        return run_verify(settings, names)
-
-    fields = settings_of("wdecay")
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            parameter("only", list[str], "Row to verify; may be repeated.", "Rows", metavar="NAME"),
-            *(make_option("wdecay", key, fields[key]) for key in VERIFY_KEYS),
-        ]
-    )
-    summary = "Run cases with known answers and print what theory predicts beside what came out."
-    app.command("verify", help=summary)(command)
-
-
-def run_verify(machine: TrainingExperiment, names: list[str]) -> int:
-    """Verify the cases of some names, or all; returns 1 where one fails or none was run."""
-    from regbench.engines import choose_device
-    from regbench.report import result_json, verification
-    from regbench.report.terminal import make_consoles, progress
-    from regbench.verification import select, verify
-    from regbench.verification_cases import CASES
-
-    cases, device = select(CASES, names), choose_device(machine)
-    details, closing, errors = make_consoles(machine.quiet, machine.json_)
-    with progress(errors, "verifying", len(cases), machine.quiet) as advance:
-        verified = verify(cases, machine, device, advance)
-    verification.print_verification(details, verified)
-    verification.print_closing(closing, verified)
-    if machine.json_:
-        document = verification.verification_document(verified, machine, names)
-        sys.stdout.write(result_json.to_text(document))
-    return 0 if verified.holds else 1
-
-
-def finish(settings: Experiment, document: str, folder: Path, closing: Console) -> None:
-    """Say where the files are, or print the document."""
-    from regbench.report import tables
-
-    if settings.json_:
-        sys.stdout.write(document)
-    else:
-        tables.print_files(closing, folder, settings.tensorboard)
+RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="The run's folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the closing lines only.")]
 
 
 for regularizer in REGULARIZERS.values():
-    add_command(regularizer.command, regularizer.summary, run_training)
+    add_command(regularizer.command, regularizer.summary, commands.run_training)
 add_command(
     "dropout-scale",
     "Measure the output of a dropout layer in training and evaluation mode.",
-    run_scale,
+    commands.run_scale,
 )
-add_verify()
+
+
+@app.command()
+def verify(
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Row to verify, one or several."),
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option("--engine", metavar="NAME", help="auto, reference, batched or fused."),
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
+    ] = None,
+    threads: Annotated[
+        list[str] | None,
+        typer.Option("--threads", metavar="N", help="CPU threads; one per core where not given."),
+    ] = None,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train cases with known answers and print what theory predicts beside what came out."""
+    given = {"engine": engine, "device": device, "threads": threads}
+    variables = {option: f"{ENVIRONMENT_PREFIX}{option.upper()}" for option in given}
+    machine = resolve(
+        "wdecay",
+        {option: texts for option, texts in given.items() if texts},
+        {name: os.environ[name] for name in variables.values() if name in os.environ},
+    )
+    names = [name for text in only or [] for name in text.split(",")]
+    return commands.verify_cases(machine, names, is_json=json, is_quiet=quiet)
+
+
+@app.command()
+def resume(
+    run: RunFolder,
+    allow_mixed: Annotated[
+        bool,
+        typer.Option("--allow-mixed", help="Finish it with other versions or another device."),
+    ] = False,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Finish a run that was cut off."""
+    return commands.resume_run(run, {"json_": json, "quiet": quiet}, allow_mixed)
+
+
+@app.command()
+def runs(
+    root: Annotated[str, typer.Option("--root", metavar="DIR", help="Where runs are.")] = "runs",
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Show runs that were never finished, and offer to remove."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them without a question.")] = False,
+    json: AsJson = False,
+) -> int:
+    """List the runs with state, arms, verdict and age."""
+    if yes and not prune:
+        raise UsageError("--yes: means nothing without --prune")
+    return commands.list_runs(root, json, prune, yes)
+
+
+@app.command()
+def report(
+    run: RunFolder,
+    files: Annotated[bool, typer.Option("--files", help="Make a run's files again.")] = False,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Show a run again from its blocks, finished or not."""
+    return commands.report_run(run, {"json_": json, "quiet": quiet}, is_rewriting=files)

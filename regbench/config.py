@@ -9,7 +9,8 @@ import hashlib
 import itertools
 import json
 import os
-from typing import TYPE_CHECKING, Any, Literal, Self
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -113,6 +114,7 @@ class OutputSettings(Settings):
 
     tensorboard: bool = Field(True, description="Write TensorBoard logs.")
     plots: bool = Field(True, description="Draw pictures.")
+    cache: bool = Field(True, description="Use blocks that earlier runs have trained.")
     json_: bool = Field(
         False, alias="json", description="Print one JSON document and nothing else."
     )
@@ -138,14 +140,28 @@ class Experiment(OutputSettings):
     def to_file(self) -> dict[str, Any]:
         """Return the settings that a configuration file repeats the experiment with."""
         elsewhere = {"out", "json", "quiet", "threads"}
-        return {key: value for key, value in self.values().items() if key not in elsewhere}
+        return {
+            key: value
+            for key, value in self.values().items()
+            if key not in elsewhere and value is not None
+        }
+
+    @property
+    def arm_names(self) -> list[str]:
+        """What a list of runs calls the things compared."""
+        return []
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits that differ where a setting that changes numbers differs."""
+        shown = {"tensorboard", "plots", "cache"}
+        numbers = {key: value for key, value in self.to_file().items() if key not in shown}
+        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
     @property
     def hash(self) -> str:
-        """Eight hexadecimal digits that differ where a setting that changes numbers differs."""
-        shown = {"tensorboard", "plots"}
-        numbers = {key: value for key, value in self.to_file().items() if key not in shown}
-        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:8]
+        """The first eight digits of the digest, for names."""
+        return self.digest[:8]
 
 
 class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experiment):
@@ -179,6 +195,30 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
     dtype: Literal["float32", "float64"] = Field(
         "float32", description="Floating-point type to train in."
     )
+    confidence: float = Field(
+        0.95, ge=0.5, le=0.9999, description="Probability with which an interval holds the truth."
+    )
+    confirm: int | None = Field(
+        None,
+        ge=2,
+        le=10_000_000,
+        description="Measure the best strength again on so many fresh replicates.",
+    )
+    target_width: float | None = Field(
+        None,
+        gt=0,
+        le=1e6,
+        description="Run as many replicates, after a pilot of 10, as make the interval of the mean "
+        "difference so wide; in place of --replicates.",
+    )
+    require: Literal["better", "not-worse"] | None = Field(
+        None,
+        description="Exit with 3 where the interval says the opposite and 4 where it cannot say: "
+        "better or not-worse.",
+    )
+    margin: float = Field(
+        0.0, ge=0, le=1e6, description="Difference of test loss that --require leaves room for."
+    )
 
     @property
     def regularizer(self) -> type[Regularizer]:
@@ -189,6 +229,11 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
     def arms(self) -> tuple[Regularizer, ...]:
         """The baseline, and the regularizer at each strength."""
         return (Baseline(), *(self.regularizer(strength) for strength in self.strengths))
+
+    @property
+    def arm_names(self) -> list[str]:
+        """The arms' names without the baseline."""
+        return [arm.name for arm in self.arms[1:]]
 
     @property
     def seeds(self) -> range:
@@ -204,17 +249,28 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
             **values,
         }
 
+    def to_file(self) -> dict[str, Any]:
+        """Return the settings of a file; with a target width, replicates are not one of them."""
+        values = super().to_file()
+        if self.target_width is not None:
+            del values["replicates"]
+        return values
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not self.x_min < self.x_max:
             raise UsageError(
                 f"--x-min: got {self.x_min!r}, which must be below --x-max ({self.x_max!r})"
             )
-        if self.seed + self.replicates > 2**32:
+        confirm = self.confirm or 0
+        if self.seed + self.replicates + confirm > 2**32:
+            also = f" and --confirm {confirm}" if confirm else ""
             raise UsageError(
-                f"--seed: got {self.seed}, but with --replicates {self.replicates} the last seed "
-                f"would pass 4294967295; lower one of them"
+                f"--seed: got {self.seed}, but with --replicates {self.replicates}{also} the last "
+                f"seed would pass 4294967295; lower one of them"
             )
+        if self.margin and self.require is None:
+            raise UsageError(f"--margin: got {self.margin!r}, which needs --require")
         limit, reason = self.regularizer.strength_limit(self.lr, self.momentum)
         check_strengths(self.regularizer.option, self.strengths, limit, reason)
         return self
@@ -231,6 +287,11 @@ class DropoutScale(Experiment):
     trials: int = Field(1000, ge=2, le=1_000_000, description="Draws of the dropout mask.")
     seed: int = Field(1, ge=0, le=2**32 - 1, description="Seed of the masks.")
 
+    @property
+    def arm_names(self) -> list[str]:
+        """The drop probabilities."""
+        return [f"p={p!r}" for p in self.p]
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         check_strengths("p", self.p, 1.0, "")
@@ -242,9 +303,20 @@ class DropoutScale(Experiment):
         return self
 
 
+EXPERIMENTS = (*REGULARIZERS, "dropout-scale")
+"""The subcommands that run an experiment."""
+
+
 def model_of(experiment: str) -> type[Experiment]:
     """Return the class of settings that a subcommand takes."""
     return DropoutScale if experiment == "dropout-scale" else TrainingExperiment
+
+
+def kind_of(field: FieldInfo) -> Any:
+    """Return the type of a setting's value, where it has one."""
+    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
+    is_optional = isinstance(field.annotation, UnionType)
+    return kinds[0] if is_optional and len(kinds) == 1 else field.annotation
 
 
 def keys_of(model: type[Settings]) -> set[str]:

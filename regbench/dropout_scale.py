@@ -7,6 +7,7 @@ output counts what was kept. Knows nothing about files or the terminal.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,16 @@ import torch
 from scipy import stats
 from torch import nn
 
-from regbench.environment import Clock, describe_environment
+from regbench.blocks import BLOCK_SCHEMA
+from regbench.environment import describe_environment, describe_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from regbench.archive import Archive
+    from regbench.blocks import Arrays, Provenance
     from regbench.config import DropoutScale
     from regbench.history import Array
 
@@ -54,6 +58,11 @@ class Scale:
     outputs: Array
     kept: NDArray[np.int64]
     eval_output: float
+
+    def to_arrays(self) -> Arrays:
+        """Return what was measured as arrays by name; `load_scale` reads them back."""
+        eval_output = np.array(self.eval_output)
+        return {"outputs": self.outputs, "kept": self.kept, "eval_output": eval_output}
 
     @property
     def law(self) -> Any:
@@ -146,18 +155,57 @@ class ScaleResult:
     scales: list[Scale]
 
 
+def scale_environment() -> tuple[dict[str, Any], Provenance]:
+    """Return where the layer runs, and what of it the numbers depend on."""
+    cpu = torch.device("cpu")
+    return describe_environment(cpu), describe_provenance("torch", cpu)
+
+
 def run_dropout_scale(
-    settings: DropoutScale, advance: Callable[[int], None] = lambda trials: None
+    settings: DropoutScale,
+    advance: Callable[[int], None] = lambda trials: None,
+    environment: dict[str, Any] | None = None,
+    archive: Archive | None = None,
 ) -> ScaleResult:
-    """Draw the trials of every drop probability.
+    """Draw the trials of every drop probability that is not in the archive, and put them there.
 
     Args:
         settings: What to draw.
         advance: Called now and then with the number of trials done since.
+        environment: From `scale_environment`; made anew where not given.
+        archive: Where trials are kept; None for nowhere.
     """
-    clock = Clock()
-    scales = [measure_scale(p, settings, advance) for p in settings.p]
-    return ScaleResult(settings, describe_environment(clock, torch.device("cpu")), scales)
+    environment = environment or scale_environment()[0]
+    started = time.perf_counter()
+    scales = []
+    for p in settings.p:
+        scale = archive and load_scale(archive, settings, p)
+        if scale:
+            advance(settings.trials)
+        else:
+            scale = measure_scale(p, settings, advance)
+            if archive:
+                archive.save_arrays(scale_key(settings, p), scale.to_arrays())
+        scales.append(scale)
+    duration = round(time.perf_counter() - started, 3)
+    return ScaleResult(settings, {**environment, "duration_seconds": duration}, scales)
+
+
+def scale_key(settings: DropoutScale, p: float) -> dict[str, Any]:
+    """Return all that the trials of one p depend on; see `blocks.block_key`."""
+    return {
+        "schema": BLOCK_SCHEMA,
+        "scale": [p, settings.units, settings.trials, settings.seed],
+    }
+
+
+def load_scale(archive: Archive, settings: DropoutScale, p: float) -> Scale | None:
+    """Return what was measured at p, or None where it is not in the archive."""
+    arrays = archive.load_arrays(scale_key(settings, p))
+    if arrays is None:
+        return None
+    eval_output = float(arrays["eval_output"])
+    return Scale(p, settings.units, arrays["outputs"], arrays["kept"], eval_output)
 
 
 @torch.no_grad()

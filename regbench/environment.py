@@ -1,28 +1,21 @@
-"""Where a result was made: versions, machine, device, time. Ready for JSON."""
+"""Where a result is made: versions, machine, device, time. Ready for JSON."""
 
 from __future__ import annotations
 
 import datetime
 import os
 import platform
-import time
-from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any
 
 import numpy
 import torch
 
-
-@dataclass(frozen=True)
-class Clock:
-    """A started stopwatch."""
-
-    started: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
-    tick: float = field(default_factory=time.perf_counter)
+from regbench.version import __version__
 
 
-def describe_environment(clock: Clock, device: torch.device, **more: str | int) -> dict[str, Any]:
-    """Return what a reader needs to judge or repeat a result; times are in seconds."""
+def describe_environment(device: torch.device, **more: str | int) -> dict[str, Any]:
+    """Return what a reader needs to judge or repeat a result that is made from now on."""
     is_cuda = device.type == "cuda"
     return {
         **more,
@@ -33,6 +26,24 @@ def describe_environment(clock: Clock, device: torch.device, **more: str | int) 
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
-        "started": clock.started.isoformat(timespec="seconds"),
-        "duration_seconds": round(time.perf_counter() - clock.tick, 3),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def describe_provenance(engine: str, device: torch.device) -> dict[str, str]:
+    """Return what numbers depend on besides the settings: two runs where it is equal may share.
+
+    The processor counts, since vector width and instructions decide the order of sums.
+    """
+    is_cuda = device.type == "cuda"
+    versions = {"regbench": __version__, "torch": torch.__version__, "numpy": numpy.__version__}
+    if engine == "fused":
+        versions["numba"] = metadata.version("numba")
+    return {
+        "engine": engine,
+        "device": device.type,
+        "processor": torch.cuda.get_device_name(device)
+        if is_cuda
+        else f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        **versions,
     }

@@ -1,34 +1,57 @@
-"""From settings to a result: checks what is feasible, cuts the work into blocks, trains them.
+"""From settings to a result: checks what is feasible, and trains the blocks that are missing.
 
 The one place where the parts meet. Knows nothing about files or the terminal.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from regbench.engines import ENGINES, Block, choose_device, choose_engine
-from regbench.environment import Clock, describe_environment
+from regbench.environment import describe_environment, describe_provenance
 from regbench.errors import RunError, UsageError
-from regbench.history import FITTED_REPLICATES, GRID_POINTS, concatenate
-from regbench.result import Result
+from regbench.history import (
+    FITTED_REPLICATES,
+    GRID_POINTS,
+    History,
+    concatenate,
+    join_arms,
+    select_arms,
+)
+from regbench.stages import conduct, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Any
 
+    from regbench.archive import Archive
+    from regbench.blocks import Part, Provenance
     from regbench.config import TrainingExperiment
+    from regbench.result import Result
+    from regbench.stages import Measured
 
 BLOCK_REPLICATES = 64
-"""Replicates of a block on a CPU: enough to fill its cores, few enough to stay small."""
+"""Most replicates of a block on a CPU: enough to fill its cores, few enough to stay small."""
+SMALLEST_BLOCK = 8
+"""Least replicates of a block of the fused engine: enough to fill some cores."""
+BLOCK_OPERATIONS = 2e12
+"""Most of one arm of a block of more than `SMALLEST_BLOCK` replicates: seconds of a few cores."""
 CUDA_MEMORY_SHARE = 0.5
 """Of a GPU's free memory, the share that a block may fill."""
 LONGEST_SECONDS = 365 * 24 * 3600
 OPERATIONS_PER_SECOND = 1e12
 """More than a CPU manages and less than a large GPU; only to refuse the absurd."""
+THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e10, 3e-4)}
+"""Of a CPU thread: operations per second, and seconds that an epoch of a network takes besides.
+Rough: only to say how long a run will take."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +62,60 @@ class Plan:
         settings: What was asked.
         engine: The engine's name.
         device: Where it runs.
-        block_replicates: Replicates of a block.
+        environment: Versions, machine, engine and device, ready for JSON.
+        provenance: What of it the numbers depend on.
     """
 
     settings: TrainingExperiment
     engine: str
     device: torch.device
-    block_replicates: int
+    environment: dict[str, Any]
+    provenance: Provenance
 
     @property
-    def blocks(self) -> list[Block]:
-        """The replicates in groups of `block_replicates`."""
-        return Block(self.settings, self.settings.seeds, self.device).cut(self.block_replicates)
+    def block_replicates(self) -> int:
+        """Replicates of a block."""
+        return int(self.environment["block_replicates"])
 
-    @property
-    def total_epochs(self) -> int:
-        """Epochs of single networks in all."""
-        return len(self.settings.arms) * self.settings.replicates * self.settings.epochs
+
+def check_feasible(settings: TrainingExperiment) -> None:
+    """Raise `UsageError` where the work does not fit the machine or a lifetime."""
+    wider = ", or raise --target-width" if settings.target_width is not None else ""
+    needed, available = memory_estimate(settings), physical_memory()
+    if needed > available:
+        raise UsageError(
+            f"this run needs about {needed / 1e9:,.1f} GB of memory and the machine has "
+            f"{available / 1e9:,.1f} GB; lower --hidden, --depth, --points, --replicates or the "
+            f"number of arms, or raise --log-every{wider}"
+        )
+    operations = operations_of(settings)
+    if operations / OPERATIONS_PER_SECOND > LONGEST_SECONDS:
+        raise UsageError(
+            f"this run needs about {operations:.0e} operations, which is years of work; lower "
+            f"--epochs, --replicates, --hidden, --depth, --points or the number of arms{wider}"
+        )
+
+
+def plan_again(
+    settings: TrainingExperiment, environment: dict[str, Any], is_mixed_allowed: bool
+) -> Plan:
+    """Return the plan of a run that began in this environment.
+
+    Raises:
+        UsageError: Its device is not there, and another is not allowed.
+    """
+    if not is_mixed_allowed:
+        recorded = {"engine": environment["engine"], "device": environment["device"]}
+        settings = settings.model_copy(update=recorded)
+    device, engine = choose_device(settings), choose_engine(settings)
+    return Plan(settings, engine, device, environment, describe_provenance(engine, device))
+
+
+@contextmanager
+def untracked(stage: str, epochs: int) -> Iterator[Callable[[int], None]]:
+    """Track nothing; see `run`."""
+    del stage, epochs
+    yield lambda done: None
 
 
 def plan(settings: TrainingExperiment) -> Plan:
@@ -64,52 +124,119 @@ def plan(settings: TrainingExperiment) -> Plan:
     Raises:
         UsageError: There is no such device, or the work is out of all proportion.
     """
-    device = choose_device(settings)
-    work = Plan(settings, choose_engine(settings), device, block_size(settings, device))
-    needed, available = memory_estimate(settings), physical_memory()
-    if needed > available:
-        raise UsageError(
-            f"this run needs about {needed / 1e9:,.1f} GB of memory and the machine has "
-            f"{available / 1e9:,.1f} GB; lower --hidden, --depth, --points, --replicates or the "
-            f"number of arms, or raise --log-every"
-        )
-    operations = 6.0 * settings.parameter_count * settings.points * work.total_epochs
-    if operations / OPERATIONS_PER_SECOND > LONGEST_SECONDS:
-        raise UsageError(
-            f"this run needs about {operations:.0e} operations, which is years of work; lower "
-            f"--epochs, --replicates, --hidden, --depth, --points or the number of arms"
-        )
-    return work
+    device, engine = choose_device(settings), choose_engine(settings)
+    check_feasible(settings)
+    environment = describe_environment(
+        device,
+        engine=engine,
+        threads=settings.threads,
+        block_replicates=block_size(settings, engine, device),
+    )
+    return Plan(settings, engine, device, environment, describe_provenance(engine, device))
 
 
-def run(work: Plan, advance: Callable[[int], None] = lambda epochs: None) -> Result:
-    """Train every block and return the result.
+def run(
+    work: Plan,
+    archive: Archive | None = None,
+    track: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] = untracked,
+    say: Callable[[str], None] = lambda line: None,
+) -> Result:
+    """Train every block that is not in the archive, put it there, and return the result.
 
     Args:
         work: From `plan`.
-        advance: Called now and then with the number of epochs of single networks done since.
+        archive: Where blocks are kept; None for nowhere.
+        track: Called with what a stage does and its epochs of single networks; as a context it
+            yields a function that is called now and then with the number done since.
+        say: Called with a line about what a stage has decided.
+
+    Raises:
+        UsageError: What a pilot asks for does not fit the machine.
+        RunError: The machine ran out of memory, or a block cannot be written.
+    """
+    started = time.perf_counter()
+
+    def measure(settings: TrainingExperiment, stage: str) -> Measured:
+        check_feasible(settings)
+        with track(stage, settings.replicates * len(settings.arms) * settings.epochs) as advance:
+            parts = parts_of(settings, work.block_replicates)
+            return settings, concatenate(
+                [measure_part(work, settings, part, archive, advance) for part in parts]
+            )
+
+    result = conduct(work.settings, work.environment, measure, say)
+    assert result is not None
+    duration = round(time.perf_counter() - started, 3)
+    return dataclasses.replace(
+        result, environment={**work.environment, "duration_seconds": duration}
+    )
+
+
+def measure_part(
+    work: Plan,
+    settings: TrainingExperiment,
+    part: Part,
+    archive: Archive | None,
+    advance: Callable[[int], None],
+) -> History:
+    """Return the history of some replicates: from the archive, and trained where it has none.
+
+    No arm's numbers depend on which others are trained beside it, so that what is missing can be
+    trained alone.
+    """
+    places = range(len(settings.arms))
+    found: dict[int, History] = {}
+    for place in places if archive else ():
+        if archive and (history := archive.load(settings, part, place)):
+            found[place] = history
+    missing = tuple(place for place in places if place not in found)
+    advance(len(found) * len(part.seeds) * settings.epochs)
+    if missing:
+        block = Block(settings, part.seeds, work.device, part.first, missing)
+        trained = train_block(work.engine, block, advance)
+        if archive is None:
+            return trained
+        for index, place in enumerate(missing):
+            found[place] = select_arms(trained, [index])
+            archive.save(settings, part, place, found[place])
+    return join_arms([found[place] for place in places])
+
+
+def train_block(engine: str, block: Block, advance: Callable[[int], None]) -> History:
+    """Train a block.
 
     Raises:
         RunError: The machine ran out of memory.
     """
-    clock = Clock()
-    train = ENGINES[work.engine]
     try:
-        history = concatenate([train(block, advance) for block in work.blocks])
+        return ENGINES[engine](block, advance)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
         raise RunError(
             "out of memory; lower --hidden, --points, --replicates or the number of arms"
         ) from error
-    environment = describe_environment(
-        clock,
-        work.device,
-        engine=work.engine,
-        threads=work.settings.threads,
-        block_replicates=work.block_replicates,
-    )
-    return Result(work.settings, environment, history)
+
+
+def seconds_estimate(work: Plan) -> float:
+    """Return about how many seconds training takes, within a factor of three or so on a CPU.
+
+    Without what a pilot may ask for.
+    """
+    settings = work.settings
+    speed, overhead = THREAD_SPEED[work.engine]
+    pairs = settings.replicates * len(settings.arms) + 2 * (settings.confirm or 0)
+    share = pairs / (settings.replicates * len(settings.arms))
+    threads = 1 if work.engine == "reference" else min(settings.threads, pairs)
+    if work.device.type == "cuda":
+        return share * operations_of(settings) / OPERATIONS_PER_SECOND
+    return (share * operations_of(settings) / speed + overhead * pairs * settings.epochs) / threads
+
+
+def operations_of(settings: TrainingExperiment) -> float:
+    """Return about how many multiplications and additions all training steps take."""
+    networks = len(settings.arms) * settings.replicates
+    return 6.0 * settings.parameter_count * settings.points * settings.epochs * networks
 
 
 def memory_estimate(settings: TrainingExperiment) -> float:
@@ -141,12 +268,19 @@ def item_bytes(settings: TrainingExperiment) -> int:
     return 8 if settings.dtype == "float64" else 4
 
 
-def block_size(settings: TrainingExperiment, device: torch.device) -> int:
-    """Return how many replicates to train at once: on a GPU, what its free memory holds."""
-    if device.type != "cuda":
+def block_size(settings: TrainingExperiment, engine: str, device: torch.device) -> int:
+    """Return how many replicates a block has.
+
+    On a GPU what its free memory holds. On the CPU so many that a block takes seconds rather than
+    minutes, since an interrupted block is lost; `batched` wants whole chunks for every core.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return max(1, int(CUDA_MEMORY_SHARE * free / replicate_bytes(settings)))
+    if engine == "batched":
         return BLOCK_REPLICATES
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(1, int(CUDA_MEMORY_SHARE * free / replicate_bytes(settings)))
+    each = operations_of(settings) / (settings.replicates * len(settings.arms))
+    return max(SMALLEST_BLOCK, min(BLOCK_REPLICATES, int(BLOCK_OPERATIONS / each)))
 
 
 def physical_memory() -> float:

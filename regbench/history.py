@@ -21,6 +21,15 @@ FITTED_REPLICATES = 100
 """At most so many replicates have `fits`; pictures need no more."""
 GRID_POINTS = 201
 """Points of the dense grid of inputs on which `fits` are given."""
+MEASURED = ("train_loss", "train_loss_eval", "test_loss", "predictions", "fits", "weight_norm")
+"""The fields of a `History` with axes E, A and R."""
+SNAPSHOTS = ("parameters", "gradients")
+"""The fields of a `History` that hold arrays by parameter, with axes E and A."""
+
+
+def fitted_count(first: int, replicates: int) -> int:
+    """Return how many of a block's replicates have `fits`, by the place of its first in the run."""
+    return min(max(FITTED_REPLICATES - first, 0), replicates)
 
 
 @dataclass(frozen=True)
@@ -73,10 +82,7 @@ def concatenate(histories: Sequence[History]) -> History:
     first = histories[0]
     joined: dict[str, Any] = {
         field: np.concatenate([getattr(history, field) for history in histories], axis=2)
-        for field in (
-            *("train_loss", "train_loss_eval", "test_loss"),
-            *("predictions", "fits", "weight_norm"),
-        )
+        for field in MEASURED
     }
     data = dataclasses.replace(
         first.data,
@@ -84,3 +90,27 @@ def concatenate(histories: Sequence[History]) -> History:
         test_y=np.concatenate([history.data.test_y for history in histories]),
     )
     return dataclasses.replace(first, data=data, **joined)
+
+
+def select_arms(history: History, arms: Sequence[int]) -> History:
+    """Return the history of the arms at these places."""
+    chosen = list(arms)
+    fields: dict[str, Any] = {field: getattr(history, field)[:, chosen] for field in MEASURED}
+    for kind in SNAPSHOTS:
+        fields[kind] = {name: v[:, chosen] for name, v in getattr(history, kind).items()}
+    return dataclasses.replace(history, **fields)
+
+
+def join_arms(histories: Sequence[History]) -> History:
+    """Return one history of the arms of all, in turn; replicates and data are the same in all."""
+    first = histories[0]
+    fields: dict[str, Any] = {
+        field: np.concatenate([getattr(history, field) for history in histories], axis=1)
+        for field in MEASURED
+    }
+    for kind in SNAPSHOTS:
+        fields[kind] = {
+            name: np.concatenate([getattr(history, kind)[name] for history in histories], axis=1)
+            for name in getattr(first, kind)
+        }
+    return dataclasses.replace(first, **fields)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.statistics import Comparison, compare
+from regbench.decomposition import Decomposition, decompose
+from regbench.statistics import Comparison, compare_arms
 
 if TYPE_CHECKING:
     from regbench.config import TrainingExperiment
     from regbench.history import History
+    from regbench.regularizers import Regularizer
+
+EARLIER_RESAMPLES = 999
+"""Of permutation tests at the epochs before the last."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +28,50 @@ class Result:
         settings: What was asked.
         environment: Versions, device, engine and times, ready for JSON.
         history: What was measured.
+        confirmation: The best arm again on fresh replicates, where that was asked for.
     """
 
     settings: TrainingExperiment
     environment: dict[str, Any]
     history: History
+    confirmation: Result | None = None
+
+    @property
+    def best_arm(self) -> Regularizer | None:
+        """The arm of the lowest mean test loss at the last epoch, the baseline left out.
+
+        None where every arm has a loss that is not finite.
+        """
+        losses = self.history.test_loss[-1, 1:].mean(axis=1, dtype=np.float64)
+        finite = np.where(np.isfinite(losses), losses, np.inf)
+        return self.settings.arms[1:][int(finite.argmin())] if np.isfinite(losses).any() else None
 
     @property
     def comparisons(self) -> list[Comparison]:
         """Each arm against the baseline, by the test loss at the last epoch."""
-        baseline, *losses = self.history.test_loss[-1]
+        return self.comparisons_by_epoch[-1]
+
+    @cached_property
+    def comparisons_by_epoch(self) -> list[list[Comparison]]:
+        """Each arm against the baseline, by the test loss at each logged epoch.
+
+        Permutation tests draw fewer resamples before the last one.
+        """
+        names, confidence = self.settings.arm_names, self.settings.confidence
+        *earlier, last = self.history.test_loss
         return [
-            compare(arm.name, baseline, loss)
-            for arm, loss in zip(self.settings.arms[1:], losses, strict=True)
+            *(compare_arms(names, losses, confidence, EARLIER_RESAMPLES) for losses in earlier),
+            compare_arms(names, last, confidence),
+        ]
+
+    @cached_property
+    def decompositions(self) -> list[list[Decomposition | None]]:
+        """Each arm's expected test error in its parts, at each logged epoch; None for R = 1."""
+        noise, confidence = self.settings.test_noise**2, self.settings.confidence
+        truth = self.history.data.test_truth
+        return [
+            [decompose(predictions, truth, noise, confidence) for predictions in arms]
+            for arms in self.history.predictions
         ]
 
     @property

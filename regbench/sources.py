@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
-from regbench.config import model_of, option_of, settings_of
+from regbench.config import EXPERIMENTS, kind_of, model_of, option_of, settings_of
 from regbench.errors import UsageError, visible
 from regbench.regularizers import REGULARIZERS
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 ENVIRONMENT_PREFIX = "REGBENCH_"
 LARGEST_FILE = 1_000_000
 """Bytes; a larger configuration file is a mistake."""
+
+MOST_NUMBERS = 1000
+"""Of a list of strengths."""
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -69,11 +72,18 @@ def resolve(
         )
     for key, value in values.items():
         if is_list(fields[key]):
+            if isinstance(value, str):
+                value = split_numbers(sources[key], fields[key], value)
             numbers = value if isinstance(value, list) else [value]
             values[key] = tuple(x + 0.0 if type(x) is float else x for x in numbers)
     if experiment in REGULARIZERS:
         option, default = REGULARIZERS[experiment].option, REGULARIZERS[experiment].default
         values["strengths"] = values.pop(option, (default,))
+    if values.get("target_width") is not None and "replicates" in values:
+        raise UsageError(
+            f"{sources['replicates']}: not together with {sources['target_width']}, which decides "
+            f"how many replicates there are"
+        )
     try:
         return model_of(experiment)(experiment=experiment, **values)
     except ValidationError as error:
@@ -92,13 +102,16 @@ def resolve(
 
 def allowed(field: FieldInfo) -> str:
     """Return in words which values a setting takes."""
-    kind = field.annotation
+    kind = kind_of(field)
     if get_origin(kind) is Literal:
         return ", ".join(map(str, get_args(kind)))
     if kind is bool:
         return "true or false"
     if is_list(field):
-        return "one or several finite numbers from 0, separated by commas"
+        return (
+            "one or several finite numbers from 0, separated by commas, or linspace:FIRST:LAST:N "
+            "or logspace:FIRST:LAST:N"
+        )
     if kind is not int and kind is not float:
         choices = (field.description or "").rstrip(".").partition(": ")[2]
         return choices or "a path of printable characters"
@@ -132,13 +145,14 @@ def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:
     if len(texts) > 1:
         raise UsageError(f"{source}: given {len(texts)} times; give it once")
     text = texts[0]
-    if field.annotation is float:
+    kind = kind_of(field)
+    if kind is float:
         return to_number(source, field, text)
-    if field.annotation is int and WHOLE.fullmatch(text):
+    if kind is int and WHOLE.fullmatch(text):
         return int(text)
-    if field.annotation is bool and text.lower() in SWITCHES:
+    if kind is bool and text.lower() in SWITCHES:
         return SWITCHES[text.lower()]
-    if field.annotation in (int, bool):
+    if kind in (int, bool):
         raise UsageError(f"{source}: got {visible(text)}; allowed: {allowed(field)}")
     return text
 
@@ -161,13 +175,38 @@ def to_number(source: str, field: FieldInfo, text: str) -> float:
 
 
 def split_numbers(source: str, field: FieldInfo, text: str) -> list[float]:
-    """Return the numbers of a comma-separated list; see `from_texts`."""
+    """Return the numbers of a comma-separated list or of a spaced range; see `from_texts`."""
+    if ":" in text:
+        return spaced_numbers(source, field, text)
     if re.fullmatch(r"0?,[0-9]+", text):
         raise UsageError(
             f"{source}: got {visible(text)}; a decimal comma? write {text.replace(',', '.')}, or "
             f"0.0,{text.partition(',')[2]} for two values"
         )
     return [to_number(source, field, part) for part in text.split(",")]
+
+
+def spaced_numbers(source: str, field: FieldInfo, text: str) -> list[float]:
+    """Return the numbers of `linspace:FIRST:LAST:N` or `logspace:FIRST:LAST:N`.
+
+    Those between the ends are rounded to four significant digits, so that arms have short names.
+    """
+    spacing, *parts = text.split(":")
+    if spacing not in ("linspace", "logspace") or len(parts) != 3:
+        raise UsageError(f"{source}: got {visible(text)}; allowed: {allowed(field)}")
+    first, last = (to_number(source, field, part) for part in parts[:2])
+    if not WHOLE.fullmatch(parts[2]) or not 2 <= int(parts[2]) <= MOST_NUMBERS:
+        raise UsageError(
+            f"{source}: got {visible(text)}; N must be a whole number from 2 to {MOST_NUMBERS}"
+        )
+    shares = [place / (int(parts[2]) - 1) for place in range(1, int(parts[2]) - 1)]
+    if spacing == "linspace":
+        between = [first + share * (last - first) for share in shares]
+    elif first > 0 and last > 0:
+        between = [first * (last / first) ** share for share in shares]
+    else:
+        raise UsageError(f"{source}: got {visible(text)}; both ends of logspace must be above 0")
+    return [first, *(float(f"{number:.4g}") for number in between), last]
 
 
 def from_environment(
@@ -179,7 +218,7 @@ def from_environment(
         UsageError: A variable starts with `REGBENCH_` and names no setting of any experiment.
     """
     fields = settings_of(experiment)
-    known = {key for name in [*REGULARIZERS, "dropout-scale"] for key in settings_of(name)}
+    known = {key for name in EXPERIMENTS for key in settings_of(name)}
     for variable in sorted(environment):
         if variable.startswith(ENVIRONMENT_PREFIX):
             key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()

@@ -1,82 +1,133 @@
-"""The run folder: made exclusively, filled with whole files.
+"""Files that are whole or absent, and a store of immutable ones that notices damage.
 
-Knows nothing about what the files say.
+A file is written under a temporary name, flushed to disk and renamed. A stored file begins with
+the SHA-256 of the rest, which is checked at every read. Knows nothing about what the files say.
 """
 
 from __future__ import annotations
 
-import datetime
-import itertools
+import hashlib
 import os
+import secrets
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from regbench.errors import RunError, UsageError, visible
+from regbench.errors import RunError, visible
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
-def create_run_folder(out: str | None, experiment: str, configuration_hash: str) -> Path:
-    """Make and return a new, empty folder.
-
-    Args:
-        out: The folder to use, which must be new or empty; None for a new one,
-            `runs/<experiment>/<UTC time>-<hash>`.
-        experiment: The subcommand.
-        configuration_hash: Eight hexadecimal digits.
-
-    Raises:
-        UsageError: The folder is in use or cannot be made or written to.
-    """
-    try:
-        if out is None:
-            now = datetime.datetime.now(datetime.UTC)
-            folder = Path("runs", experiment, f"{now:%Y%m%dT%H%M%SZ}-{configuration_hash}")
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            folder = make_exclusively(folder)
-        else:
-            folder = Path(out)
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise UsageError(
-                    f"--out: got {visible(folder)}, which is not empty; name a new folder"
-                )
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(
-            f"--out: cannot write to {visible(error.filename or out)}: {reason}; "
-            f"name a folder that can be written to"
-        ) from None
-    return folder
-
-
-def make_exclusively(folder: Path) -> Path:
-    """Make `folder`, or where it exists `folder-2`, `folder-3`, …, and return it."""
-    for attempt in itertools.count(1):
-        candidate = folder if attempt == 1 else folder.with_name(f"{folder.name}-{attempt}")
-        try:
-            candidate.mkdir()
-        except FileExistsError:
-            continue
-        return candidate
-    raise AssertionError
+SUFFIX = ".block"
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a whole text file or nothing; see `write_whole`."""
+    write_whole(path, [text.encode("utf-8")])
+
+
+def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a whole file or nothing: under a temporary name, flushed to disk, then renamed.
 
     Raises:
         RunError: The file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        flush_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
         raise RunError(f"cannot write {visible(path)}: {error.strerror or error}") from None
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's names to disk, so that a rename in it outlives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def seal(content: bytes) -> bytes:
+    """Return the content behind its SHA-256."""
+    return hashlib.sha256(content).digest() + content
+
+
+def unseal(sealed: bytes) -> bytes | None:
+    """Return the content of sealed bytes, or None where they are damaged."""
+    digest, content = sealed[:DIGEST_BYTES], sealed[DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of sealed, immutable files by name.
+
+    Two processes that save the same name rename identical bytes, so nothing is ever locked.
+
+    Attributes:
+        folder: Where files are saved and looked for first.
+        elsewhere: Folders in which a missing file may be found and copied from.
+        is_writable: Whether damaged files are put aside and found ones copied.
+        note: Called with a line about each damaged file.
+    """
+
+    folder: Path
+    elsewhere: Sequence[Path] = ()
+    is_writable: bool = True
+    note: Callable[[str], None] = field(default=lambda line: None)
+
+    def save(self, name: str, content: bytes) -> None:
+        """Save a file.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        write_whole(self.folder / f"{name}{SUFFIX}", [seal(content)])
+
+    def load(self, name: str) -> bytes | None:
+        """Return a file's content, or None where there is none that is whole.
+
+        A damaged file is put aside under another name, so that it is made anew.
+        """
+        path = self.folder / f"{name}{SUFFIX}"
+        content = read(path)
+        if content is not None:
+            return content
+        if path.exists():
+            self._put_aside(path)
+        for folder in self.elsewhere:
+            content = read(folder / f"{name}{SUFFIX}")
+            if content is not None:
+                if self.is_writable:
+                    self.save(name, content)
+                return content
+        return None
+
+    def reject(self, name: str) -> None:
+        """Put a file aside whose content, though whole, is not what its name says."""
+        self._put_aside(self.folder / f"{name}{SUFFIX}")
+
+    def _put_aside(self, path: Path) -> None:
+        if self.is_writable:
+            with suppress(OSError):
+                path.replace(path.with_suffix(".damaged"))
+        self.note(f"block {path.stem} is damaged and not used")
+
+
+def read(path: Path) -> bytes | None:
+    """Return the content of a sealed file, or None where it is missing, unreadable or damaged."""
+    try:
+        return unseal(path.read_bytes())
+    except OSError:
+        return None

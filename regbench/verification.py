@@ -5,6 +5,7 @@ Knows nothing about what the cases are, and nothing about how outcomes are shown
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from regbench.config import DropoutScale, TrainingExperiment
 from regbench.dropout_scale import run_dropout_scale
-from regbench.environment import Clock, describe_environment
+from regbench.environment import describe_environment
 from regbench.errors import UsageError, visible
 from regbench.experiment import plan, run
 from regbench.sources import suggestion
@@ -175,7 +176,8 @@ def verify(
     Raises:
         UsageError: The device is not on this machine.
     """
-    clock = Clock()
+    environment = describe_environment(device, threads=machine.threads)
+    started = time.perf_counter()
     runs: dict[TrainingExperiment | DropoutScale, Any] = {}
     outcomes = []
     for case in cases:
@@ -192,7 +194,8 @@ def verify(
             with np.errstate(all="ignore"):  # what is not finite is a failed case
                 outcomes.append(Outcome(case, engine, case.compare(result)))
         advance(1)
-    return Verification(describe_environment(clock, device, threads=machine.threads), outcomes)
+    duration = round(time.perf_counter() - started, 3)
+    return Verification({**environment, "duration_seconds": duration}, outcomes)
 
 
 def run_case(settings: TrainingExperiment | DropoutScale, machine: TrainingExperiment) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import subprocess
 import sys
 import unicodedata
@@ -330,7 +331,7 @@ def test_every_command_and_option_has_help(experiment: str, regbench: Command) -
     assert finished.code == 0
     missing = [
         option_of(key) for key in [*settings_of(experiment), "config"]
-        if f"{option_of(key)} " not in finished.out
+        if option_of(key) not in finished.out.replace(",", " ").split()
     ]  # fmt: skip
     assert not missing
     # Documentation names each of them too.
@@ -439,12 +440,13 @@ def test_interrupt_is_exit_130_without_a_traceback(
     from regbench.engines import ENGINES
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setitem(ENGINES, "batched", interrupt)  # type: ignore[arg-type]
     finished = regbench("wdecay", *TINY, "--engine=batched")
     assert finished.code == 130
-    assert finished.err.startswith("regbench: error: interrupted")
+    assert finished.err.startswith("regbench: error: interrupted; finished blocks are kept")
+    assert "regbench resume runs/wdecay/" in finished.err
     assert finished.err.count("\n") == 1
 
 
@@ -463,8 +465,18 @@ def test_out_of_memory_names_what_to_lower(
     assert finished.err.count("\n") == 1
     assert "out of memory" in finished.err
     assert "--hidden" in finished.err
+    assert "regbench resume runs/wdecay/" in finished.err
 
 
-def test_every_registered_command_is_tested_here() -> None:
+def test_every_other_command_has_help_and_stands_in_the_readme(regbench: Command) -> None:
     command = typer.main.get_command(cli.app)
-    assert sorted(getattr(command, "commands")) == sorted([*EXPERIMENTS, "verify"])  # noqa: B009
+    others = set(getattr(command, "commands")) - set(EXPERIMENTS)  # noqa: B009
+    assert others == {"resume", "report", "runs", "verify"}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in others:
+        finished = regbench(name, "--help")
+        assert finished.code == 0
+        assert f"regbench {name}" in readme
+        for parameter in getattr(command, "commands")[name].params:  # noqa: B009
+            assert parameter.opts[-1] in finished.out or parameter.metavar == "RUN"
+            assert parameter.opts[-1] in readme or parameter.metavar == "RUN"

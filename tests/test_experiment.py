@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from training import make_settings, train
 from regbench.experiment import plan, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from commands import Command
 
 ROOT = Path(__file__).parents[1]
@@ -21,12 +24,20 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize("engine", ["reference", "batched"])
 def test_blocks_are_the_replicates_in_turn(engine: str) -> None:
     settings = make_settings(replicates=150, epochs=5, hidden=3, depth=1, engine=engine, seed=6)
-    work = plan(settings)
-    blocks = work.blocks
-    assert [seed for block in blocks for seed in block.seeds] == list(range(6, 156))
-    done: list[int] = []
-    history = run(work, done.append).history
-    assert sum(done) == work.total_epochs == 150 * 2 * 5
+    done: dict[str, int] = {}
+    total: dict[str, int] = {}
+
+    @contextmanager
+    def track(stage: str, epochs: int) -> Iterator[Callable[[int], None]]:
+        done[stage], total[stage] = 0, epochs
+
+        def advance(epochs: int) -> None:
+            done[stage] += epochs
+
+        yield advance
+
+    history = run(plan(settings), track=track).history
+    assert done == total == {"training": 150 * 2 * 5}
     assert history.test_loss.shape == (1, 2, 150)
     assert history.fits.shape[2] <= 100
     assert history.data.train_y.shape == (150, 6)
@@ -65,7 +76,8 @@ def test_run_leaves_the_documented_files(regbench: Command, tmp_path: Path) -> N
     assert finished.code == 0
     folder = tmp_path / "run"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.toml", "figures", "summary.json", "tensorboard",
+        "DONE", "blocks", "config.toml", "environment.json", "figures", "history.csv",
+        "summary.json", "tensorboard",
     ]  # fmt: skip
     assert sorted(path.name for path in (folder / "figures").iterdir()) == [
         "fit-epoch-000002.png", "fit-epoch-000004.png", "losses.png",
@@ -85,7 +97,7 @@ def test_pictures_and_logs_can_be_left_out(
 ) -> None:
     regbench("wdecay", *TINY, "--out=run", option)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "config.toml", "summary.json", left,
+        "DONE", "blocks", "config.toml", "environment.json", "history.csv", "summary.json", left,
     }  # fmt: skip
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import typer
 
-from regbench import cli
 from regbench.config import option_of, settings_of
 from regbench.regularizers import REGULARIZERS
 
@@ -22,7 +20,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert command in README.splitlines()
 
 
-@pytest.mark.parametrize("experiment", [*EXPERIMENTS, "verify"])
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_readme_shows_every_command(experiment: str) -> None:
     assert f"regbench {experiment}" in README
 
@@ -33,10 +31,3 @@ def test_readme_names_every_option(experiment: str) -> None:
         option_of(key) for key in settings_of(experiment) if f"`{option_of(key)}" not in README
     ]
     assert not missing
-
-
-def test_readme_names_every_option_of_verify() -> None:
-    command = getattr(typer.main.get_command(cli.app), "commands")["verify"]  # noqa: B009
-    options = {option for parameter in command.params for option in parameter.opts}
-    assert {"--only", "--engine", "--json"} <= options
-    assert not [option for option in options - {"--help"} if f"`{option}" not in README]

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from commands import Command
 
 DOCUMENTED = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
-KEYS = {"schema", "experiment", "version", "config", "environment", "run_dir"}
+KEYS = {"schema", "experiment", "version", "is_complete", "config", "environment", "run_dir"}
 
 
 def keys_of(value: Any, inside: str = "") -> Iterator[str]:
     """Yield every fixed key; the settings and the arms' names are not fixed."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if inside != "history":
+            if inside not in {"history", "comparisons_by_epoch", "decomposition"}:
                 yield key
             if key != "config":
                 yield from keys_of(item, key)
@@ -40,13 +40,14 @@ def keys_of(value: Any, inside: str = "") -> Iterator[str]:
 def test_training_document_is_complete_and_says_what_was_asked(
     regbench: Command, tmp_path: Path, engine: str
 ) -> None:
-    options = [*TINY, *NO_FILES, "--lambda=0.1,0.2", f"--engine={engine}", "--seed=4"]
+    options = [*TINY, *NO_FILES, "--lambda=0.1,0.2", f"--engine={engine}", "--seed=4", "--quiet"]
     finished = regbench("wdecay", "--json", *options)
     assert (finished.code, finished.err) == (0, "")
     document = finished.document
     names = ["baseline", "lambda=0.1", "lambda=0.2"]
     assert set(document) == KEYS | {
-        "arms", "seeds", "epochs", "history", "comparisons", "diverged"
+        "arms", "seeds", "epochs", "history", "comparisons", "comparisons_by_epoch",
+        "decomposition", "best_arm", "confirmation", "diverged",
     }  # fmt: skip
     assert document["schema"] == "regbench.result/1"
     assert document["arms"] == [

@@ -1,71 +1,230 @@
-"""Means, standard errors and paired differences, against NumPy and SciPy."""
+"""Statistics against scipy, against counting by hand, and against what simulations say."""
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from regbench.statistics import compare, standard_error
+from regbench.statistics import (
+    compare,
+    compare_arms,
+    holm,
+    judge,
+    mean_interval,
+    median_interval,
+    probability_interval,
+    required_replicates,
+    sign_flip_probability,
+    standard_error,
+)
+
+losses = st.lists(
+    st.tuples(st.floats(0, 10, width=32), st.floats(0, 10, width=32)), min_size=2, max_size=12
+)
 
 
-def test_standard_error_is_scipys() -> None:
-    values = np.random.default_rng(0).lognormal(size=(3, 4, 17))
-    np.testing.assert_allclose(standard_error(values), stats.sem(values, axis=-1), rtol=1e-12)
+def normal_pairs(count: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    baseline = generator.normal(5, 1, count)
+    return baseline, baseline + generator.normal(-0.1, 0.3, count)
 
 
-def test_standard_error_of_float32_is_taken_in_float64() -> None:
-    values = (1000 + np.random.default_rng(0).normal(size=10_000) * 1e-3).astype(np.float32)
-    expected = stats.sem(values.astype(np.float64))
-    np.testing.assert_allclose(standard_error(values), expected, rtol=1e-6)
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
+@pytest.mark.parametrize("count", [2, 3, 13, 30, 150])
+def test_comparison_equals_scipy_on_the_same_data(count: int, confidence: float) -> None:
+    baseline, arm = normal_pairs(count)
+    comparison = compare("a", baseline, arm, confidence)
+    differences = arm - baseline
+    expected = stats.ttest_rel(arm, baseline).confidence_interval(confidence)
+    assert comparison.mean_difference == pytest.approx(differences.mean(), rel=1e-12)
+    assert comparison.ci == pytest.approx((expected.low, expected.high), rel=1e-9)
+    assert comparison.median_difference == np.median(differences)
+    wins = int((arm < baseline).sum())
+    share = stats.binomtest(wins, count).proportion_ci(confidence, method="exact")
+    assert (comparison.wins, comparison.replicates) == (wins, count)
+    assert comparison.win_probability_ci == pytest.approx((share.low, share.high))
+    assert comparison.skewness == pytest.approx(stats.skew(differences))
+    assert comparison.correlation == pytest.approx(stats.pearsonr(baseline, arm).statistic)
+    unpaired = baseline.var(ddof=1) + arm.var(ddof=1)
+    assert comparison.pairing_gain == pytest.approx(unpaired / differences.var(ddof=1))
 
 
-def test_standard_error_of_one_replicate_is_unknown() -> None:
-    error = standard_error(np.ones((3, 1)))
-    assert error.shape == (3,)
-    assert np.isnan(error).all()
+def test_better_is_negative_and_the_verdict_follows_the_interval() -> None:
+    baseline, arm = normal_pairs(60)
+    assert compare("a", baseline, arm, 0.95).verdict == "better"
+    assert compare("a", arm, baseline, 0.95).verdict == "worse"
+    assert compare("a", *normal_pairs(3), 0.9999).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("count", [2, 5, 9, 12])
+def test_sign_flip_probability_counts_every_flip_of_few_replicates(count: int) -> None:
+    differences = np.random.default_rng(count).normal(0.4, 1, count)
+    flips = [abs(np.dot(differences, signs)) for signs in itertools.product([1, -1], repeat=count)]
+    expected = np.mean([flip >= abs(differences.sum()) * (1 - 1e-12) for flip in flips])
+    assert sign_flip_probability(differences) == pytest.approx(expected, abs=1e-15)
+
+
+def test_sign_flip_probability_is_uniform_where_nothing_differs_in_every_regime() -> None:
+    generator = np.random.default_rng(8)
+    for count in (10, 40, 300):
+        found = [
+            sign_flip_probability(generator.normal(0, 1, count), resamples=199) for _ in range(300)
+        ]
+        assert stats.kstest([p or 0 for p in found], "uniform").pvalue > 1e-4
+
+
+def test_sign_flip_probability_is_the_same_each_time_and_close_to_normal_above_the_switch() -> None:
+    differences = np.random.default_rng(5).normal(0.1, 1, 200)
+    drawn = sign_flip_probability(differences)
+    assert drawn == sign_flip_probability(differences)
+    normal = sign_flip_probability(np.append(differences, 0.0))
+    assert drawn == pytest.approx(normal, abs=0.02)
+
+
+def test_interval_of_the_mean_covers_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(12)
+    for count in (5, 30):
+        intervals = [mean_interval(generator.normal(0.3, 2, count), 0.95) for _ in range(2000)]
+        covered = np.mean([low <= 0.3 <= high for low, high in filter(None, intervals)])
+        assert covered == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("count", [6, 20, 51])
+def test_interval_of_the_median_covers_at_least_as_often_as_it_says(count: int) -> None:
+    generator = np.random.default_rng(13)
+    intervals = [median_interval(generator.lognormal(0, 1, count), 0.95) for _ in range(2000)]
+    covered = np.mean([low <= 1 <= high for low, high in filter(None, intervals)])
+    exact = 1 - 2 * stats.binom.cdf(stats.binom.ppf(0.025, count, 0.5) - 1, count, 0.5)
+    assert 0.94 <= covered <= min(1.0, exact + 0.02)
+
+
+def test_interval_of_the_median_has_no_end_where_replicates_are_too_few() -> None:
+    values = np.arange(6.0)
+    assert median_interval(values, 0.95) == (0.0, 5.0)  # 2/2^6 = .031 outside
+    assert median_interval(values[:5], 0.95) is None  # 2/2^5 = .0625
+    assert median_interval(values[:1], 0.95) is None
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 1), (1, 1), (0, 30), (22, 30), (30, 30)])
+def test_probability_interval_is_that_of_clopper_and_pearson(successes: int, trials: int) -> None:
+    low, high = probability_interval(successes, trials, 0.95)
+    # By the beta quantiles of their paper, not by what the package calls.
+    lowest = stats.beta.ppf(0.025, successes, trials - successes + 1) if successes else 0.0
+    highest = stats.beta.ppf(0.975, successes + 1, trials - successes) if successes < trials else 1
+    assert (low, high) == pytest.approx((lowest, highest))
+
+
+def test_holm_is_the_worked_example() -> None:
+    # Four hypotheses: .01*4, .02*3, .03*2 raised to its forerunner, .04*1 likewise.
+    assert holm([0.01, 0.04, 0.03, 0.02]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    assert holm([None, 0.02, None, 0.01]) == [None, 0.02, None, 0.02]
+    assert holm([]) == []
+
+
+def test_arms_are_corrected_together() -> None:
+    baseline, arm = normal_pairs(9)
+    alone = compare_arms(["a"], np.stack([baseline, arm]), 0.95)[0]
+    pair = compare_arms(["a", "b"], np.stack([baseline, arm, baseline + arm]), 0.95)
+    assert alone.p_value == alone.p_value_holm == pair[0].p_value
+    assert pair[0].p_value is not None
+    assert pair[1].p_value is not None
+    assert pair[0].p_value_holm == pytest.approx(max(2 * pair[1].p_value, pair[0].p_value))
+
+
+@given(losses)
+def test_swapping_the_arms_mirrors_the_comparison(pairs: list[tuple[float, float]]) -> None:
+    baseline, arm = np.array(pairs).T
+    there, back = compare("a", baseline, arm, 0.9), compare("a", arm, baseline, 0.9)
+    assert there.mean_difference == -back.mean_difference
+    assert there.ci is not None
+    assert back.ci is not None
+    assert there.ci == pytest.approx((-back.ci[1], -back.ci[0]))
+    assert there.p_value == back.p_value
+    assert there.wins + back.wins + int((baseline == arm).sum()) == there.replicates
+    assert {there.verdict, back.verdict} in ({"inconclusive"}, {"better", "worse"})
+
+
+def test_equal_losses_differ_by_nothing_and_warn_of_nothing() -> None:
+    comparison = compare("a", np.full(8, 2.5), np.full(8, 2.5), 0.95)
+    assert (comparison.mean_difference, comparison.ci) == (0.0, (0.0, 0.0))
+    assert (comparison.wins, comparison.p_value) == (0, 1.0)
+    assert comparison.correlation is comparison.pairing_gain is comparison.skewness is None
+    assert comparison.verdict == "inconclusive"
+
+
+def test_one_replicate_has_a_difference_and_no_interval() -> None:
+    comparison = compare("a", np.array([2.0]), np.array([1.5]), 0.95)
+    assert (comparison.mean_difference, comparison.wins) == (-0.5, 1)
+    assert comparison.ci is None
+    assert comparison.median_ci is None
+    assert comparison.p_value is None
+    assert comparison.verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_standard_error_of_numbers_that_are_not_finite_is_not_a_number(bad: float) -> None:
-    assert np.isnan(standard_error(np.array([1.0, bad, 2.0])))
-
-
-def test_comparison_is_the_paired_difference_of_scipy() -> None:
-    random = np.random.default_rng(1)
-    baseline, arm = random.normal(size=(2, 25))
-    comparison = compare("arm", baseline, arm)
-    paired = stats.ttest_rel(arm, baseline)
-    center = sum(paired.confidence_interval(0.9)) / 2
-    assert comparison.mean_difference == pytest.approx(center, rel=1e-12)
-    assert comparison.wins == sum(a < b for a, b in zip(arm, baseline, strict=True))
-    assert (comparison.arm, comparison.replicates) == ("arm", 25)
-
-
-def test_lower_loss_wins_and_is_a_negative_difference_and_a_tie_is_no_win() -> None:
-    comparison = compare("arm", np.array([2.0, 2.0, 2.0]), np.array([1.0, 1.5, 2.0]))
-    assert comparison.mean_difference == pytest.approx(-0.5)
-    assert comparison.wins == 2
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-@pytest.mark.parametrize("where", ["baseline", "arm", "both"])
-def test_a_loss_that_is_not_finite_is_never_averaged_away(bad: float, where: str) -> None:
-    losses = {name: np.array([1.0, 2.0, 3.0]) for name in ("baseline", "arm")}
-    for name in losses:
-        if where in (name, "both"):
-            losses[name][1] = bad
-    comparison = compare("arm", losses["baseline"], losses["arm"])
+@pytest.mark.parametrize("place", ["baseline", "arm"])
+def test_loss_that_is_not_finite_is_never_averaged_away(bad: float, place: str) -> None:
+    baseline, arm = normal_pairs(6)
+    (baseline if place == "baseline" else arm)[2] = bad
+    comparison = compare("a", baseline, arm, 0.95)
     assert math.isnan(comparison.mean_difference)
-    assert comparison.replicates == 3
+    assert math.isnan(comparison.median_difference)
+    assert comparison.ci is None
+    assert comparison.p_value is None
+    assert comparison.correlation is None
+    assert comparison.verdict == "diverged"
 
 
-# Differences of float32 losses are small beside the losses: their mean is taken in float64.
-def test_mean_of_float32_differences_keeps_its_digits() -> None:
-    random = np.random.default_rng(2)
-    baseline = random.normal(100, 1, 100_000).astype(np.float32)
-    arm = (baseline + random.normal(0, 1e-3, 100_000)).astype(np.float32)
-    expected = float((arm.astype(np.float64) - baseline.astype(np.float64)).mean())
-    assert compare("arm", baseline, arm).mean_difference == pytest.approx(expected, rel=1e-12)
+@pytest.mark.parametrize(
+    ("ci", "requirement", "margin", "judgement"),
+    [
+        ((-0.2, -0.1), "better", 0.0, "met"),
+        ((0.1, 0.2), "better", 0.0, "not met"),
+        ((-0.1, 0.1), "better", 0.0, "inconclusive"),
+        ((-0.2, -0.1), "better", 0.05, "met"),
+        ((-0.2, -0.1), "better", 0.15, "inconclusive"),
+        ((-0.2, -0.1), "better", 0.3, "not met"),
+        ((-0.1, 0.04), "not-worse", 0.05, "met"),
+        ((-0.1, 0.06), "not-worse", 0.05, "inconclusive"),
+        ((0.06, 0.1), "not-worse", 0.05, "not met"),
+        (None, "better", 0.0, "inconclusive"),
+    ],
+)
+def test_gate_is_judged_by_where_the_interval_lies(
+    ci: tuple[float, float] | None, requirement: str, margin: float, judgement: str
+) -> None:
+    assert judge(ci, requirement, margin) == judgement  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("width", [0.05, 0.3, 2.0, 50.0])
+def test_required_replicates_is_the_least_number_that_is_narrow_enough(width: float) -> None:
+    differences = np.random.default_rng(2).normal(0, 1, 10)
+    needed = required_replicates(differences, width, 0.9)
+
+    def width_at(count: int) -> float:
+        low, high = stats.t.interval(
+            0.9, count - 1, scale=differences.std(ddof=1) / math.sqrt(count)
+        )
+        return float(high - low)
+
+    assert width_at(needed) <= width
+    assert needed == 2 or width_at(needed - 1) > width
+
+
+def test_required_replicates_of_equal_differences_are_two() -> None:
+    assert required_replicates(np.ones(10), 0.1, 0.95) == 2
+
+
+def test_standard_error_is_scipys_and_nan_for_one_replicate() -> None:
+    values = np.random.default_rng(1).normal(size=(3, 2, 7)).astype(np.float32)
+    np.testing.assert_allclose(
+        standard_error(values), stats.sem(values.astype(np.float64), axis=-1), rtol=1e-6
+    )
+    assert np.isnan(standard_error(values[..., :1])).all()

@@ -1,80 +1,18 @@
-"""The run folder: exclusive, refused where unusable, filled with whole files."""
+"""Whole files, and a store that notices damage."""
 
 from __future__ import annotations
 
 import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from regbench.errors import RunError, UsageError
-from regbench.store import create_run_folder, write_text
+from regbench.errors import RunError
+from regbench.store import Store, seal, unseal, write_text
 
-
-def test_runs_started_in_the_same_second_get_folders_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(lambda _: create_run_folder(None, "wdecay", "0123abcd"), range(40)))
-    assert len(set(folders)) == 40
-    for folder in folders:
-        assert folder.is_dir()
-        assert folder.parent == Path("runs", "wdecay")
-        assert "0123abcd" in folder.name
-        assert not list(folder.iterdir())
-
-
-@pytest.mark.parametrize("out", ["new", "new/deeper/still", "a b ü"])
-def test_named_folder_is_made_with_its_parents(tmp_path: Path, out: str) -> None:
-    folder = create_run_folder(str(tmp_path / out), "wdecay", "x")
-    assert folder == tmp_path / out
-    assert folder.is_dir()
-
-
-def test_empty_folder_is_used_and_a_filled_one_refused(tmp_path: Path) -> None:
-    assert create_run_folder(str(tmp_path), "wdecay", "x") == tmp_path
-    (tmp_path / ".hidden").touch()
-    with pytest.raises(UsageError, match=r"--out: .*not empty"):
-        create_run_folder(str(tmp_path), "wdecay", "x")
-
-
-@pytest.mark.parametrize("out", ["file", "file/below", "/dev/null/x", "/proc/x", "n" * 256])
-def test_folder_that_cannot_be_made_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="--out: cannot write"):
-        create_run_folder(out, "wdecay", "x")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_read_only_folder_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(UsageError, match="--out: cannot write"):
-        create_run_folder(str(tmp_path), "wdecay", "x")
-
-
-def test_read_only_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, "Read-only file system", "place")
-
-    monkeypatch.setattr(Path, "touch", refuse)
-    with pytest.raises(UsageError, match="--out: cannot write to 'place': Read-only"):
-        create_run_folder(str(tmp_path), "wdecay", "x")
-
-
-def test_unwritable_default_folder_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs").touch()
-    with pytest.raises(UsageError, match="cannot write to 'runs"):
-        create_run_folder(None, "wdecay", "x")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_text_is_written_whole_and_replaces_what_was_there(tmp_path: Path) -> None:
@@ -100,3 +38,45 @@ def test_full_disk_leaves_the_old_file_and_no_partial_one(
     with pytest.raises(RunError):
         write_text(tmp_path / "other.json", "new")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sealed_bytes_are_given_back_and_any_flipped_bit_is_noticed() -> None:
+    content = bytes(range(40))
+    sealed = seal(content)
+    assert unseal(sealed) == content
+    for place in range(8 * len(sealed)):
+        damaged = bytearray(sealed)
+        damaged[place // 8] ^= 1 << place % 8
+        assert unseal(bytes(damaged)) is None
+    for length in range(len(sealed)):
+        assert unseal(sealed[:length]) is None
+
+
+def test_damaged_file_is_put_aside_and_can_be_made_anew(tmp_path: Path) -> None:
+    notes: list[str] = []
+    store = Store(tmp_path, note=notes.append)
+    store.save("a", b"first")
+    (tmp_path / "a.block").write_bytes(seal(b"first")[:-1])
+    assert store.load("a") is None
+    assert notes == ["block a is damaged and not used"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.damaged"]
+    store.save("a", b"again")
+    assert store.load("a") == b"again"
+
+
+def test_reader_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.block").write_bytes(b"damaged")
+    assert Store(tmp_path, is_writable=False).load("a") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["a.block"]
+
+
+def test_file_of_another_store_is_copied_unless_it_is_damaged(tmp_path: Path) -> None:
+    own, bad, good = (tmp_path / name for name in ("own", "bad", "good"))
+    for folder in (own, bad, good):
+        folder.mkdir()
+    (bad / "a.block").write_bytes(b"damaged")
+    Store(good).save("a", b"content")
+    assert Store(own, [bad, good]).load("a") == b"content"
+    assert (own / "a.block").read_bytes() == (good / "a.block").read_bytes()
+    assert (bad / "a.block").read_bytes() == b"damaged"
+    assert Store(own).load("b") is None

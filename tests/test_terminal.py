@@ -11,7 +11,8 @@ from rich.console import Console
 from training import make_settings, train
 
 from regbench.regularizers import Baseline, WeightDecay
-from regbench.report.tables import number, print_loss_table, print_verdicts
+from regbench.report.format import interval_text, number, rounded
+from regbench.report.tables import print_loss_table, print_tables, print_verdicts
 from regbench.report.terminal import arm_label, progress
 from regbench.result import Result
 
@@ -37,42 +38,63 @@ def make_result(replicates: int) -> Result:
 def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -> None:
     result = make_result(replicates)
     console = make_console(width, is_terminal)
-    print_loss_table(console, result)
+    print_tables(console, result)
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown(console))
     history = result.history
-    for losses in (history.train_loss, history.train_loss_eval, history.test_loss):
-        for value in losses.mean(axis=2).flatten():
-            assert re.search(rf"(^|\s){re.escape(number(float(value)))}(\s|$)", text)
+    expected = [
+        number(float(value))
+        for losses in (history.train_loss, history.test_loss)
+        for value in losses.mean(axis=2).flatten()
+    ]
+    for c in (c for compared in result.comparisons_by_epoch for c in compared):
+        expected.append(rounded(c.mean_difference, c.ci))
+        if replicates > 1:
+            expected.append(interval_text(c.ci))
+    for parts in result.decompositions[-1]:
+        if parts is not None:
+            expected.append(interval_text(parts.bias_squared.ci))
+            expected.append(rounded(parts.variance.value, parts.variance.ci))
+    for value in expected:
+        assert re.search(rf"(^|\s){re.escape(value)}(\s|$)", text)
     assert "…" not in text
 
 
-@pytest.mark.parametrize("replicates", [1, 3])
-def test_loss_table_fits_eighty_columns_on_a_terminal(replicates: int) -> None:
+@pytest.mark.parametrize("replicates", [1, 3, 30])
+@pytest.mark.parametrize("strengths", [(0.01,), (0.001, 0.1)])
+def test_tables_fit_eighty_columns_on_a_terminal(
+    replicates: int, strengths: tuple[float, ...]
+) -> None:
+    settings = make_settings(strengths=strengths, replicates=replicates)
     console = make_console(80, is_terminal=True)
-    print_loss_table(console, make_result(replicates))
+    print_tables(console, Result(settings, {}, train(settings, "batched")))
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown(console))
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
-def test_standard_errors_are_labelled_and_left_out_for_one_replicate() -> None:
+def test_intervals_are_named_and_left_out_for_one_replicate() -> None:
     texts = []
     for replicates in (1, 3):
         console = make_console(80, is_terminal=False)
-        print_loss_table(console, make_result(replicates))
+        print_tables(console, make_result(replicates))
         texts.append(shown(console))
-    assert "s.e." not in texts[0]
-    assert "standard error" in texts[1]
+    assert "interval" not in texts[0]
+    assert "95 % interval" in texts[1]
     assert "±" not in texts[1]
 
 
-def test_closing_line_says_by_how_much_and_in_how_many() -> None:
-    result = make_result(3)
-    console = make_console(200, is_terminal=False)
-    print_verdicts(console, result)
-    for line, comparison in zip(shown(console).splitlines(), result.comparisons, strict=True):
-        assert number(abs(comparison.mean_difference)) in line
-        assert ("lower than" in line) == (comparison.mean_difference < 0)
-        assert f"in {comparison.wins} of 3" in line
+def test_dropout_shows_the_training_loss_without_masks_too() -> None:
+    for command, is_shown in (("wdecay", False), ("dropout", True)):
+        settings = make_settings(command, (0.1,))
+        console = make_console(80, is_terminal=False)
+        print_loss_table(console, Result(settings, {}, train(settings, "batched")))
+        assert ("in evaluation" in shown(console)) == is_shown
+
+
+def test_console_without_unicode_gets_every_table_in_ascii() -> None:
+    console = make_console(80, is_terminal=False, encoding="ascii")
+    print_tables(console, make_result(3))
+    print_verdicts(console, make_result(3))
+    assert "bias^2" in shown(console)
 
 
 def test_label_becomes_ascii_where_the_console_is() -> None:

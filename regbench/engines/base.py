@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from regbench.history import FITTED_REPLICATES, GRID_POINTS, Array, Data, History
+from regbench.history import GRID_POINTS, Array, Data, History, fitted_count
 from regbench.network import Parameters, draw_parameters
 from regbench.randomness import replicate_generator
 from regbench.task import Dataset, draw_dataset, inputs, truth
@@ -28,24 +28,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Block:
-    """The unit of work: some replicates, all arms.
+    """The unit of work: some replicates, some arms.
 
     Attributes:
         settings: The task, network, training and pairing.
         seeds: The replicates.
         device: Where to train.
         first: The place of the block's first replicate in the run.
+        arm_places: Which of the settings' arms to train; None for all.
     """
 
     settings: TrainingExperiment
     seeds: range
     device: torch.device
     first: int = 0
+    arm_places: tuple[int, ...] | None = None
 
     @property
     def arms(self) -> tuple[Regularizer, ...]:
-        """The baseline first."""
-        return self.settings.arms
+        """The arms to train."""
+        arms = self.settings.arms
+        return arms if self.arm_places is None else tuple(arms[place] for place in self.arm_places)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -55,7 +58,7 @@ class Block:
     @property
     def fitted(self) -> int:
         """How many of the block's replicates have `History.fits`."""
-        return min(max(FITTED_REPLICATES - self.first, 0), len(self.seeds))
+        return fitted_count(self.first, len(self.seeds))
 
     @property
     def has_snapshots(self) -> bool:
@@ -118,6 +121,21 @@ def draw_start(settings: TrainingExperiment, seed: int) -> Start:
             parameters.append(parameters[0])
             states.append(states[0])
     return Start(data, parameters, states)
+
+
+def draw_starts(block: Block) -> list[Start]:
+    """Draw every replicate of a block, with the parameters of the block's arms."""
+    starts = [draw_start(block.settings, seed) for seed in block.seeds]
+    if block.arm_places is None:
+        return starts
+    return [
+        Start(
+            start.data,
+            [start.parameters[place] for place in block.arm_places],
+            [start.generator_states[place] for place in block.arm_places],
+        )
+        for start in starts
+    ]
 
 
 def gather_data(settings: TrainingExperiment, datasets: list[Dataset], dtype: torch.dtype) -> Data:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from regbench.engines.base import Block, Measurement, assemble, draw_start, gather_data
+from regbench.engines.base import Block, Measurement, assemble, draw_starts, gather_data
 from regbench.engines.threads import in_threads
 from regbench.history import History, concatenate
 from regbench.network import Parameters, forward
@@ -80,7 +80,7 @@ class Pass:
 def train_stacks(block: Block, advance: Callable[[int], None]) -> History:
     """Train the replicates of a block together, epoch by epoch."""
     settings = block.settings
-    starts = [draw_start(settings, seed) for seed in block.seeds]
+    starts = draw_starts(block)
     data = gather_data(settings, [start.data for start in starts], block.dtype)
     points = Points(
         *(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.engines.base import Block, draw_start, gather_data
+from regbench.engines.base import Block, draw_starts, gather_data
 from regbench.engines.threads import in_threads
 from regbench.history import Array, Data, History
 
@@ -39,7 +39,7 @@ def train_fused(block: Block, advance: Callable[[int], None]) -> History:
     from regbench.engines.fused_network import Network, Workspace
 
     settings = block.settings
-    starts = [draw_start(settings, seed) for seed in block.seeds]
+    starts = draw_starts(block)
     data = gather_data(settings, [start.data for start in starts], block.dtype)
     arms, replicates = len(block.arms), len(starts)
     places = [(arm, replicate) for arm in range(arms) for replicate in range(replicates)]

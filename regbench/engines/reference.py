@@ -16,7 +16,7 @@ from regbench.engines.base import (
     Measurement,
     Start,
     assemble,
-    draw_start,
+    draw_starts,
     gather_data,
 )
 from regbench.engines.threads import one_thread_each
@@ -41,7 +41,7 @@ def train_reference(block: Block, advance: Callable[[int], None]) -> History:
 def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
     """Train all arms of a block of one replicate, one after the other."""
     settings = block.settings
-    start = draw_start(settings, block.seeds[0])
+    (start,) = draw_starts(block)
     data = gather_data(settings, [start.data], block.dtype)
     x, y, test_x, test_y, grid_x = (
         torch.from_numpy(values).reshape(-1, 1)

@@ -1,26 +1,30 @@
-"""The files of a run: settings, pictures, TensorBoard logs, and the JSON document."""
+"""The files of a finished run that people look at. They can be made again at any time."""
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
-import tomli_w
-
+from regbench.report.history_csv import csv_pieces
 from regbench.report.result_json import scale_document, to_text, training_document
-from regbench.store import write_text
+from regbench.store import write_text, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from regbench.config import Experiment
     from regbench.dropout_scale import ScaleResult
     from regbench.result import Result
 
 
-def write_settings(settings: Experiment, folder: Path) -> None:
-    """Write `config.toml`, which repeats the run when given to `--config`."""
-    write_text(folder / "config.toml", tomli_w.dumps(settings.to_file()))
+def training_text(result: Result, folder: Path, blocks: tuple[int, int] | None = None) -> str:
+    """Return the JSON document of a training run; see `result_json`."""
+    return to_text(training_document(result, folder, blocks))
+
+
+def scale_text(result: ScaleResult, folder: Path, blocks: tuple[int, int] | None = None) -> str:
+    """Return the JSON document of a dropout-scale run; see `result_json`."""
+    return to_text(scale_document(result, folder, blocks))
 
 
 def write_training(
@@ -29,6 +33,9 @@ def write_training(
     """Write everything that a training run leaves; returns the JSON document and notes.
 
     `advance` is called once for each logged epoch.
+
+    Raises:
+        RunError: A file cannot be written.
     """
     settings = result.settings
     pictures, notes = [], []
@@ -40,17 +47,18 @@ def write_training(
             advance(1)
     if settings.plots:
         figures = folder / "figures"
-        figures.mkdir()
+        figures.mkdir(exist_ok=True)
         for epoch, picture in pictures:
             (figures / f"fit-epoch-{epoch:06d}.png").write_bytes(picture.png)
         (figures / "losses.png").write_bytes(plots.loss_picture(result).png)
     if settings.tensorboard:
         from regbench.report.tensorboard import write_training_logs
 
-        skipped = write_training_logs(result, pictures, folder / "tensorboard")
+        skipped = write_training_logs(result, pictures, emptied(folder / "tensorboard"))
         if skipped:
             notes.append(f"note: {skipped} histograms left out: their values are not finite")
-    document = to_text(training_document(result, folder))
+    write_whole(folder / "history.csv", csv_pieces(result))
+    document = training_text(result, folder)
     write_text(folder / "summary.json", document)
     return document, notes
 
@@ -59,6 +67,9 @@ def write_scale(result: ScaleResult, folder: Path, advance: Callable[[int], None
     """Write everything that a dropout-scale run leaves; returns the JSON document.
 
     `advance` is called once for each drop probability.
+
+    Raises:
+        RunError: A file cannot be written.
     """
     settings = result.settings
     pictures = []
@@ -70,13 +81,19 @@ def write_scale(result: ScaleResult, folder: Path, advance: Callable[[int], None
             advance(1)
     if settings.plots:
         figures = folder / "figures"
-        figures.mkdir()
+        figures.mkdir(exist_ok=True)
         for scale, picture in zip(result.scales, pictures, strict=True):
             (figures / f"outputs-p={scale.drop_probability!r}.png").write_bytes(picture.png)
     if settings.tensorboard:
         from regbench.report.tensorboard import write_scale_logs
 
-        write_scale_logs(result, pictures, folder / "tensorboard")
-    document = to_text(scale_document(result, folder))
+        write_scale_logs(result, pictures, emptied(folder / "tensorboard"))
+    document = scale_text(result, folder)
     write_text(folder / "summary.json", document)
     return document
+
+
+def emptied(folder: Path) -> Path:
+    """Return the folder without what an interrupted run left in it: events would be doubled."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -13,15 +14,22 @@ from regbench.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from regbench.config import Experiment
+    from regbench.decomposition import Decomposition
     from regbench.dropout_scale import Scale, ScaleResult
     from regbench.history import Array
     from regbench.result import Result
+    from regbench.statistics import Comparison
 
 SCHEMA = "regbench.result/1"
+BY_EPOCH = ("mean_difference", "ci", "median_difference", "median_ci", "wins", "p_value")
+"""What `comparisons_by_epoch` repeats of a comparison."""
 
 
-def training_document(result: Result, run_folder: Path) -> dict[str, Any]:
-    """Return the document of a training experiment."""
+def training_document(
+    result: Result, run_folder: Path, blocks: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Return the document of a training experiment; `blocks` as in `_head`."""
     history, arms = result.history, result.settings.arms
 
     def by_arm(values: Array, index: int) -> list[list[float]]:
@@ -29,7 +37,7 @@ def training_document(result: Result, run_folder: Path) -> dict[str, Any]:
         return table
 
     return {
-        **_head(result.settings.experiment, result.settings.values(), result.environment),
+        **_head(result.settings, result.environment, blocks),
         "arms": [{"name": arm.name, "strength": arm.strength} for arm in arms],
         "seeds": list(result.settings.seeds),
         "epochs": history.epochs.tolist(),
@@ -42,15 +50,25 @@ def training_document(result: Result, run_folder: Path) -> dict[str, Any]:
             }
             for index, arm in enumerate(arms)
         },
-        "comparisons": [
-            {
-                "arm": comparison.arm,
-                "mean_difference": comparison.mean_difference,
-                "wins": comparison.wins,
-                "replicates": comparison.replicates,
-            }
-            for comparison in result.comparisons
-        ],
+        "comparisons": comparisons(result),
+        "comparisons_by_epoch": {
+            arm.name: [
+                {"epoch": epoch, **only(compared[place], BY_EPOCH)}
+                for epoch, compared in zip(
+                    history.epochs.tolist(), result.comparisons_by_epoch, strict=True
+                )
+            ]
+            for place, arm in enumerate(arms[1:])
+        },
+        "decomposition": {
+            arm.name: [
+                {"epoch": epoch, **decomposition(parts[place])}
+                for epoch, parts in zip(history.epochs.tolist(), result.decompositions, strict=True)
+            ]
+            for place, arm in enumerate(arms)
+        },
+        "best_arm": None if result.best_arm is None else result.best_arm.name,
+        "confirmation": confirmation(result),
         "diverged": [
             {"arm": arms[arm].name, "epoch": epoch, "replicates": count}
             for arm, epoch, count in result.divergences
@@ -59,10 +77,37 @@ def training_document(result: Result, run_folder: Path) -> dict[str, Any]:
     }
 
 
-def scale_document(result: ScaleResult, run_folder: Path) -> dict[str, Any]:
-    """Return the document of the dropout-scale experiment."""
+def comparisons(result: Result) -> list[dict[str, Any]]:
+    """Return every arm's comparison with the baseline at the last epoch."""
+    return [dataclasses.asdict(comparison) for comparison in result.comparisons]
+
+
+def only(comparison: Comparison, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return some attributes of a comparison."""
+    return {key: getattr(comparison, key) for key in keys}
+
+
+def decomposition(parts: Decomposition | None) -> dict[str, Any]:
+    """Return the parts of an expected test error; empty for one replicate."""
+    return {} if parts is None else dataclasses.asdict(parts)
+
+
+def confirmation(result: Result) -> dict[str, Any] | None:
+    """Return what fresh replicates say about the best arm, where that was asked for."""
+    if result.confirmation is None:
+        return None
     return {
-        **_head(result.settings.experiment, result.settings.values(), result.environment),
+        "seeds": list(result.confirmation.settings.seeds),
+        "comparisons": comparisons(result.confirmation),
+    }
+
+
+def scale_document(
+    result: ScaleResult, run_folder: Path, blocks: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Return the document of the dropout-scale experiment; `blocks` as in `_head`."""
+    return {
+        **_head(result.settings, result.environment, blocks),
         "scales": [_scale(scale) for scale in result.scales],
         "run_dir": str(run_folder),
     }
@@ -73,12 +118,16 @@ def to_text(document: dict[str, Any]) -> str:
     return json.dumps(_finite(document), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _head(experiment: str, config: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+def _head(
+    settings: Experiment, environment: dict[str, Any], blocks: tuple[int, int] | None
+) -> dict[str, Any]:
+    """Return what every document begins with; `blocks` are done and in all, None for all."""
     return {
         "schema": SCHEMA,
-        "experiment": experiment,
+        "experiment": settings.experiment,
         "version": __version__,
-        "config": config,
+        "is_complete": blocks is None or blocks[0] == blocks[1],
+        "config": settings.to_file(),
         "environment": environment,
     }
 

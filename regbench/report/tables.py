@@ -1,25 +1,40 @@
-"""What a run says in the terminal: a header, a table, and closing lines in words."""
+"""What a training run says in the terminal: a header, three tables, and closing lines in words."""
 
 from __future__ import annotations
 
-import math
 import shlex
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.table import Table
-
-from regbench.report.terminal import arm_label, print_line, print_table, print_whole
-from regbench.statistics import standard_error
+from regbench.report.format import (
+    count,
+    interval_text,
+    make_table,
+    number,
+    percent,
+    probability,
+    rounded,
+)
+from regbench.report.terminal import (
+    arm_label,
+    print_line,
+    print_table,
+    print_whole,
+    showable,
+    table_width,
+)
+from regbench.report.verdicts import cautions, choice, sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
 
-    from regbench.config import DropoutScale, TrainingExperiment
-    from regbench.dropout_scale import Scale, ScaleResult
+    from regbench.config import TrainingExperiment
     from regbench.result import Result
+
+MOST_ROWS = 40
+"""Of the table of losses: more logged epochs and arms are left to the files."""
 
 
 def print_training_header(
@@ -51,68 +66,154 @@ def print_training_header(
     )
 
 
+def print_tables(console: Console, result: Result) -> None:
+    """Print the losses by epoch, and differences and decomposition at the last epoch."""
+    print_loss_table(console, result)
+    if result.settings.replicates > 1:
+        print_difference_table(console, result)
+        print_decomposition_table(console, result)
+    print_line(console, "")
+
+
 def print_loss_table(console: Console, result: Result) -> None:
-    """Print the losses of every arm at every logged epoch: means with their standard errors."""
+    """Print the mean losses of every arm at every logged epoch, and their paired differences."""
     history, settings = result.history, result.settings
+    arms, places = settings.arms, range(len(history.epochs))
+    if len(places) * len(arms) > MOST_ROWS:
+        places = places[-1:]
+    labels = [arm_label(console, arm) for arm in arms]
     is_replicated = settings.replicates > 1
-    what = (
-        f"Mean squared error: mean over {settings.replicates} replicates and its standard error "
-        f"(s.e.)"
-        if is_replicated
-        else f"Mean squared error of the one replicate, seed {settings.seed}"
-    )
+    is_pair = len(arms) == 2
     table = make_table(console)
     table.add_column("\nepoch", justify="right")
-    table.add_column("\narm")
-    losses = {
-        "train\nloss": history.train_loss,
-        "train loss\n(eval)": history.train_loss_eval,
-        "test\nloss": history.test_loss,
-    }
+    if not is_pair:
+        table.add_column("\narm")
+    losses = {"train loss": history.train_loss, "test loss": history.test_loss}
+    if any(arm.acts_on_hidden for arm in arms):
+        losses = {
+            "train loss": history.train_loss,
+            "in evaluation": history.train_loss_eval,
+            "test loss": history.test_loss,
+        }
     for title in losses:
-        table.add_column(title, justify="right")
-        if is_replicated:
-            table.add_column("\ns.e.", justify="right", style="dim")
-    for place, epoch in enumerate(history.epochs):
-        for index, arm in enumerate(settings.arms):
-            is_first = index == 0 or not console.is_terminal
-            row = [str(epoch) if is_first else "", arm_label(console, arm)]
-            for loss in losses.values():
-                values = loss[place, index]
-                row.append(number(float(values.mean())))
-                if is_replicated:
-                    row.append(number(float(standard_error(values))))
-            table.add_row(*row)
+        for label in labels if is_pair else [""]:
+            table.add_column(f"{title}\n{label}", justify="right")
+            title = ""
+    table.add_column("test loss\ndifference", justify="right")
+    if is_replicated:
+        table.add_column(f"\n{percent(settings.confidence)} interval")
+    for place in places:
+        epoch, compared = str(history.epochs[place]), result.comparisons_by_epoch[place]
+        means = [[number(float(v.mean())) for v in loss[place]] for loss in losses.values()]
+        gaps = [
+            [rounded(c.mean_difference, c.ci), *([interval_text(c.ci)] * is_replicated)]
+            for c in compared
+        ]
+        if is_pair:
+            table.add_row(epoch, *(mean for loss in means for mean in loss), *gaps[0])
+            continue
+        for index, label in enumerate(labels):
+            gap = gaps[index - 1] if index else [""] * (1 + is_replicated)
+            shown = epoch if index == 0 or not console.is_terminal else ""
+            table.add_row(shown, label, *(loss[index] for loss in means), *gap)
     print_line(console, "")
-    print_line(console, what)
-    print_table(console, table)
     print_line(
         console,
-        "train loss: as trained, before the update; (eval) and test: in evaluation mode, after it",
-        style="dim",
+        f"Mean squared error, mean of {settings.replicates} replicates; difference: arm - baseline"
+        if is_replicated
+        else f"Mean squared error of the one replicate, seed {settings.seed}",
     )
+    print_table(console, table)
+    if len(places) < len(history.epochs):
+        print_line(console, "Earlier epochs are in history.csv and in the pictures.", style="dim")
+
+
+def print_difference_table(console: Console, result: Result) -> None:
+    """Print how each arm's test loss compares with the baseline's at the last epoch."""
+    interval = f"{percent(result.settings.confidence)} interval"
+    p_title = "p (Holm)" if len(result.comparisons) > 1 else "p"
+    rows = [("arm", "mean", interval, "median", interval, "wins", p_title, "gain")]
+    for arm, c in zip(result.settings.arms[1:], result.comparisons, strict=True):
+        rows.append(
+            (
+                arm_label(console, arm),
+                rounded(c.mean_difference, c.ci),
+                interval_text(c.ci),
+                rounded(c.median_difference, c.median_ci or c.ci),
+                interval_text(c.median_ci),
+                str(c.wins),
+                probability(c.p_value_holm),
+                "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}",
+            )
+        )
     print_line(console, "")
+    print_line(
+        console,
+        f"Test loss at epoch {result.history.epochs[-1]}, arm - baseline; wins: of "
+        f"{result.settings.replicates}; gain: of pairing, in variance",
+    )
+    print_widest(console, rows, dispensable=[(4,), (3, 4)])
+
+
+def print_decomposition_table(console: Console, result: Result) -> None:
+    """Print what the expected test error of each arm is made of at the last epoch."""
+    interval = f"{percent(result.settings.confidence)} interval"
+    bias_squared = showable(console, "bias²", "bias^2")
+    rows = [("arm", bias_squared, interval, "variance", interval, "noise", "sum")]
+    for arm, parts in zip(result.settings.arms, result.decompositions[-1], strict=True):
+        assert parts is not None
+        rows.append(
+            (
+                arm_label(console, arm),
+                rounded(parts.bias_squared.value, parts.bias_squared.ci),
+                interval_text(parts.bias_squared.ci),
+                rounded(parts.variance.value, parts.variance.ci),
+                interval_text(parts.variance.ci),
+                f"{parts.noise_variance:.4g}",
+                rounded(parts.expected_test_error.value, parts.expected_test_error.ci),
+            )
+        )
+    print_line(console, "")
+    print_line(console, f"Expected test error at epoch {result.history.epochs[-1]}")
+    print_widest(console, rows, dispensable=[(5,), (5, 6)])
+
+
+def print_widest(
+    console: Console, rows: Sequence[Sequence[str]], dispensable: Sequence[Sequence[int]]
+) -> None:
+    """Print a table with all columns or, on a narrow terminal, without those that others replace.
+
+    Args:
+        console: Where to print.
+        rows: The titles first; the first column is words, the others are numbers.
+        dispensable: The columns to leave out, ever more of them; the last ones where none fits.
+    """
+    for left_out in [(), *dispensable]:
+        table = make_table(console)
+        kept = [place for place in range(len(rows[0])) if place not in left_out]
+        for place in kept:
+            table.add_column(rows[0][place], justify="right" if place else "left")
+        for row in rows[1:]:
+            table.add_row(*(row[place] for place in kept))
+        if not console.is_terminal or table_width(console, table) <= console.width:
+            break
+    print_table(console, table)
 
 
 def print_verdicts(console: Console, result: Result) -> None:
-    """Say in words how each arm's test loss compares with the baseline's, and what diverged."""
-    arms = {arm.name: arm for arm in result.settings.arms}
+    """Say in words how each arm's test loss compares with the baseline's."""
+    labels = {arm.name: arm_label(console, arm) for arm in result.settings.arms}
     for comparison in result.comparisons:
-        label = arm_label(console, arms[comparison.arm])
-        difference = comparison.mean_difference
-        if math.isnan(difference):
-            text = f"{label}: no comparison, because a test loss is not finite"
-        else:
-            direction = "lower than" if difference < 0 else "higher than"
-            amount = f"{number(abs(difference))} {direction}" if difference else "equal to"
-            scope = (
-                f"on the same replicates (mean of {comparison.replicates}); lower in "
-                f"{comparison.wins} of {comparison.replicates}"
-                if comparison.replicates > 1
-                else "in this one replicate"
+        print_line(console, sentence(labels[comparison.arm], comparison), style="bold")
+    best = result.best_arm
+    if best is not None and (len(result.comparisons) > 1 or result.confirmation):
+        print_line(console, choice(arm_label(console, best), result), style="bold")
+        if result.confirmation:
+            print_line(
+                console, sentence(labels[best.name], result.confirmation.comparisons[0]), "bold"
             )
-            text = f"{label}: test loss {amount} the baseline's {scope}."
-        print_line(console, text, style="bold")
+    for line in cautions(result):
+        print_line(console, f"Mind: {line}.")
 
 
 def divergence_lines(result: Result) -> list[str]:
@@ -126,111 +227,9 @@ def divergence_lines(result: Result) -> list[str]:
     ]
 
 
-def print_scale_header(console: Console, settings: DropoutScale) -> None:
-    """Say what is about to be drawn."""
-    print_line(
-        console,
-        f"dropout-scale: {settings.units} inputs of one, all weights one, "
-        f"{count(settings.trials, 'trial')} at each p, seed {settings.seed}",
-        style="bold",
-    )
-
-
-def print_scale_tables(console: Console, result: ScaleResult) -> None:
-    """Print what each drop probability gave, in both conventions, beside theory."""
-    for scale in result.scales:
-        print_line(console, "")
-        print_table(console, scale_table(console, scale))
-        if scale.article_z is not None:
-            print_line(
-                console,
-                f"The article's single draw, 9868, lies {scale.article_z:.2f} standard deviations "
-                f"from {scale.units} (exact two-sided probability "
-                f"{scale.article_probability:.3f}).",
-            )
-    print_line(console, "")
-    print_line(
-        console,
-        "inverted: what is kept is divided by 1-p in training, and evaluation needs no scaling; "
-        "classic: training is not scaled, and evaluation is multiplied by 1-p.",
-        style="dim",
-    )
-    print_line(console, "")
-
-
-def scale_table(console: Console, scale: Scale) -> Table:
-    """Return the table of one drop probability."""
-    keep = 1 - scale.drop_probability
-    rows = [
-        ("training mode, first trial", scale.outputs[0], scale.kept[0]),
-        (f"training mode, mean of {len(scale.kept)}", scale.outputs.mean(), scale.kept.mean()),
-        ("  in theory", scale.units, scale.units * keep),
-        (
-            "training mode, standard deviation",
-            scale.outputs.std(ddof=1),
-            scale.kept.std(ddof=1),
-        ),
-        ("  in theory", scale.theory_sd, scale.theory_sd * keep),
-        ("evaluation mode", scale.eval_output, scale.eval_output * keep),
-    ]
-    table = make_table(console)
-    table.add_column(f"output, p = {scale.drop_probability!r}")
-    table.add_column("inverted (torch)", justify="right")
-    table.add_column("classic", justify="right")
-    for name, inverted, classic in rows:
-        table.add_row(name, f"{float(inverted):.2f}", f"{float(classic):.2f}")
-    return table
-
-
-def print_scale_verdicts(console: Console, result: ScaleResult) -> None:
-    """Say in words whether torch's dropout fits the law."""
-    for scale in result.scales:
-        print_line(
-            console,
-            f"p={scale.drop_probability!r}: torch's dropout "
-            f"{'fits' if scale.fits_law else 'DOES NOT FIT'} the binomial law (two-sided "
-            f"probability of the number kept {probability(scale.keep_probability)}, of its "
-            f"distribution {probability(scale.shape_probability)}; largest error of an output's "
-            f"scale {scale.scale_error:.1e}).",
-            style="bold",
-        )
-
-
 def print_files(console: Console, folder: Path, has_tensorboard: bool) -> None:
     """Say where the files are and how to look at them."""
     print_whole(console, f"Results: {folder}")
     if has_tensorboard:
         logs = shlex.quote(str(folder / "tensorboard"))
         print_whole(console, f"Look inside: tensorboard --logdir {logs}")
-
-
-def probability(value: float | None) -> str:
-    """Return a probability with three decimals, or an exponent where that says more."""
-    if value is None:
-        return "n/a"
-    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
-
-
-def make_table(console: Console) -> Table:
-    """Return an empty table: ruled on a terminal, bare columns elsewhere."""
-    return Table(
-        box=box.SIMPLE_HEAD if console.is_terminal else None,
-        padding=(0, 1, 0, 0) if console.is_terminal else (0, 2, 0, 0),
-        pad_edge=False,
-    )
-
-
-def number(value: float | None) -> str:
-    """Return a number with five decimals, or three digits and an exponent where that says more."""
-    if value is None or math.isnan(value):
-        return "n/a"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.5f}"
-    return f"{value:.2e}"
-
-
-def count(amount: int, what: str) -> str:
-    """Return the amount and its noun: `1 trial`, `2 trials`."""
-    return f"{amount} {what}{'' if amount == 1 else 's'}"

@@ -58,20 +58,30 @@ def print_whole(console: Console, text: str, style: str | None = None) -> None:
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table at its natural width, however narrow the console is, so that no cell is cut."""
-    unlimited = console.options.update(width=10_000, max_width=10_000)
     width = console.width
-    console.width = max(width, Measurement.get(console, unlimited, table).maximum)
+    console.width = max(width, table_width(console, table))
     console.print(table)
     console.width = width
 
 
+def table_width(console: Console, table: Table) -> int:
+    """Return how many columns of the console a table takes where none of its cells is cut."""
+    unlimited = console.options.update(width=10_000, max_width=10_000)
+    return Measurement.get(console, unlimited, table).maximum
+
+
 def arm_label(console: Console, arm: Regularizer) -> str:
     """Return the arm's label, or its ASCII name where the console cannot show the label."""
+    return showable(console, arm.label, arm.name)
+
+
+def showable(console: Console, text: str, plain: str) -> str:
+    """Return the text, or the plain one where the console cannot show it."""
     try:
-        arm.label.encode(console.encoding)
+        text.encode(console.encoding)
     except UnicodeEncodeError:
-        return arm.name
-    return arm.label
+        return plain
+    return text
 
 
 @contextmanager

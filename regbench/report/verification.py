@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
-from regbench.report.tables import make_table
+from regbench.report.format import make_table
 from regbench.report.terminal import print_line, print_table
 from regbench.version import __version__
 

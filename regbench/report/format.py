@@ -1,0 +1,77 @@
+"""How numbers, amounts and tables look. Knows nothing about what they mean."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from regbench.statistics import Interval
+
+
+def make_table(console: Console) -> Table:
+    """Return an empty table: ruled on a terminal, bare columns elsewhere."""
+    return Table(
+        box=box.SIMPLE_HEAD if console.is_terminal else None,
+        padding=(0, 1, 0, 0) if console.is_terminal else (0, 2, 0, 0),
+        show_edge=False,
+        pad_edge=False,
+    )
+
+
+def number(value: float | None) -> str:
+    """Return a number with five decimals, or three digits and an exponent where that says more."""
+    if value is None or math.isnan(value):
+        return "n/a"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.5f}"
+    return f"{value:.2e}"
+
+
+def rounded(value: float | None, interval: Interval | None) -> str:
+    """Return a number with as many decimals as its interval gives it, or as `number` does."""
+    if value is None or interval is None or not math.isfinite(value):
+        return number(value)
+    places = decimals(interval)
+    return number(value) if places is None else f"{value:.{places}f}"
+
+
+def interval_text(interval: Interval | None, separator: str = " to ") -> str:
+    """Return an interval with the decimals that its width gives it: two digits of its half."""
+    if interval is None:
+        return "n/a"
+    places = decimals(interval)
+    ends = (number(end) if places is None else f"{end:.{places}f}" for end in interval)
+    return separator.join(ends)
+
+
+def decimals(interval: Interval) -> int | None:
+    """Return how many decimals show two digits of half the interval's width; None for too many."""
+    half = (interval[1] - interval[0]) / 2
+    if not math.isfinite(half) or not 1e-6 <= half < 1e4:
+        return None
+    return max(0, 1 - math.floor(math.log10(half)))
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent: `95 %`."""
+    return f"{100 * share:.10g} %"
+
+
+def probability(value: float | None) -> str:
+    """Return a probability with three decimals, or an exponent where that says more."""
+    if value is None:
+        return "n/a"
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
+
+
+def count(amount: int, what: str) -> str:
+    """Return the amount and its noun: `1 trial`, `2 trials`."""
+    return f"{amount} {what}{'' if amount == 1 else 's'}"

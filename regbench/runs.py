@@ -1,0 +1,278 @@
+"""The run folder: made exclusively, described before the first block, marked when it is done.
+
+`config.toml` and `environment.json` say what was asked and where, `DONE` that nothing is missing.
+Knows nothing about what blocks hold.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regbench.config import EXPERIMENTS, Experiment
+from regbench.errors import UsageError, visible
+from regbench.sources import resolve
+from regbench.store import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROOT = Path("runs")
+SCHEMA = "regbench.run/1"
+MANIFEST = "environment.json"
+CONFIGURATION = "config.toml"
+DONE = "DONE"
+BLOCKS = "blocks"
+ABANDONED = datetime.timedelta(hours=1)
+"""A run that is not done and was not touched for so long is taken for abandoned."""
+LARGEST_MANIFEST = 1_000_000
+"""Bytes; a larger file is not ours."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that was opened.
+
+    Attributes:
+        folder: Its path.
+        settings: From its `config.toml`.
+        manifest: Its `environment.json`.
+        done: What `DONE` says, or None where the run is not finished.
+    """
+
+    folder: Path
+    settings: Experiment
+    manifest: dict[str, Any]
+    done: dict[str, Any] | None
+
+    @property
+    def blocks(self) -> Path:
+        """The folder of the blocks."""
+        return self.folder / BLOCKS
+
+
+def create_run_folder(out: str | None, experiment: str, configuration_hash: str) -> Path:
+    """Make and return a new, empty folder.
+
+    Args:
+        out: The folder to use, which must be new or empty; None for a new one,
+            `runs/<experiment>/<UTC time>-<hash>`.
+        experiment: The subcommand.
+        configuration_hash: Eight hexadecimal digits.
+
+    Raises:
+        UsageError: The folder is in use or cannot be made or written to.
+    """
+    try:
+        if out is None:
+            now = datetime.datetime.now(datetime.UTC)
+            folder = ROOT / experiment / f"{now:%Y%m%dT%H%M%SZ}-{configuration_hash}"
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder = make_exclusively(folder)
+        else:
+            folder = Path(out)
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise UsageError(occupied(folder))
+        try:
+            (folder / BLOCKS).mkdir()  # the first to make it has the folder
+        except FileExistsError:
+            raise UsageError(occupied(folder)) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"--out: cannot write to {visible(error.filename or out)}: {reason}; "
+            f"name a folder that can be written to"
+        ) from None
+    return folder
+
+
+def occupied(folder: Path) -> str:
+    """Return what to say about a folder that holds something."""
+    hint = f"; to finish a run: regbench resume {folder}" if (folder / MANIFEST).exists() else ""
+    return f"--out: got {visible(folder)}, which is not empty; name a new folder{hint}"
+
+
+def make_exclusively(folder: Path) -> Path:
+    """Make `folder`, or where it exists `folder-2`, `folder-3`, …, and return it."""
+    for attempt in itertools.count(1):
+        candidate = folder if attempt == 1 else folder.with_name(f"{folder.name}-{attempt}")
+        try:
+            candidate.mkdir()
+        except FileExistsError:
+            continue
+        return candidate
+    raise AssertionError
+
+
+def describe_run(
+    settings: Experiment,
+    environment: Mapping[str, Any],
+    provenances: Sequence[Mapping[str, str]],
+    command: Sequence[str],
+) -> dict[str, Any]:
+    """Return the manifest of a new run."""
+    return {
+        "schema": SCHEMA,
+        "experiment": settings.experiment,
+        "configuration": settings.digest,
+        "command": list(command),
+        "git": git_state(),
+        "provenances": list(provenances),
+        "environment": dict(environment),
+    }
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write `environment.json`."""
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def write_configuration(folder: Path, settings: Experiment) -> None:
+    """Write `config.toml`, which repeats the run when given to `--config`."""
+    import tomli_w
+
+    write_text(folder / CONFIGURATION, tomli_w.dumps(settings.to_file()))
+
+
+def mark_done(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write `DONE`, after everything else."""
+    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_text(folder / DONE, json.dumps({"finished": finished, **facts}, indent=1) + "\n")
+
+
+def git_state() -> dict[str, Any] | None:
+    """Return commit and cleanness of the current folder's repository, or None where there is none.
+
+    What it is for: to find the script or configuration that was used.
+    """
+    here = Path.cwd()
+    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+        return None
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", *arguments], capture_output=True, text=True, check=True, timeout=5
+            ).stdout
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit.strip(), "is_clean": not status.strip()}
+
+
+def open_run(name: str) -> Run:
+    """Open a run folder that exists.
+
+    Raises:
+        UsageError: There is none, it is another program's, it is of a newer version, or its
+            configuration was changed since it began.
+    """
+    folder = Path(name)
+    source = f"RUN: got {visible(name)}"
+    try:
+        if not folder.is_dir():
+            raise UsageError(f"{source}, which is not a folder; `regbench runs` lists the runs")
+        manifest = read_json(folder / MANIFEST)
+    except ValueError:  # a NUL byte
+        raise UsageError(f"{source}, which is not a path") from None
+    if manifest is None or not str(manifest.get("schema", "")).startswith("regbench.run/"):
+        raise UsageError(
+            f"{source}, which is not the folder of a run: no {MANIFEST} of regbench's in it"
+        )
+    if manifest["schema"] != SCHEMA:
+        raise UsageError(
+            f"{source}, whose schema is {visible(manifest['schema'])} and not {SCHEMA!r}; "
+            f"use the version of regbench that made it"
+        )
+    experiment = manifest.get("experiment")
+    if experiment not in EXPERIMENTS:
+        raise UsageError(f"{source}, whose experiment {visible(experiment)} is not known here")
+    settings = resolve(experiment, {}, {}, str(folder / CONFIGURATION))
+    if settings.digest != manifest.get("configuration"):
+        raise UsageError(
+            f"{source}, whose {CONFIGURATION} was changed since the run began; start a new run "
+            f"with --config"
+        )
+    done = read_json(folder / DONE) if (folder / DONE).exists() else None
+    return Run(folder, settings, manifest, done)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object of a small JSON file, or None where there is none."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_MANIFEST:
+            return None
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def find_runs(root: Path) -> list[Path]:
+    """Return the folders in `root`, and in its folders, that hold a run: the oldest first."""
+    found = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/{MANIFEST}")]
+    return sorted(found, key=lambda folder: (folder / MANIFEST).stat().st_mtime)
+
+
+def other_blocks(folder: Path) -> list[Path]:
+    """Return the block folders of the runs under `runs/` and of those beside `folder`."""
+    found = {*ROOT.glob(f"*/*/{BLOCKS}"), *folder.parent.glob(f"*/{BLOCKS}")}
+    own = (folder / BLOCKS).resolve()
+    return sorted(path for path in found if path.resolve() != own)
+
+
+def remove_run(folder: Path) -> None:
+    """Delete a run folder, its manifest first, so that what is left by a fault is no run."""
+    (folder / MANIFEST).unlink()
+    shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of a list of runs.
+
+    Attributes:
+        folder: Its path.
+        state: `done`, `not done`, or `unreadable`.
+        blocks: The number of block files.
+        started: When it began, or None where unknown.
+        touched: When anything in it changed last.
+        arms: Names, the baseline left out.
+        verdicts: By arm, where it is done.
+    """
+
+    folder: Path
+    state: str
+    blocks: int
+    started: datetime.datetime | None
+    touched: datetime.datetime
+    arms: list[str]
+    verdicts: dict[str, str]
+
+
+def summarize_run(folder: Path) -> Summary:
+    """Return what a list says about a run folder, whatever state it is in."""
+    blocks = list((folder / BLOCKS).glob("*.block"))
+    places = [folder, folder / BLOCKS, *blocks]
+    newest = max(place.stat().st_mtime for place in places if place.exists())
+    touched = datetime.datetime.fromtimestamp(newest, datetime.UTC)
+    try:
+        run = open_run(str(folder))
+        started = datetime.datetime.fromisoformat(run.manifest["environment"]["started"])
+        verdicts = {} if run.done is None else dict(run.done["verdicts"])
+    except (UsageError, KeyError, TypeError, ValueError):
+        return Summary(folder, "unreadable", len(blocks), None, touched, [], {})
+    state = "not done" if run.done is None else "done"
+    return Summary(folder, state, len(blocks), started, touched, run.settings.arm_names, verdicts)
+
+
+def is_prunable(summary: Summary, now: datetime.datetime) -> bool:
+    """Whether a run is not done, and nothing has changed in it for `ABANDONED`."""
+    return summary.state == "not done" and now - summary.touched > ABANDONED

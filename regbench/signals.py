@@ -1,0 +1,78 @@
+"""Ctrl-C and SIGTERM: the first one stops the work in order, the second one at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import FrameType
+
+PATIENCE_SECONDS = 3.0
+"""How long the work may take to stop in order."""
+
+
+class Stopped(BaseException):
+    """The user or the system asked the process to stop.
+
+    Attributes:
+        exit_code: 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def stopping(message: str) -> Iterator[None]:
+    """Turn the first signal within into `Stopped` with a message of one line.
+
+    Work that does not stop within `PATIENCE_SECONDS`, or a second signal, ends the process there
+    and then: every file is whole at any time. After the first signal the process is expected to
+    exit, so the handlers stay.
+    """
+
+    def leave(code: int) -> None:
+        print(f"\nregbench: error: {message}", file=sys.stderr, flush=True)
+        os._exit(code)
+
+    def leave_at_once(number: int, frame: FrameType | None) -> None:
+        del frame
+        os._exit(128 + number)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        for other in before:
+            signal.signal(other, leave_at_once)
+        started = threading.Timer(PATIENCE_SECONDS, leave, [128 + number])
+        started.daemon = True
+        started.start()
+        timers.append(started)
+        raise Stopped(number, message)
+
+    timers: list[threading.Timer] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    except Stopped:
+        for timer in timers:
+            timer.cancel()
+        raise
+    except BaseException:
+        restore(before)
+        raise
+    restore(before)
+
+
+def restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    """Set the signals' handlers back to what they were."""
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

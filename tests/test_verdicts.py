@@ -1,0 +1,115 @@
+"""What is said in words: the sentence that a reader will quote, and what to mind about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from training import make_settings, train
+
+from regbench.report.verdicts import cautions, choice, gate_line, sentence
+from regbench.result import Result
+from regbench.statistics import Comparison, compare
+
+
+def invented(mean: float, spread: float, count: int = 30) -> Comparison:
+    """Return the comparison of differences that have exactly this mean and standard deviation."""
+    shape = np.random.default_rng(1).normal(size=count)
+    if count > 1:
+        shape = (shape - shape.mean()) / shape.std(ddof=1)
+    return compare("a", np.zeros(count), mean + spread * shape, 0.95)
+
+
+def make_result(losses: Any, **values: Any) -> Result:
+    """Return a result whose last test losses `(A, R)` are these."""
+    losses = np.asarray(losses)
+    strengths = tuple(0.1 * (place + 1) for place in range(len(losses) - 1))
+    settings = make_settings(strengths=strengths, replicates=losses.shape[1], **values)
+    history = train(settings, "batched")
+    history.test_loss[-1] = losses
+    return Result(settings, {}, history)
+
+
+def test_sentence_gives_direction_amount_interval_and_wins() -> None:
+    # 0.0375 / sqrt(30) * t(29, .975) = 0.0140
+    better = invented(-0.054, 0.0375)
+    assert sentence("λ=0.01", better) == (
+        f"λ=0.01 lowers the test loss by 0.054 (95 % interval 0.040 to 0.068), better in "
+        f"{better.wins} of 30 replicates."
+    )
+    worse = invented(0.054, 0.0375)
+    assert sentence("λ=0.01", worse).startswith(
+        "λ=0.01 raises the test loss by 0.054 (95 % interval 0.040 to 0.068), better in "
+    )
+
+
+def test_sentence_of_an_interval_around_zero_promises_nothing() -> None:
+    text = sentence("p=0.5", invented(-0.003, 0.0375))
+    assert text.startswith(
+        "p=0.5: inconclusive; the test loss changes by -0.003 (95 % interval -0.017 to 0.011)"
+    )
+    assert "lowers" not in text
+
+
+def test_sentence_of_one_pair_says_that_it_cannot_tell() -> None:
+    text = sentence("λ=0.01", invented(-0.5, 0.0, count=1))
+    assert "0.50000 lower than the baseline's in this one replicate" in text
+    assert "--replicates 30" in text
+
+
+def test_sentence_of_a_diverged_arm_has_no_number() -> None:
+    diverged = compare("a", np.zeros(3), np.array([1.0, np.nan, 2.0]), 0.95)
+    assert sentence("λ=379.0", diverged) == (
+        "λ=379.0: no comparison, because a test loss is not finite."
+    )
+
+
+@pytest.mark.parametrize(
+    ("replicates", "words"),
+    [(1, []), (2, ["0.5", "--replicates 6"]), (5, ["0.062", "--replicates 6"]),
+     (6, ["--replicates 50"]), (49, ["--replicates 50"]), (50, [])],
+)  # fmt: skip
+def test_few_replicates_are_cautioned_with_what_to_do(replicates: int, words: list[str]) -> None:
+    losses = np.random.default_rng(replicates).normal(size=(2, replicates))
+    lines = cautions(make_result(losses))
+    assert all(word in lines[0] for word in words)
+    assert len(lines) == bool(words)
+
+
+def test_skewed_differences_are_cautioned_and_normal_ones_hardly_ever() -> None:
+    generator = np.random.default_rng(3)
+    skewed = make_result([np.zeros(60), generator.lognormal(0, 1, 60)])
+    assert "skewed" in cautions(skewed)[0]
+    false_alarms = [
+        abs(compare("a", np.zeros(30), generator.normal(size=30), 0.95).skewness or 0) > 1.2
+        for _ in range(500)
+    ]
+    assert np.mean(false_alarms) < 0.02
+
+
+def test_best_of_several_is_said_to_be_flattered_unless_it_was_confirmed() -> None:
+    losses = np.ones((3, 4)) * [[2], [1], [3]]
+    result = make_result(losses)
+    assert result.best_arm is not None
+    assert choice("λ=0.1", result) == (
+        "Best of 2: λ=0.1. It was chosen by these replicates, which flatters it: --confirm 4 "
+        "measures it on fresh ones."
+    )
+    fresh = make_result(losses[:2], seed=5)
+    text = choice("λ=0.1", dataclasses.replace(result, confirmation=fresh))
+    assert "by seeds 1 to 4" in text
+    assert "4 fresh replicates, seeds 5 to 8" in text
+
+
+@pytest.mark.parametrize(
+    ("judgement", "words"),
+    [("met", "lies below -0.01"), ("not met", "lies above -0.01"),
+     ("inconclusive", "straddles -0.01")],
+)  # fmt: skip
+def test_gate_line_gives_the_reason(judgement: Any, words: str) -> None:
+    result = make_result(np.ones((2, 3)), require="better", margin=0.01)
+    line = gate_line("λ=0.1", result, invented(-0.054, 0.0375), judgement)
+    assert line.startswith(f"--require better: {judgement} by λ=0.1: ")
+    assert line.endswith(words)
