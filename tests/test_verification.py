@@ -12,6 +12,8 @@ import pytest
 import torch
 from training import make_settings
 
+from regbench import verification_cases
+from regbench.decomposition import Decomposition, Part, decompose
 from regbench.engines import batched, choose_device
 from regbench.regularizers import Dropout, WeightDecay
 from regbench.verification import compare_means, compare_values, select, verify
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from commands import Command
     from torch import Tensor
 
+    from regbench.history import Array
     from regbench.verification import Outcome
 
 NAMES = [case.name for case in CASES]
@@ -111,6 +114,17 @@ def test_damped_first_step_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(batched, "update_", damp_)
     assert_failing("momentum", "momentum-decay", "ridge-descent")
+
+
+def test_bias_squared_without_its_correction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plug_in(predictions: Array, truth: Array, **more: float) -> Decomposition:
+        bias_squared = float(np.square(predictions.mean(axis=0) - truth).mean())
+        parts = decompose(predictions, truth, **more)
+        assert parts
+        return dataclasses.replace(parts, bias_squared=Part(bias_squared, None))
+
+    monkeypatch.setattr(verification_cases, "decompose", plug_in)
+    assert_failing("decomposition", "least-squares-bias")
 
 
 def test_a_row_of_numbers_that_are_not_finite_fails() -> None:
