@@ -345,11 +345,11 @@ def verify_cases(machine: Experiment, names: list[str], is_json: bool, is_quiet:
         is_json: Whether to print one document and nothing else.
         is_quiet: Whether to print the closing line only.
     """
+    from regbench.cases import CASES
     from regbench.engines import choose_device
     from regbench.report import result_json, verification
     from regbench.report.terminal import make_consoles, progress
     from regbench.verification import select, verify
-    from regbench.verification_cases import CASES
 
     assert isinstance(machine, TrainingExperiment)
     cases, device = select(CASES, names), choose_device(machine)

@@ -52,7 +52,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "config", "sources", "environment", "dropout_scale", "experiment"},
         {"torch"},  # for type checkers only
     ),
-    "verification_cases": (
+    "cases": (
         {"history", "decomposition", "config", "result", "engines", "dropout_scale", "theory",
          "numpy_network", "verification"},
         set(),
@@ -65,7 +65,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "commands": (
         {"archive", "blocks", "config", "errors", "experiment", "report", "result", "runs",
          "signals", "stages", "statistics", "store", "dropout_scale", "engines", "verification",
-          "verification_cases"},
+          "cases"},
         {"rich"},
     ),
     "cli": (

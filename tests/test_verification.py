@@ -12,12 +12,12 @@ import pytest
 import torch
 from training import make_settings
 
-from regbench import verification_cases
+from regbench import cases
+from regbench.cases import CASES
 from regbench.decomposition import Decomposition, Part, decompose
 from regbench.engines import batched, choose_device
 from regbench.regularizers import Dropout, WeightDecay
 from regbench.verification import compare_means, compare_values, select, verify
-from regbench.verification_cases import CASES
 
 if TYPE_CHECKING:
     from commands import Command
@@ -123,7 +123,7 @@ def test_bias_squared_without_its_correction_is_found(monkeypatch: pytest.Monkey
         assert parts
         return dataclasses.replace(parts, bias_squared=Part(bias_squared, None))
 
-    monkeypatch.setattr(verification_cases, "decompose", plug_in)
+    monkeypatch.setattr(cases.decomposition, "decompose", plug_in)
     assert_failing("decomposition", "least-squares-bias")
 
 
