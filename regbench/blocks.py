@@ -62,7 +62,7 @@ def block_key(settings: TrainingExperiment, part: Part, place: int) -> dict[str,
     numbers = {*keys_of(TaskSettings), *keys_of(NetworkSettings), *keys_of(TrainingSettings)}
     key: dict[str, Any] = {
         "schema": BLOCK_SCHEMA,
-        "settings": settings.model_dump(include={*numbers, "pairing", "dtype"}),
+        "settings": settings.model_dump(include={*numbers, "pairing", "dtype", "vary"}),
         "arm": [arm.command, arm.strength] if arm.strength else ["baseline", 0.0],
         "seeds": [part.seeds.start, len(part.seeds)],
         "fits": fitted_count(part.first, len(part.seeds)),
@@ -70,6 +70,8 @@ def block_key(settings: TrainingExperiment, part: Part, place: int) -> dict[str,
     }
     if settings.pairing == "independent":
         key["place"] = place
+    if settings.vary != "both":
+        key["first_seed"] = settings.seed
     return key
 
 

@@ -39,7 +39,13 @@ class Settings(BaseModel):
 
 
 class TaskSettings(Settings):
-    """The synthetic regression task: y = slope · x + noise."""
+    """The synthetic regression task: y = truth(x) + noise."""
+
+    truth: Literal["linear", "quadratic", "sine", "step", "abs"] = Field(
+        "linear",
+        description="The noise-free target: --slope times x, x squared, sin(pi x), the sign of x, "
+        "or the magnitude of x.",
+    )
 
     points: int = Field(10, ge=1, le=1_000_000, description="Training points.")
     test_points: int = Field(
@@ -48,7 +54,9 @@ class TaskSettings(Settings):
         le=1_000_000,
         description="Test points; as many as --points where not given.",
     )
-    slope: float = Field(1.5, ge=-1e6, le=1e6, description="Slope of the true line.")
+    slope: float = Field(
+        1.5, ge=-1e6, le=1e6, description="Slope of the true line; scale of the other truths."
+    )
     x_min: float = Field(-1.0, ge=-1e6, le=1e6, description="Smallest input.")
     x_max: float = Field(1.0, ge=-1e6, le=1e6, description="Largest input.")
     noise: float = Field(
@@ -60,15 +68,32 @@ class TaskSettings(Settings):
 
 
 class NetworkSettings(Settings):
-    """The multi-layer perceptron."""
+    """The multi-layer perceptron and its inputs."""
+
+    features: str = Field(
+        "x",
+        pattern=r"^(x|polynomial:([1-9]|[1-4][0-9]|50))$",
+        description="Inputs of the network: x, or polynomial:K for x to the powers 1 to K (at "
+        "most 50).",
+    )
 
     hidden: int = Field(200, ge=1, le=100_000, description="Units of each hidden layer.")
     depth: int = Field(3, ge=0, le=100, description="Hidden layers; 0 is a linear model.")
 
     @property
+    def input_size(self) -> int:
+        """The number of inputs, D."""
+        return int(self.features.partition(":")[2] or 1)
+
+    @property
     def layer_sizes(self) -> list[int]:
-        """The width of every layer, from the one input to the one output."""
-        return [1, *[self.hidden] * self.depth, 1]
+        """The width of every layer, from the inputs to the one output."""
+        return [self.input_size, *[self.hidden] * self.depth, 1]
+
+    @property
+    def noisy_sizes(self) -> list[int]:
+        """The widths of the layers that dropout acts on: the hidden ones, or else the inputs."""
+        return self.layer_sizes[1:-1] or [self.input_size]
 
     @property
     def parameter_names(self) -> list[str]:
@@ -83,11 +108,15 @@ class NetworkSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """Full-batch SGD with momentum."""
+    """Full-batch gradient descent."""
+
+    optimizer: Literal["sgd", "adam"] = Field(
+        "sgd", description="SGD with --momentum, or Adam, which has moments of its own."
+    )
 
     epochs: int = Field(2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
     lr: float = Field(0.01, gt=0, le=1e6, description="Learning rate.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
     log_every: int = Field(
         200, ge=1, le=1_000_000_000, description="Epochs from one logged epoch to the next."
     )
@@ -175,6 +204,11 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
     pairing: Literal["shared", "independent"] = Field(
         "shared",
         description="Initial weights of a replicate: the same in all arms, or drawn for each.",
+    )
+    vary: Literal["both", "data", "init"] = Field(
+        "both",
+        description="What differs from replicate to replicate: data, initial weights (with the "
+        "masks of dropout), or both.",
     )
     device: str = Field(
         "auto",
@@ -269,9 +303,14 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
                 f"--seed: got {self.seed}, but with --replicates {self.replicates}{also} the last "
                 f"seed would pass 4294967295; lower one of them"
             )
+        if self.confirm is not None and self.vary != "both":
+            raise UsageError(
+                f"--confirm: got {self.confirm}, which needs --vary both: fresh replicates would "
+                f"have another fixed part"
+            )
         if self.margin and self.require is None:
             raise UsageError(f"--margin: got {self.margin!r}, which needs --require")
-        limit, reason = self.regularizer.strength_limit(self.lr, self.momentum)
+        limit, reason = self.regularizer.strength_limit(self.lr, self.momentum, self.optimizer)
         check_strengths(self.regularizer.option, self.strengths, limit, reason)
         return self
 

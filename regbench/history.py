@@ -21,7 +21,10 @@ FITTED_REPLICATES = 100
 """At most so many replicates have `fits`; pictures need no more."""
 GRID_POINTS = 201
 """Points of the dense grid of inputs on which `fits` are given."""
-MEASURED = ("train_loss", "train_loss_eval", "test_loss", "predictions", "fits", "weight_norm")
+MEASURED = (
+    *("train_loss", "train_loss_eval", "test_loss"),
+    *("predictions", "fits", "weight_norm", "zero_share"),
+)
 """The fields of a `History` with axes E, A and R."""
 SNAPSHOTS = ("parameters", "gradients")
 """The fields of a `History` that hold arrays by parameter, with axes E and A."""
@@ -60,6 +63,7 @@ class History:
         - `predictions`: `(E, A, R, T)` at the test inputs.
         - `fits`: `(E, A, min(R, 100), G)` on a dense grid of inputs.
         - `weight_norm`: `(E, A, R)`, Euclidean, over all parameters.
+        - `zero_share`: `(E, A, R)`, the share of the parameters that are exactly 0.
         - `parameters`, `gradients`: per parameter's name `(E, A, ...)`, of the run's first
           replicate and in its block only; the gradient is the one of the loss that the epoch's
           update used, without any penalty.
@@ -73,6 +77,7 @@ class History:
     predictions: Array
     fits: Array
     weight_norm: Array
+    zero_share: Array
     parameters: dict[str, Array]
     gradients: dict[str, Array]
 

@@ -42,13 +42,15 @@ def forward(parameters: Parameters, x: Tensor, factors: Tensor | None = None) ->
 
     Args:
         parameters: Of R networks: weights `(R, out, in)`, biases `(R, out)`.
-        x: Inputs `(R, N, 1)`.
+        x: Inputs `(R, N, D)`.
         factors: What multiplies the hidden activations, `(L, R, N, H)`, or None in evaluation.
+            Without hidden layers it multiplies the inputs: `(1, R, N, D)`.
 
     Returns:
-        `x`, the hidden activations `(R, N, H)` after ReLU and factor, and the outputs `(R, N, 1)`.
+        The inputs, the hidden activations `(R, N, H)` after ReLU and factor, and the outputs
+        `(R, N, 1)`.
     """
-    activations = [x]
+    activations = [x * factors[0] if len(parameters) == 2 and factors is not None else x]
     for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
         output = torch.baddbmm(bias.unsqueeze(1), activations[-1], weight.mT)
         if 2 * layer + 2 < len(parameters):

@@ -72,7 +72,7 @@ def resolve(
         )
     for key, value in values.items():
         if is_list(fields[key]):
-            if isinstance(value, str):
+            if isinstance(value, str) and ":" in value:  # linspace or logspace
                 value = split_numbers(sources[key], fields[key], value)
             numbers = value if isinstance(value, list) else [value]
             values[key] = tuple(x + 0.0 if type(x) is float else x for x in numbers)

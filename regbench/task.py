@@ -1,19 +1,29 @@
-"""The synthetic regression task: a known line, its inputs, and the noise on the targets.
+"""The synthetic regression task: a known truth, its inputs, and the noise on the targets.
 
 Knows nothing about networks or training.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable
 
     from regbench.config import TaskSettings
+
+SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "quadratic": torch.square,
+    "sine": lambda x: torch.sin(math.pi * x),
+    "step": torch.sign,
+    "abs": torch.abs,
+}
 
 
 @dataclass(frozen=True)
@@ -30,13 +40,20 @@ class Dataset:
 
 
 def truth(task: TaskSettings, x: Tensor) -> Tensor:
-    """Return the noise-free target f(x) = slope · x, of the shape of `x`."""
-    return task.slope * x
+    """Return the noise-free target f(x), of the shape of `x`: the slope times a fixed shape."""
+    return task.slope * SHAPES[task.truth](x)
 
 
 def inputs(task: TaskSettings, count: int) -> Tensor:
     """Return `count` evenly spaced inputs `(count, 1)` from `x_min` to `x_max`, float32."""
     return torch.linspace(task.x_min, task.x_max, count).unsqueeze(1)
+
+
+def expand(x: Tensor, degree: int) -> Tensor:
+    """Return the powers 1 to K of inputs: `(..., 1)` to `(..., K)`, rounded once from float64."""
+    if degree == 1:
+        return x
+    return x.double().pow(torch.arange(1, degree + 1, device=x.device)).to(x.dtype)
 
 
 def draw_dataset(task: TaskSettings, generator: torch.Generator) -> Dataset:

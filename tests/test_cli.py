@@ -429,9 +429,10 @@ def test_quiet_prints_the_closing_lines_only(regbench: Command) -> None:
     finished = regbench("wdecay", *TINY, "--quiet", *NO_FILES)
     assert finished.code == 0
     lines = finished.out.splitlines()
-    assert len(lines) == 2
     assert "test loss" in lines[0]
-    assert lines[1].startswith("Results: ")
+    assert lines[1].startswith("Mind: ")
+    assert lines[2].startswith("Results: ")
+    assert len(lines) == 3
 
 
 def test_interrupt_is_exit_130_without_a_traceback(

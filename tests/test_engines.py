@@ -15,6 +15,7 @@ from training import make_settings, train
 from regbench.engines import choose_device, choose_engine
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
+from regbench.history import MEASURED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from regbench.history import Array, History
 
 ENGINES = ("reference", "batched")
-MEASURED = ("train_loss", "train_loss_eval", "test_loss", "predictions", "fits", "weight_norm")
 
 
 def assert_close(actual: History, expected: History, tolerance: float, arms: slice) -> None:

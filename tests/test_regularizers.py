@@ -10,13 +10,14 @@ import torch
 from training import make_settings, train
 
 from regbench.engines import ENGINES
+from regbench.history import MEASURED
 from regbench.randomness import layer_noise, noise_keys
 from regbench.regularizers import REGULARIZERS, Baseline
 
 if TYPE_CHECKING:
     from regbench.history import History
 
-FIELDS = ("train_loss", "train_loss_eval", "test_loss", "predictions", "fits", "weight_norm")
+FIELDS = MEASURED
 
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 every_command = pytest.mark.parametrize("command", REGULARIZERS)
@@ -152,7 +153,7 @@ def test_words_of_a_regularizer_fit_options_folders_and_tables(command: str) -> 
     assert regularizer.option.isascii()
     assert regularizer.summary.endswith(".")
     assert regularizer.symbol.isprintable()
-    limit, _ = regularizer.strength_limit(0.01, 0.9)
+    limit, _ = regularizer.strength_limit(0.01, 0.9, "sgd")
     assert 0 < regularizer.default < limit
     names = [regularizer(strength).name for strength in (0.1, 0.1 + 2**-56, 1e-30, 0.0)]
     assert len(set(names)) == len(names)
@@ -164,7 +165,7 @@ def test_words_of_a_regularizer_fit_options_folders_and_tables(command: str) -> 
 
 def test_weight_decay_bound_is_that_of_momentum_descent() -> None:
     # theta <- theta - lr * lambda * theta with momentum is a two-term recursion: its roots tell.
-    limit, _ = REGULARIZERS["wdecay"].strength_limit(0.01, 0.9)
+    limit, _ = REGULARIZERS["wdecay"].strength_limit(0.01, 0.9, "sgd")
     assert limit == pytest.approx(380)
     for strength, is_stable in ((0.999 * limit, True), (1.001 * limit, False)):
         roots = np.roots([1, -(1 + 0.9 - 0.01 * strength), 0.9])

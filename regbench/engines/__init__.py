@@ -30,20 +30,31 @@ def choose_engine(settings: TrainingExperiment) -> str:
     On a GPU that is `batched`; on the CPU `fused` where every arm fits it.
 
     Raises:
-        UsageError: `--engine fused` with an arm that does not fit it.
+        UsageError: `--engine fused` with what does not fit it.
     """
-    misfits = [arm.name for arm in settings.arms if arm.fused_coefficients is None]
-    if settings.engine == "fused" and misfits:
+    misfit = fused_misfit(settings)
+    if settings.engine == "fused" and misfit:
         raise UsageError(
-            f"--engine: got 'fused', which cannot train {misfits[0]}; choose --engine batched "
-            f"or auto"
+            f"--engine: got 'fused', which cannot train {misfit}; choose --engine batched or auto"
         )
     if settings.engine != "auto":
         return settings.engine
     is_on_cpu = settings.device == "cpu" or (
         settings.device == "auto" and not torch.cuda.is_available()
     )
-    return "fused" if is_on_cpu and not misfits else "batched"
+    return "fused" if is_on_cpu and not misfit else "batched"
+
+
+def fused_misfit(settings: TrainingExperiment) -> str | None:
+    """Return what the fused engine cannot train of these settings, or None."""
+    if settings.optimizer != "sgd":
+        return f"with --optimizer {settings.optimizer}"
+    for arm in settings.arms:
+        if arm.fused_coefficients is None:
+            return arm.name
+        if settings.depth == 0 and arm.acts_on_hidden:
+            return f"{arm.name} with --depth 0"
+    return None
 
 
 def choose_device(settings: TrainingExperiment) -> torch.device:

@@ -56,6 +56,11 @@ class Block:
         return torch.float64 if self.settings.dtype == "float64" else torch.float32
 
     @property
+    def noise_seeds(self) -> list[int]:
+        """The replicates whose noise in training is used: that of the initial weights."""
+        return [init_seed(self.settings, seed) for seed in self.seeds]
+
+    @property
     def fitted(self) -> int:
         """How many of the block's replicates have `History.fits`."""
         return fitted_count(self.first, len(self.seeds))
@@ -107,10 +112,14 @@ def draw_start(settings: TrainingExperiment, seed: int) -> Start:
     """Draw a replicate: train noise, test noise, parameters, in the order of the article.
 
     With independent pairing each arm's parameters are drawn after the arm's before it, so that
-    one more arm at the end changes no other.
+    one more arm at the end changes no other. What does not vary from replicate to replicate is
+    that of the run's first.
     """
-    generator = replicate_generator(seed)
+    generator = replicate_generator(settings.seed if settings.vary == "init" else seed)
     data = draw_dataset(settings, generator)
+    if settings.vary != "both":
+        generator = replicate_generator(init_seed(settings, seed))
+        draw_dataset(settings, generator)  # the weights come after the data
     parameters = [draw_parameters(settings, generator)]
     states = [generator.get_state()]
     for _ in settings.arms[1:]:
@@ -121,6 +130,11 @@ def draw_start(settings: TrainingExperiment, seed: int) -> Start:
             parameters.append(parameters[0])
             states.append(states[0])
     return Start(data, parameters, states)
+
+
+def init_seed(settings: TrainingExperiment, seed: int) -> int:
+    """Return the replicate whose initial weights and noise in training a replicate has."""
+    return settings.seed if settings.vary == "data" else seed
 
 
 def draw_starts(block: Block) -> list[Start]:

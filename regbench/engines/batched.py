@@ -14,9 +14,10 @@ import torch
 
 from regbench.engines.base import Block, Measurement, assemble, draw_starts, gather_data
 from regbench.engines.threads import in_threads
-from regbench.history import History, concatenate
+from regbench.history import Array, History, concatenate
 from regbench.network import Parameters, forward
 from regbench.randomness import layer_noise, noise_keys
+from regbench.task import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 CHUNK_REPLICATES = 16
 """Replicates that one CPU thread trains together."""
 EPOCHS_PER_REPORT = 20
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+"""Adam's decay of the first and the second moment, and what is added to the denominator."""
 EAGER_EPOCHS = 3
 """On a GPU, epochs that run kernel by kernel before one is recorded: libraries set up first."""
 
@@ -36,12 +39,14 @@ EAGER_EPOCHS = 3
 class Stack:
     """The networks of one arm's R replicates, changed in place by training.
 
-    **Shape:** `parameters` and `momenta`: weights `(R, out, in)` and biases `(R, out)` in turn.
+    **Shape:** `parameters`, `momenta` and `squares` (second moments, for Adam only): weights
+    `(R, out, in)` and biases `(R, out)` in turn.
     """
 
     arm: Regularizer
     parameters: Parameters
     momenta: Parameters
+    squares: Parameters
 
 
 def train_batched(block: Block, advance: Callable[[int], None]) -> History:
@@ -59,7 +64,7 @@ def train_batched(block: Block, advance: Callable[[int], None]) -> History:
 
 @dataclass(frozen=True)
 class Points:
-    """The block's data on the device: `(R, N, 1)`, `(R, T, 1)` and `(R, G, 1)`."""
+    """The block's data on the device: inputs `(R, N, D)` and so on, targets `(R, N, 1)`."""
 
     train_x: Tensor
     train_y: Tensor
@@ -82,26 +87,35 @@ def train_stacks(block: Block, advance: Callable[[int], None]) -> History:
     settings = block.settings
     starts = draw_starts(block)
     data = gather_data(settings, [start.data for start in starts], block.dtype)
+
+    def on_device(values: Array, features: int = 1) -> Tensor:
+        tensor = torch.from_numpy(values).to(block.device).unsqueeze(-1)
+        return expand(tensor, features).expand(len(starts), -1, -1)
+
     points = Points(
-        *(
-            torch.from_numpy(values).to(block.device).expand(len(starts), -1).unsqueeze(-1)
-            for values in (data.train_x, data.train_y, data.test_x, data.test_y, data.grid_x)
-        )
+        on_device(data.train_x, settings.input_size),
+        on_device(data.train_y),
+        on_device(data.test_x, settings.input_size),
+        on_device(data.test_y),
+        on_device(data.grid_x, settings.input_size),
     )
     stacks = []
     for index, arm in enumerate(block.arms):
         drawn = zip(*(start.parameters[index] for start in starts), strict=True)
         parameters = [torch.stack(p).to(block.device, block.dtype) for p in drawn]
-        stacks.append(Stack(arm, parameters, [torch.zeros_like(p) for p in parameters]))
+        momenta = [torch.zeros_like(p) for p in parameters]
+        is_adam = settings.optimizer == "adam"
+        squares = [torch.zeros_like(p) for p in parameters] if is_adam else []
+        stacks.append(Stack(arm, parameters, momenta, squares))
 
-    seeds = torch.tensor(block.seeds, device=block.device)
-    keys = noise_keys(seeds, settings.depth, settings.points)
-    is_noisy = settings.depth > 0 and any(arm.strength and arm.acts_on_hidden for arm in block.arms)
+    seeds = torch.tensor(block.noise_seeds, device=block.device)
+    keys = noise_keys(seeds, len(settings.noisy_sizes), settings.points)
+    is_noisy = any(arm.strength and arm.acts_on_hidden for arm in block.arms)
     clock = torch.zeros((), dtype=torch.int64, device=block.device)
 
     def step() -> list[Pass]:
         clock.add_(1)
-        noise = layer_noise(keys, clock, settings.hidden) if is_noisy else None
+        noise = layer_noise(keys, clock, settings.noisy_sizes[0]) if is_noisy else None
         passes = []
         for stack in stacks:
             factors = None
@@ -109,7 +123,13 @@ def train_stacks(block: Block, advance: Callable[[int], None]) -> History:
                 factors = stack.arm.hidden_factor(noise, block.dtype)
             activations = forward(stack.parameters, points.train_x, factors)
             deltas = backward(stack.parameters, activations, points.train_y, factors)
-            update_(stack, activations, deltas, settings.lr, settings.momentum)
+            if stack.squares:
+                update_by_adam_(stack, activations, deltas, settings.lr, clock)
+            else:
+                update_by_sgd_(stack, activations, deltas, settings.lr, settings.momentum)
+            if stack.arm.strength:
+                for parameter in stack.parameters:
+                    stack.arm.shrink_(parameter, settings.lr)
             passes.append(Pass(activations, deltas))
         return passes
 
@@ -173,7 +193,7 @@ def backward(
     return deltas
 
 
-def update_(
+def update_by_sgd_(
     stack: Stack, activations: list[Tensor], deltas: list[Tensor], lr: float, momentum: float
 ) -> None:
     """Take one step of SGD: b ← μb + ∇loss + ∇penalty, θ ← θ - ηb (as `torch.optim.SGD`).
@@ -189,10 +209,35 @@ def update_(
         parameter.add_(buffer, alpha=-lr)
 
 
+def update_by_adam_(
+    stack: Stack, activations: list[Tensor], deltas: list[Tensor], lr: float, clock: Tensor
+) -> None:
+    """Take one step of Adam (Kingma & Ba 2015, algorithm 1), with torch's defaults.
+
+    The penalty's gradient is part of the gradient, as in `torch.optim.Adam(weight_decay=...)`.
+    The corrections of the moments come from the epoch on the device, `clock`.
+    """
+    time = clock.to(stack.parameters[0].dtype)
+    first, second = 1 - BETA_1**time, (1 - BETA_2**time).sqrt()
+    for place, (parameter, momentum, square) in enumerate(
+        zip(stack.parameters, stack.momenta, stack.squares, strict=True)
+    ):
+        delta = deltas[place // 2]
+        is_bias = place % 2
+        gradient = delta.sum(1) if is_bias else torch.bmm(delta.mT, activations[place // 2])
+        if stack.arm.strength:
+            stack.arm.add_penalty_gradient_(gradient, parameter)
+        momentum.lerp_(gradient, 1 - BETA_1)
+        square.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
+        scale = square.sqrt().div_(second).add_(EPSILON)
+        parameter.sub_(momentum.div(scale).mul_(lr / first))
+
+
 def measure(block: Block, points: Points, stack: Stack, done: Pass) -> Measurement:
     """Return what an arm shows after an epoch; see `engines.base.Measurement`."""
     parameters = stack.parameters
     predictions = forward(parameters, points.test_x)[-1]
+    theta = torch.cat([parameter.flatten(1) for parameter in parameters], dim=1)
     fitted = [parameter[: block.fitted] for parameter in parameters]
     measurement = {
         "train_loss": mean_squared_error(done.activations[-1], points.train_y),
@@ -202,7 +247,8 @@ def measure(block: Block, points: Points, stack: Stack, done: Pass) -> Measureme
         "test_loss": mean_squared_error(predictions, points.test_y),
         "predictions": predictions.squeeze(-1),
         "fits": forward(fitted, points.grid_x[: block.fitted])[-1].squeeze(-1),
-        "weight_norm": torch.cat([p.flatten(1) for p in parameters], dim=1).norm(dim=1),
+        "weight_norm": theta.norm(dim=1),
+        "zero_share": (theta == 0).to(block.dtype).mean(dim=1),
     }
     if block.has_snapshots:
         gradients = [

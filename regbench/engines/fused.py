@@ -14,10 +14,12 @@ import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from regbench.engines.base import Block, draw_starts, gather_data
 from regbench.engines.threads import in_threads
 from regbench.history import Array, Data, History
+from regbench.task import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,9 @@ def train_fused(block: Block, advance: Callable[[int], None]) -> History:
     arms, replicates = len(block.arms), len(starts)
     places = [(arm, replicate) for arm in range(arms) for replicate in range(replicates)]
 
+    def inputs_of(x: Array) -> Array:
+        return expand(torch.from_numpy(x)[:, None], settings.input_size).numpy()
+
     def start_network(arm: int, replicate: int) -> Network:
         return Network([p.to(block.dtype).numpy() for p in starts[replicate].parameters[arm]])
 
@@ -51,8 +56,8 @@ def train_fused(block: Block, advance: Callable[[int], None]) -> History:
     def workspaces(thread: int) -> tuple[Workspace, Workspace]:
         shape, all_x = start_network(0, 0), (data.train_x, data.test_x, data.grid_x)
         return (
-            Workspace(shape, data.train_x[:, None]),
-            Workspace(shape, np.concatenate(all_x)[:, None]),
+            Workspace(shape, inputs_of(data.train_x)),
+            Workspace(shape, inputs_of(np.concatenate(all_x))),
         )
 
     def train_one(place: tuple[int, int], advance: Callable[[int], None]) -> Course:
@@ -82,6 +87,7 @@ def train_fused(block: Block, advance: Callable[[int], None]) -> History:
         predictions=field("predictions"),
         fits=field("fits")[:, :, : block.fitted],
         weight_norm=field("weight_norm"),
+        zero_share=field("zero_share"),
         parameters=snapshots("parameters"),
         gradients=snapshots("gradients"),
     )
@@ -110,7 +116,7 @@ def train_network(
 
     arm, replicate = place
     at_training, at_all = workspaces
-    settings, seed = block.settings, block.seeds[replicate]
+    settings, seed = block.settings, block.noise_seeds[replicate]
     has_snapshots = block.has_snapshots and replicate == 0
     coefficients = Coefficients(settings.lr, settings.momentum, **coefficients_of(block.arms[arm]))
     train_y, test_y = data.train_y[replicate], data.test_y[replicate]
@@ -149,6 +155,8 @@ def train_network(
                     "weight_norm": math.sqrt(
                         sum(np.square(p, dtype=np.float64).sum() for p in network.views(0))
                     ),
+                    "zero_share": sum((p == 0).sum() for p in network.views(0))
+                    / settings.parameter_count,
                     **snapshots,
                 }
             )

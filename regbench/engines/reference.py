@@ -1,7 +1,7 @@
-"""The article's program: one network at a time, `nn.Module` and `torch.optim.SGD`, on the CPU.
+"""The article's program: one network at a time, `nn.Module` and `torch.optim`, on the CPU.
 
-This is the specification that the other engines are held against: short and slow. It serves the
-baseline, weight decay and dropout.
+This is the specification that the other engines are held against: short and slow. Weight decay is
+torch's own; what acts after the step is the regularizer's hook.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from regbench.engines.threads import one_thread_each
 from regbench.history import History, concatenate
 from regbench.randomness import layer_noise, noise_keys
 from regbench.regularizers import Dropout, Regularizer, WeightDecay
+from regbench.task import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
+
+    from regbench.config import TrainingExperiment
 
 EPOCHS_PER_REPORT = 50
 
@@ -43,22 +46,18 @@ def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
     settings = block.settings
     (start,) = draw_starts(block)
     data = gather_data(settings, [start.data], block.dtype)
-    x, y, test_x, test_y, grid_x = (
-        torch.from_numpy(values).reshape(-1, 1)
-        for values in (data.train_x, data.train_y, data.test_x, data.test_y, data.grid_x)
+    x, test_x, grid_x = (
+        expand(torch.from_numpy(values).reshape(-1, 1), settings.input_size)
+        for values in (data.train_x, data.test_x, data.grid_x)
     )
+    y, test_y = (torch.from_numpy(values).reshape(-1, 1) for values in (data.train_y, data.test_y))
     loss_function = nn.MSELoss()
     names = settings.parameter_names if block.has_snapshots else []
     logged = set(settings.logged_epochs)
     by_arm: list[list[Measurement]] = []
     for index, arm in enumerate(block.arms):
         network = build_network(block, start, index)
-        optimizer = torch.optim.SGD(
-            network.parameters(),
-            lr=settings.lr,
-            momentum=settings.momentum,
-            weight_decay=arm.strength if isinstance(arm, WeightDecay) else 0.0,
-        )
+        optimizer = make_optimizer(settings, arm, network)
         by_arm.append([])
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(start.generator_states[index])
@@ -67,6 +66,10 @@ def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+                if arm.strength:
+                    with torch.no_grad():
+                        for parameter in network.parameters():
+                            arm.shrink_(parameter, settings.lr)
                 if epoch in logged:
                     network.eval()
                     with torch.no_grad():
@@ -84,12 +87,27 @@ def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
     return assemble(data, settings.logged_epochs, by_epoch)
 
 
+def make_optimizer(
+    settings: TrainingExperiment, arm: Regularizer, network: nn.Module
+) -> torch.optim.Optimizer:
+    """Return torch's optimizer of a network, with the arm's weight decay in it."""
+    weight_decay = arm.strength if isinstance(arm, WeightDecay) else 0.0
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=weight_decay)
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=settings.lr,
+        momentum=settings.momentum,
+        weight_decay=weight_decay,
+    )
+
+
 def build_network(block: Block, start: Start, index: int) -> nn.Sequential:
     """Return the network of one arm of a replicate, with its initial parameters.
 
-    Dropout stands before every layer but the first. With independent pairing it is torch's own
-    and goes on with the random numbers after the arm's weights, as in the article; with shared
-    pairing its masks are those of the other engines.
+    Dropout stands before every layer but the first, or before the only one. With independent
+    pairing it is torch's own and goes on with the random numbers after the arm's weights, as in the
+    article; with shared pairing its masks are those of the other engines.
     """
     arm = block.arms[index]
     parameters = start.parameters[index]
@@ -97,7 +115,8 @@ def build_network(block: Block, start: Start, index: int) -> nn.Sequential:
     for place, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
         if place > 0:
             layers.append(nn.ReLU())
-            layers.extend(dropout_layer(block, arm, place - 1))
+        if place > 0 or block.settings.depth == 0:
+            layers.extend(dropout_layer(block, arm, max(place - 1, 0)))
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
         linear.weight = nn.Parameter(weight.to(block.dtype, copy=True))
         linear.bias = nn.Parameter(bias.to(block.dtype, copy=True))
@@ -106,12 +125,12 @@ def build_network(block: Block, start: Start, index: int) -> nn.Sequential:
 
 
 def dropout_layer(block: Block, arm: Regularizer, layer: int) -> list[nn.Module]:
-    """Return the dropout behind a hidden layer, or nothing for the other regularizers."""
+    """Return the dropout of a layer of activations, or nothing for the other regularizers."""
     if not isinstance(arm, Dropout):
         return []
     if block.settings.pairing == "independent":
         return [nn.Dropout(arm.strength)]
-    return [CoordinateDropout(arm, block.seeds[0], layer)]
+    return [CoordinateDropout(arm, block.noise_seeds[0], layer)]
 
 
 class CoordinateDropout(nn.Module):
@@ -143,11 +162,13 @@ def evaluate(
 ) -> Measurement:
     """Return what one network shows in evaluation mode, as R = 1 replicates."""
     predictions = network(test_x)
+    theta = nn.utils.parameters_to_vector(network.parameters())
     return {
         "train_loss_eval": nn.functional.mse_loss(network(x), y)[None],
         "test_loss": nn.functional.mse_loss(predictions, test_y)[None],
         "predictions": predictions.mT,
-        "weight_norm": nn.utils.parameters_to_vector(network.parameters()).norm()[None],
+        "weight_norm": theta.norm()[None],
+        "zero_share": (theta == 0).to(theta.dtype).mean()[None],
     }
 
 

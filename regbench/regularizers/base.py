@@ -50,9 +50,9 @@ class Regularizer:
         return f"{self.symbol}={self.strength!r}"
 
     @classmethod
-    def strength_limit(cls, lr: float, momentum: float) -> tuple[float, str]:
+    def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
         """Return the smallest strength that cannot work and why; from 0 up to it, all may."""
-        del lr, momentum
+        del lr, momentum, optimizer
         return float("inf"), ""
 
     def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor) -> None:
@@ -62,8 +62,13 @@ class Regularizer:
         (a momentum buffer), so it may be added to and must not be scaled.
         """
 
+    def shrink_(self, parameter: Tensor, lr: float) -> None:
+        """Change a parameter `(R, ...)` in place after the optimizer's step of learning rate lr."""
+
     def hidden_factor(self, noise: Tensor, dtype: torch.dtype) -> Tensor | None:
         """Return what multiplies the hidden activations in training, or None for nothing.
+
+        A linear model has no hidden layer: there it multiplies the inputs, as one layer of them.
 
         Args:
             noise: int32 `(L, R, N, H)` for L hidden layers, uniform over all 32-bit words:

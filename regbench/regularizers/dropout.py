@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Dropout(Regularizer):
     """Zeroes each hidden activation with probability p and multiplies the others by 1/(1-p).
 
-    It stands before each layer but the first, so that inputs are never dropped, and is off in
-    evaluation mode (Srivastava et al. 2014, JMLR 15; the inverted form is torch's).
+    It stands before each layer but the first, so that inputs are dropped only where there is no
+    hidden layer, and is off in evaluation mode (Srivastava et al. 2014, JMLR 15; the inverted form
+    is torch's).
     """
 
     command: ClassVar[str] = "dropout"
@@ -28,9 +29,9 @@ class Dropout(Regularizer):
     summary: ClassVar[str] = "Compare dropout on the hidden layers with no dropout."
 
     @classmethod
-    def strength_limit(cls, lr: float, momentum: float) -> tuple[float, str]:
+    def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
         """Return 1, where nothing would be kept."""
-        del lr, momentum
+        del lr, momentum, optimizer
         return 1.0, ""
 
     def hidden_factor(self, noise: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""L2 weight decay inside SGD, as `torch.optim.SGD(weight_decay=...)` has it."""
+"""L2 weight decay inside the optimizer, as torch's `weight_decay` of SGD and Adam has it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ class WeightDecay(Regularizer):
     option: ClassVar[str] = "lambda"
     symbol: ClassVar[str] = "λ"
     default: ClassVar[float] = 0.01
-    summary: ClassVar[str] = "Compare SGD weight decay (L2) with no weight decay."
+    summary: ClassVar[str] = "Compare weight decay (L2) inside the optimizer with none."
 
     @classmethod
-    def strength_limit(cls, lr: float, momentum: float) -> tuple[float, str]:
-        """Return 2(1+μ)/η, from which on descent diverges even where the loss is flat.
+    def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
+        """Return 2(1+μ)/η for SGD, from which on descent diverges even where the loss is flat.
 
         Heavy-ball momentum on a quadratic of curvature h is stable for η(h+λ) < 2(1+μ)
-        (Polyak 1964).
+        (Polyak 1964). Adam's steps do not grow with the gradient.
         """
+        if optimizer != "sgd":
+            return float("inf"), ""
         return 2 * (1 + momentum) / lr, "2(1+momentum)/lr, where training must diverge"
 
     def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from regbench.result import Result
 
-METRICS = ("train_loss", "train_loss_eval", "test_loss", "weight_norm")
+METRICS = ("train_loss", "train_loss_eval", "test_loss", "weight_norm", "zero_share")
 
 
 def csv_pieces(result: Result) -> Iterator[bytes]:

@@ -47,6 +47,7 @@ def training_document(
                 "train_loss_eval": by_arm(history.train_loss_eval, index),
                 "test_loss": by_arm(history.test_loss, index),
                 "weight_norm": by_arm(history.weight_norm, index),
+                "zero_share": by_arm(history.zero_share, index),
             }
             for index, arm in enumerate(arms)
         },

@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from regbench.config import TrainingExperiment
     from regbench.result import Result
 
+SHAPES = {"linear": "x", "quadratic": "x^2", "sine": " sin(pi x)", "step": " sign(x)", "abs": "|x|"}
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
+VARIES = {
+    "both": "",
+    "data": "; data vary, initial weights and masks are those of the first",
+    "init": "; initial weights and masks vary, data are those of the first",
+}
 MOST_ROWS = 40
 """Of the table of losses: more logged epochs and arms are left to the files."""
 
@@ -49,20 +56,25 @@ def print_training_header(
         if settings.replicates > 1
         else f"seed {settings.seed}"
     )
+    features = "" if settings.features == "x" else f" of {settings.features}"
+    momentum = f", momentum {settings.momentum:g}" if settings.optimizer == "sgd" else ""
+    optimizer = f"{OPTIMIZERS[settings.optimizer]}, lr {settings.lr:g}{momentum}"
     print_line(
         console,
         f"{settings.experiment}: {arms}; {count(settings.replicates, 'replicate')} ({seeds}), "
-        f"same data and {weights} initial weights in all arms",
+        f"same data and {weights} initial weights in all arms{VARIES[settings.vary]}",
         style="bold",
     )
     print_line(
         console,
-        f"Task: y = {settings.slope:g}x on [{settings.x_min:g}, {settings.x_max:g}], "
+        f"Task: y = {settings.slope:g}{SHAPES[settings.truth]} "
+        f"on [{settings.x_min:g}, {settings.x_max:g}], "
         f"{settings.points} training points (noise sd {settings.noise:g}), "
         f"{settings.test_points} test points (noise sd {settings.test_noise:g}). "
-        f"Network: {sizes} ReLU, {settings.parameter_count} parameters. "
-        f"Training: {settings.epochs} epochs of full-batch SGD, lr {settings.lr:g}, "
-        f"momentum {settings.momentum:g}; {engine} engine, {device}, {settings.dtype}.",
+        f"Network: {sizes}{' ReLU' if settings.depth else ', linear'}{features}, "
+        f"{count(settings.parameter_count, 'parameter')}. "
+        f"Training: {count(settings.epochs, 'epoch')} of full-batch {optimizer}; {engine} engine, "
+        f"{device}, {settings.dtype}.",
     )
 
 
