@@ -31,7 +31,7 @@ from regbench.config import (
 from regbench.errors import RegbenchError, UsageError, visible
 from regbench.regularizers import REGULARIZERS
 from regbench.signals import Stopped, stopping
-from regbench.sources import resolve
+from regbench.sources import ENVIRONMENT_PREFIX, resolve
 from regbench.version import __version__
 
 if TYPE_CHECKING:
@@ -198,6 +198,39 @@ add_command(
     "Measure the output of a dropout layer in training and evaluation mode.",
     commands.run_scale,
 )
+
+
+@app.command()
+def verify(
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Row to verify, one or several."),
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option("--engine", metavar="NAME", help="auto, reference, batched or fused."),
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
+    ] = None,
+    threads: Annotated[
+        list[str] | None,
+        typer.Option("--threads", metavar="N", help="CPU threads; one per core where not given."),
+    ] = None,
+    json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train cases with known answers and print what theory predicts beside what came out."""
+    given = {"engine": engine, "device": device, "threads": threads}
+    variables = {option: f"{ENVIRONMENT_PREFIX}{option.upper()}" for option in given}
+    machine = resolve(
+        "wdecay",
+        {option: texts for option, texts in given.items() if texts},
+        {name: os.environ[name] for name in variables.values() if name in os.environ},
+    )
+    names = [name for text in only or [] for name in text.split(",")]
+    return commands.verify_cases(machine, names, is_json=json, is_quiet=quiet)
 
 
 @app.command()

@@ -336,6 +336,38 @@ def resume_command(run: Run) -> str:
     return f"regbench resume {shlex.quote(str(run.folder))}"
 
 
+def verify_cases(machine: Experiment, names: list[str], is_json: bool, is_quiet: bool) -> int:
+    """Verify the cases of some names, or all; returns 1 where one fails or none was run.
+
+    Args:
+        machine: Of training, whose engine, device and threads to use.
+        names: From `--only`.
+        is_json: Whether to print one document and nothing else.
+        is_quiet: Whether to print the closing line only.
+    """
+    from regbench.cases import CASES
+    from regbench.engines import choose_device
+    from regbench.report import result_json, verification
+    from regbench.report.terminal import make_consoles, progress
+    from regbench.verification import select, verify
+
+    assert isinstance(machine, TrainingExperiment)
+    cases, device = select(CASES, names), choose_device(machine)
+    details, closing, errors = make_consoles(is_quiet, is_json)
+    with (
+        stopping("interrupted; nothing was verified"),
+        progress(errors, "verifying", len(cases), is_quiet) as advance,
+    ):
+        verified = verify(cases, machine, device, advance)
+    if is_json:
+        document = verification.verification_document(verified, machine, names)
+        sys.stdout.write(result_json.to_text(document))
+    else:
+        verification.print_verification(details, verified)
+        verification.print_closing(closing, verified)
+    return 0 if verified.holds else 1
+
+
 def list_runs(root: str, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
     """List the runs below a folder, or remove the abandoned ones; returns the exit code."""
     from regbench.report.format import count

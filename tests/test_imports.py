@@ -46,14 +46,26 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
          "stages"},
         {"torch"},
     ),
+    "theory": ({"history"}, {"scipy"}),
+    "numpy_network": ({"history"}, set()),
+    "verification": (
+        {"errors", "config", "sources", "environment", "dropout_scale", "experiment"},
+        {"torch"},  # for type checkers only
+    ),
+    "cases": (
+        {"history", "decomposition", "config", "result", "engines", "dropout_scale", "theory",
+         "numpy_network", "verification"},
+        set(),
+    ),
     "report": (
         {"version", "config", "history", "regularizers", "statistics", "decomposition", "store",
-         "result", "dropout_scale", "runs"},
+         "result", "dropout_scale", "runs", "verification"},
         {"torch", "matplotlib", "PIL", "rich", "tensorboard"},
     ),
     "commands": (
         {"archive", "blocks", "config", "errors", "experiment", "report", "result", "runs",
-         "signals", "stages", "statistics", "store", "dropout_scale"},
+         "signals", "stages", "statistics", "store", "dropout_scale", "engines", "verification",
+          "cases"},
         {"rich"},
     ),
     "cli": (

@@ -1,0 +1,103 @@
+"""Linear models, whose training is solved: ridge regression and its bias and variance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regbench import theory
+from regbench.cases.base import (
+    FORMULA_ROUNDING,
+    LINEAR,
+    REGULARIZED,
+    ROUNDING,
+    descended,
+    design_matrices,
+    fitted_weights,
+    initial_weights,
+    settings_for,
+)
+from regbench.verification import Agreement, Case, compare_means, compare_values
+
+if TYPE_CHECKING:
+    from regbench.history import Array
+    from regbench.result import Result
+
+FIXED_DESIGN = settings_for("wdecay", 0.3, epochs=40, replicates=1000, **LINEAR)
+
+
+def is_ridge(result: Result) -> Agreement:
+    """Compare predictions of every replicate after the last epoch with ridge regression's."""
+    at_train, at_test = design_matrices(result)
+    strength = result.settings.arms[REGULARIZED].strength
+    predicted = at_test @ theory.ridge(at_train, result.history.data.train_y.T, strength)
+    return compare_values(predicted.T, result.history.predictions[-1, REGULARIZED], ROUNDING)
+
+
+def is_descent_of_ridge(result: Result) -> Agreement:
+    """Compare predictions at all logged epochs with a power of the step's matrix."""
+    strength = result.settings.arms[REGULARIZED].strength
+    predicted = descended(result, strength * np.eye(len(initial_weights(result))))
+    return compare_values(predicted, result.history.predictions[:, REGULARIZED], FORMULA_ROUNDING)
+
+
+def true_weights(result: Result) -> Array:
+    """Return bias and weights of the noise-free line."""
+    data = result.history.data
+    _, at_test = design_matrices(result)
+    return np.linalg.lstsq(at_test, data.test_truth)[0]
+
+
+def has_ridge_bias(result: Result) -> Agreement:
+    """Compare the mean error of ridge weights with -αPw."""
+    at_train, _ = design_matrices(result)
+    truth, strength = true_weights(result), result.settings.arms[REGULARIZED].strength
+    errors = fitted_weights(result, REGULARIZED) - truth
+    return compare_means(theory.ridge_bias(at_train, truth, strength), errors)
+
+
+def has_ridge_covariance(result: Result) -> Agreement:
+    """Compare the covariance of ridge weights about their expectation with σ²PXᵀXP."""
+    at_train, _ = design_matrices(result)
+    truth, strength = true_weights(result), result.settings.arms[REGULARIZED].strength
+    expected = truth + theory.ridge_bias(at_train, truth, strength)
+    centred = fitted_weights(result, REGULARIZED) - expected
+    products = centred[:, :, None] * centred[:, None, :]
+    return compare_means(
+        theory.ridge_covariance(at_train, result.settings.noise, strength), products
+    )
+
+
+LINEAR_MODELS = [
+    Case(
+        "ridge",
+        "a converged linear model with decay is ridge regression, α = nλ/2, bias too",
+        "Hoerl & Kennard 1970",
+        settings_for("wdecay", 0.3, epochs=200, replicates=4, **LINEAR),
+        is_ridge,
+    ),
+    Case(
+        "ridge-descent",
+        "on its way to ridge, epochs 1 to 100 are powers of one matrix",
+        "Polyak 1964; Goh 2017",
+        settings_for("wdecay", 0.3, epochs=100, replicates=4, **(LINEAR | {"lr": 0.02})).model_copy(
+            update={"log_every": 1}
+        ),
+        is_descent_of_ridge,
+    ),
+    Case(
+        "ridge-bias",
+        "over draws of the noise, the bias of ridge weights is -αPw, P = (XᵀX+αI)⁻¹",
+        "Hoerl & Kennard 1970",
+        FIXED_DESIGN,
+        has_ridge_bias,
+    ),
+    Case(
+        "ridge-covariance",
+        "over draws of the noise, the covariance of ridge weights is σ²PXᵀXP",
+        "Hoerl & Kennard 1970",
+        FIXED_DESIGN,
+        has_ridge_covariance,
+    ),
+]

@@ -1,0 +1,229 @@
+"""`regbench verify`: every row holds, and fails where the code that it watches is broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from training import make_settings
+
+from regbench import cases
+from regbench.cases import CASES
+from regbench.decomposition import Decomposition, Part, decompose
+from regbench.engines import batched, choose_device
+from regbench.regularizers import Dropout, WeightDecay
+from regbench.verification import compare_means, compare_values, select, verify
+
+if TYPE_CHECKING:
+    from commands import Command
+    from torch import Tensor
+
+    from regbench.history import Array
+    from regbench.verification import Outcome
+
+NAMES = [case.name for case in CASES]
+
+
+def outcomes(engine: str, *names: str) -> dict[str, Outcome]:
+    """Return the outcome of each row by name."""
+    machine = make_settings(engine=engine, device="cpu")
+    verified = verify(select(CASES, names), machine, choose_device(machine))
+    return {outcome.case.name: outcome for outcome in verified.outcomes}
+
+
+@functools.cache
+def all_outcomes(engine: str) -> dict[str, Outcome]:
+    """Return the outcome of every row, run once for all tests."""
+    return outcomes(engine)
+
+
+@pytest.mark.parametrize("engine", ["batched", "auto"])
+@pytest.mark.parametrize("name", NAMES)
+def test_row_holds(engine: str, name: str) -> None:
+    outcome = all_outcomes(engine)[name]
+    assert outcome.status == "ok", outcome
+
+
+def test_rows_have_names_of_their_own_that_fit_the_table() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    for case in CASES:
+        assert len(case.name) < 24
+        assert len(case.statement) <= 80
+        assert case.source
+
+
+def assert_failing(*names: str) -> None:
+    assert {name: outcome.status for name, outcome in outcomes("batched", *names).items()} == (
+        dict.fromkeys(names, "FAILED")
+    )
+
+
+def test_wrong_sign_of_decay_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def grow(self: WeightDecay, gradient: Tensor, parameter: Tensor) -> None:
+        gradient.sub_(parameter, alpha=self.strength)
+
+    monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", grow)
+    assert_failing("momentum-decay", "sgd-penalty", "decay", "decay-momentum", "ridge")
+
+
+def test_decay_of_twice_the_strength_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decay_twice(self: WeightDecay, gradient: Tensor, parameter: Tensor) -> None:
+        gradient.add_(parameter, alpha=2 * self.strength)
+
+    monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", decay_twice)
+    assert_failing("momentum-decay", "sgd-penalty", "decay", "ridge", "ridge-bias")
+
+
+def test_bias_that_is_not_decayed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decay_weights(self: WeightDecay, gradient: Tensor, parameter: Tensor) -> None:
+        if parameter.dim() == 3:
+            gradient.add_(parameter, alpha=self.strength)
+
+    monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", decay_weights)
+    assert_failing("momentum-decay", "sgd-penalty", "ridge", "ridge-descent")
+
+
+def test_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaled = Dropout.hidden_factor
+
+    def unscaled(self: Dropout, noise: Tensor, dtype: torch.dtype) -> Tensor:
+        return scaled(self, noise, dtype) * (1 - self.strength)
+
+    monkeypatch.setattr(Dropout, "hidden_factor", unscaled)
+    assert_failing("dropout-loss")
+
+
+def test_torch_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaled = torch.nn.Dropout.forward
+    monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, x: scaled(self, x) * (1 - self.p))
+    assert_failing("dropout-scale-mean", "dropout-scale-variance", "dropout-scale-law")
+
+
+def test_damped_first_step_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    update_ = batched.update_
+
+    def damp_(stack: Any, activations: Any, deltas: Any, lr: float, momentum: float) -> None:
+        is_first = not any(buffer.any() for buffer in stack.momenta)
+        share = 1 - momentum if is_first else 1.0
+        update_(stack, activations, [share * delta for delta in deltas], lr, momentum)
+
+    monkeypatch.setattr(batched, "update_", damp_)
+    assert_failing("momentum", "momentum-decay", "ridge-descent")
+
+
+def test_bias_squared_without_its_correction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plug_in(predictions: Array, truth: Array, **more: float) -> Decomposition:
+        bias_squared = float(np.square(predictions.mean(axis=0) - truth).mean())
+        parts = decompose(predictions, truth, **more)
+        assert parts
+        return dataclasses.replace(parts, bias_squared=Part(bias_squared, None))
+
+    monkeypatch.setattr(cases.decomposition, "decompose", plug_in)
+    assert_failing("decomposition", "least-squares-bias")
+
+
+def test_a_row_of_numbers_that_are_not_finite_fails() -> None:
+    assert not compare_values([1.0, 2.0], [1.0, np.nan], 1e-10).holds
+    assert not compare_values([1.0, 2.0], [np.inf, 2.0], 1e-10).holds
+    assert not compare_means(0.0, [0.0, np.nan, 1.0]).holds
+
+
+def test_a_comparison_shows_the_entry_that_lies_furthest_off() -> None:
+    found = compare_values([1.0, 2.0, 4.0], [1.0, 3.0, 4.5], 0.1)
+    assert (found.predicted, found.measured, found.deviation) == (2.0, 3.0, 0.25)
+    assert not found.holds
+    assert compare_values([1.0, 2.0, 4.0], [1.0, 3.0, 4.5], 0.25).holds
+    # Differences 0 and 2: their mean 1 is one standard error, √2/√2, from 0.
+    z = compare_means([[1.0], [1.0]], [[1.0], [3.0]])
+    assert (z.predicted, z.measured) == (1.0, 2.0)
+    assert z.deviation == pytest.approx(1.0)
+
+
+def test_command_prints_every_row_that_is_asked_for(regbench: Command) -> None:
+    finished = regbench("verify", "--only=decay", "--only=decay-momentum,sgd", "--device=cpu")
+    assert finished.code == 0
+    assert "3 of 3 rows agree" in finished.out
+    assert "0.818723" in finished.out
+    assert "0.133970" in finished.out
+    assert "Polyak 1964" in finished.out
+    assert "\x1b" not in finished.out
+
+
+def test_command_exits_1_where_a_row_fails(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", lambda *_: None)
+    finished = regbench("verify", "--only=decay,sgd", "--engine=batched", "--device=cpu", "--quiet")
+    assert finished.code == 1
+    assert "1 of 2 rows agree" in finished.out
+    assert "FAILED: decay" in finished.out
+    assert finished.out.count("\n") == 1
+
+
+def test_json_document_has_every_row(regbench: Command) -> None:
+    finished = regbench("verify", "--only=decay,sgd", "--json", "--device=cpu")
+    document = finished.document
+    assert finished.code == 0
+    assert document["schema"] == "regbench.verify/1"
+    assert document["holds"] is True
+    sgd, decay = document["rows"]
+    assert (sgd["name"], decay["name"]) == ("sgd", "decay")
+    assert decay["status"] == "ok"
+    assert decay["predicted"] == pytest.approx(decay["measured"], rel=1e-10)
+    assert (decay["unit"], decay["limit"]) == ("relative", 1e-10)
+    assert json.dumps(document["config"]["only"]) == '["decay", "sgd"]'
+
+
+def test_a_row_that_the_engine_cannot_serve_is_skipped_and_not_counted(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dropout, "fused_coefficients", None)
+    names = "--only=dropout-loss,dropout-scale-mean"
+    finished = regbench("verify", names, "--engine=fused", "--json")
+    skipped, ran = finished.document["rows"]
+    assert (finished.code, skipped["status"], ran["status"]) == (0, "skipped", "ok")
+    assert "which cannot train p=0.3" in skipped["reason"]
+    assert skipped["measured"] is None
+    finished = regbench("verify", names, "--engine=fused")
+    assert "1 of 1 rows agree" in finished.out
+    assert "1 skipped" in finished.out
+    alone = regbench("verify", "--only=dropout-loss", "--engine=fused")
+    assert alone.code == 1, "nothing was verified"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--only=rigde"], "--only: got 'rigde', which is no row; did you mean 'ridge'?"),
+        (["--only=xyzzy"], "allowed: sgd, momentum"),
+        (["--only="], "--only: got ''"),
+        (["--engine=fast"], "--engine: got 'fast'; allowed: auto"),
+        (["--engine=fused", "--device=cuda"], "--device: got 'cuda'"),
+        (["--threads=0"], "--threads: got '0'"),
+        (["--threads=1", "--threads=2"], "--threads: given 2 times"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(regbench: Command, arguments: list[str], named: str) -> None:
+    finished = regbench("verify", *arguments)
+    assert (finished.code, finished.out) == (2, "")
+    assert named in finished.err
+    assert finished.err.count("\n") == 1
+
+
+def test_environment_chooses_the_engine_too(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGBENCH_ENGINE", "reference")
+    monkeypatch.setenv("REGBENCH_LR", "ignored: rows have their own")
+    (row,) = regbench("verify", "--only=sgd", "--json").document["rows"]
+    assert (row["engine"], row["status"]) == ("reference", "ok")
+
+
+def test_cases_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        CASES[0].name = "other"  # type: ignore[misc]
