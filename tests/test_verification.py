@@ -105,14 +105,14 @@ def test_torch_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatc
 
 
 def test_damped_first_step_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    update_ = batched.update_
+    update_ = batched.update_by_sgd_
 
     def damp_(stack: Any, activations: Any, deltas: Any, lr: float, momentum: float) -> None:
         is_first = not any(buffer.any() for buffer in stack.momenta)
         share = 1 - momentum if is_first else 1.0
         update_(stack, activations, [share * delta for delta in deltas], lr, momentum)
 
-    monkeypatch.setattr(batched, "update_", damp_)
+    monkeypatch.setattr(batched, "update_by_sgd_", damp_)
     assert_failing("momentum", "momentum-decay", "ridge-descent")
 
 
