@@ -211,6 +211,7 @@ def complete_training(run: Run, work: Plan) -> int:
     details, closing, errors = make_consoles(settings.quiet, settings.json_)
     archive = open_archive(run, is_cached=settings.cache)
     tables.print_training_header(details, settings, work.engine, str(work.device))
+    tables.print_estimate(errors, experiment.seconds_estimate(work))
     with kept(run):
         track = partial(progress, errors, is_quiet=settings.quiet)
         result = experiment.run(work, archive, track, partial(print_line, details))

@@ -12,7 +12,7 @@ from training import make_settings, train
 
 from regbench.regularizers import Baseline, WeightDecay
 from regbench.report.format import interval_text, number, rounded
-from regbench.report.tables import print_loss_table, print_tables, print_verdicts
+from regbench.report.tables import print_estimate, print_loss_table, print_tables, print_verdicts
 from regbench.report.terminal import arm_label, progress
 from regbench.result import Result
 
@@ -95,6 +95,17 @@ def test_console_without_unicode_gets_every_table_in_ascii() -> None:
     print_tables(console, make_result(3))
     print_verdicts(console, make_result(3))
     assert "bias^2" in shown(console)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(59, ""), (130, "about 2 minutes"), (7000, "about 2 hours"), (3e6, "about 35 days")],
+)
+def test_long_run_says_so_before_it_begins(seconds: float, words: str) -> None:
+    console = make_console(80, is_terminal=False)
+    print_estimate(console, seconds)
+    assert words in shown(console)
+    assert bool(shown(console)) == bool(words)
 
 
 def test_label_becomes_ascii_where_the_console_is() -> None:

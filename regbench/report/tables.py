@@ -40,6 +40,8 @@ VARIES = {
     "data": "; data vary, initial weights and masks are those of the first",
     "init": "; initial weights and masks vary, data are those of the first",
 }
+LONG_SECONDS = 60
+UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60))
 MOST_ROWS = 40
 """Of the table of losses: more logged epochs and arms are left to the files."""
 
@@ -76,6 +78,17 @@ def print_training_header(
         f"Training: {count(settings.epochs, 'epoch')} of full-batch {optimizer}; {engine} engine, "
         f"{device}, {settings.dtype}.",
     )
+
+
+def print_estimate(console: Console, seconds: float) -> None:
+    """Say how long training will take, roughly, where that is more than a minute."""
+    if seconds > LONG_SECONDS:
+        unit, length = next((u, n) for u, n in UNITS if seconds >= n)
+        print_line(
+            console,
+            f"This will take about {seconds / length:.0f} {unit} of training, by rough estimate; "
+            f"it can be interrupted and resumed.",
+        )
 
 
 def print_tables(console: Console, result: Result) -> None:
