@@ -131,7 +131,10 @@ def train_by_autograd(
         with torch.no_grad():
             for parameter in parameters:
                 parameter *= 1 - c.lr * c.decoupled
+                whole = parameter.clone()
                 parameter.copy_(parameter.sign() * (parameter.abs() - c.lr * c.l1).clamp(min=0))
+                if c.momentum:
+                    sgd.state[parameter]["momentum_buffer"] += (whole - parameter) / c.lr
     gradients = [p.grad.numpy() for p in parameters if p.grad is not None]
     return loss.item(), [p.detach().numpy() for p in parameters], gradients
 
@@ -164,6 +167,7 @@ def assert_like_autograd(sizes: list[int], points: int, c: Coefficients, epochs:
         Coefficients(0.01, 0.9, l2=0.1),
         Coefficients(0.01, 0.9, l2=0.1, p=0.2),
         Coefficients(0.01, 0.0, l1=0.01),
+        Coefficients(0.01, 0.9, l1=0.01),
         Coefficients(0.01, 0.9, decoupled=0.1),
         Coefficients(0.02, 0.5, l2=0.01, l1=0.003, decoupled=0.2, p=0.5),
     ],

@@ -36,12 +36,16 @@ def run_plain_program(settings: TrainingExperiment, strength: float) -> list[tor
         optimizer = torch.optim.SGD(
             parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=decay
         )
+    before = [parameter.detach().clone() for parameter in parameters]
     for _ in range(settings.epochs):
         hidden = torch.relu(x @ parameters[0].T + parameters[1])
         hidden = torch.relu(hidden @ parameters[2].T + parameters[3])
         loss = (hidden @ parameters[4].T + parameters[5] - y).square().mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if settings.experiment == "l1" and settings.optimizer == "sgd":
+            before = step_inertially(parameters, before, settings, strength)
+            continue
         optimizer.step()
         with torch.no_grad():
             for parameter in parameters:
@@ -50,6 +54,22 @@ def run_plain_program(settings: TrainingExperiment, strength: float) -> list[tor
                 if settings.experiment == "decoupled":
                     parameter.sub_(settings.lr * strength * parameter)
     return [parameter.detach() for parameter in parameters]
+
+
+@torch.no_grad()
+def step_inertially(
+    parameters: list[nn.Parameter],
+    before: list[torch.Tensor],
+    settings: TrainingExperiment,
+    strength: float,
+) -> list[torch.Tensor]:
+    """Take the step of Ochs et al. 2014: soft(θ - η∇loss + μ(θ - θ before)); return θ."""
+    now = [parameter.detach().clone() for parameter in parameters]
+    for parameter, earlier in zip(parameters, before, strict=True):
+        assert parameter.grad is not None
+        moved = settings.momentum * (parameter - earlier) - settings.lr * parameter.grad
+        parameter.copy_(nn.functional.softshrink(parameter + moved, settings.lr * strength))
+    return now
 
 
 @pytest.mark.parametrize(("engine", "optimizer"), ALL)

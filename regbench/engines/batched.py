@@ -127,9 +127,6 @@ def train_stacks(block: Block, advance: Callable[[int], None]) -> History:
                 update_by_adam_(stack, activations, deltas, settings.lr, clock)
             else:
                 update_by_sgd_(stack, activations, deltas, settings.lr, settings.momentum)
-            if stack.arm.strength:
-                for parameter in stack.parameters:
-                    stack.arm.shrink_(parameter, settings.lr)
             passes.append(Pass(activations, deltas))
         return passes
 
@@ -207,6 +204,8 @@ def update_by_sgd_(
         if stack.arm.strength:
             stack.arm.add_penalty_gradient_(buffer, parameter)
         parameter.add_(buffer, alpha=-lr)
+        if stack.arm.strength:
+            stack.arm.shrink_(parameter, buffer, lr)
 
 
 def update_by_adam_(
@@ -231,6 +230,8 @@ def update_by_adam_(
         square.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
         scale = square.sqrt().div_(second).add_(EPSILON)
         parameter.sub_(momentum.div(scale).mul_(lr / first))
+        if stack.arm.strength:
+            stack.arm.shrink_(parameter, None, lr)
 
 
 def measure(block: Block, points: Points, stack: Stack, done: Pass) -> Measurement:

@@ -179,7 +179,7 @@ def backward(theta, signal, rows, grid, back, rates, block):
     of grid[b, s, j] * theta[r, 0, j] where signal[r, b, s] > 0, and 0 elsewhere.
     """
     blocks, samples, columns = grid.shape
-    mu, l2, rate, scale, keep, cut = rates
+    mu, l2, rate, scale, limits = rates
     one, nil = fill(1, mu), fill(0, mu)
     for r in rows:
         for b in range(blocks):
@@ -199,30 +199,33 @@ def backward(theta, signal, rows, grid, back, rates, block):
             sums = lane_sums(dots)
             gate = load(signal, here, 0, sums)
             store(back, here, 0, where_positive(gate, mul(sums, fill(scale, sums))))
-        shrink(theta, r, keep, cut)
+        shrink(theta, r, limits)
 
 
 @compiled
-def shrink(theta, r, keep, cut):
-    """Apply decoupled decay and soft thresholding to one row."""
+def shrink(theta, r, limits):
+    """Apply decoupled decay and soft thresholding to one row; its momentum takes up what is cut."""
+    keep, cut, per_lr = limits
     if keep != 1 or cut != 0:
         for j in range(theta.shape[2]):
             w = keep * theta[r, 0, j]
-            theta[r, 0, j] = np.sign(w) * max(abs(w) - cut, theta.dtype.type(0))
+            taken = min(max(w, -cut), cut)
+            theta[r, 0, j] = w - taken
+            theta[r, 1, j] += per_lr * taken
 
 
 @compiled
 def step(theta, r, times, gradient, rates):
     """Take some steps of one row, with the same gradient for all of its columns."""
     columns = theta.shape[2]
-    mu, l2, rate, _, keep, cut = rates
+    mu, l2, rate, _, limits = rates
     for _ in range(times):
         for at in range(2 * r * columns, (2 * r + 1) * columns, lanes_of(theta)):
             w, v = load(theta, at, 0, mu), load(theta, at + columns, 0, mu)
             v = fma(mu, v, fma(l2, w, fill(gradient, mu)))
             store(theta, at + columns, 0, v)
             store(theta, at, 0, fma(rate, v, w))
-        shrink(theta, r, keep, cut)
+        shrink(theta, r, limits)
 
 
 @compiled
@@ -301,8 +304,9 @@ def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, blo
     lr, momentum, l2, l1, decoupled, p = coefficients
     empty = zeros(theta, block, (0,))
     vector, scale = empty[0], number(1 / (1 - p))
-    decay, cut = number(1 - lr * decoupled), number(lr * l1)
-    rates = (fill(momentum, vector), fill(l2, vector), fill(-lr, vector), scale, decay, cut)
+    per_lr = number(1 / lr) if l1 > 0 else number(0)
+    limits = number(1 - lr * decoupled), number(lr * l1), per_lr
+    rates = (fill(momentum, vector), fill(l2, vector), fill(-lr, vector), scale, limits)
     speaking = np.full(depth + 1, inputs + 1)
     loss = number(0)
     for now in range(epoch, epoch + max(count, 1)):

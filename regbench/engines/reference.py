@@ -69,7 +69,8 @@ def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
                 if arm.strength:
                     with torch.no_grad():
                         for parameter in network.parameters():
-                            arm.shrink_(parameter, settings.lr)
+                            buffer = optimizer.state[parameter].get("momentum_buffer")
+                            arm.shrink_(parameter, buffer, settings.lr)
                 if epoch in logged:
                     network.eval()
                     with torch.no_grad():

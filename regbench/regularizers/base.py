@@ -62,8 +62,15 @@ class Regularizer:
         (a momentum buffer), so it may be added to and must not be scaled.
         """
 
-    def shrink_(self, parameter: Tensor, lr: float) -> None:
-        """Change a parameter `(R, ...)` in place after the optimizer's step of learning rate lr."""
+    def shrink_(self, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
+        """Change a parameter in place after the optimizer's step, and what it hands on.
+
+        Args:
+            parameter: `(R, ...)`.
+            momentum: The buffer of SGD that the next step adds to, of the same shape; None with
+                Adam, and where there is none.
+            lr: The learning rate η of the step.
+        """
 
     def hidden_factor(self, noise: Tensor, dtype: torch.dtype) -> Tensor | None:
         """Return what multiplies the hidden activations in training, or None for nothing.
@@ -85,9 +92,9 @@ class Regularizer:
     def fused_coefficients(self) -> dict[str, float] | None:
         """How the arm acts, where that fits the fused engine, or None where it does not.
 
-        Any of `l2` (λθ added to the gradient), `l1` (soft thresholding by ηλ after the step),
-        `decoupled` (θ multiplied by 1 - ηλ after the step, before the thresholding) and `p`
-        (inverted dropout on the hidden activations). The hooks must do the same.
+        Any of `l2` (λθ added to the gradient), `decoupled` (θ multiplied by 1 - ηλ after the
+        step), `l1` (soft thresholding by ηλ after that; the momentum takes up what is cut off,
+        over η) and `p` (inverted dropout on the hidden activations). The hooks must do the same.
         """
         return None
 

@@ -31,8 +31,9 @@ class DecoupledDecay(Regularizer):
         del momentum, optimizer
         return 1 / lr, "1/lr, where every step would set the weights to zero"
 
-    def shrink_(self, parameter: Tensor, lr: float) -> None:
-        """Multiply by 1 - ηλ."""
+    def shrink_(self, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
+        """Multiply by 1 - ηλ; the momentum does not see it."""
+        del momentum
         parameter.mul_(1 - lr * self.strength)
 
     @property

@@ -17,7 +17,10 @@ class L1(Regularizer):
 
     θ ← sign(θ)·max(|θ| - ηλ, 0) is the proximal step of the penalty (Parikh & Boyd 2014, Proximal
     Algorithms, §6.5.2). Adding its subgradient λ·sign(θ) to the gradient instead would let weights
-    swing around zero without ever being zero.
+    swing around zero without ever being zero. What the step takes joins SGD's momentum over η, as a
+    gradient would (iPiano: Ochs, Chen, Brox & Pock 2014, SIAM J. Imaging Sci. 7), so that training
+    converges to the minimum of loss + λ‖θ‖₁. Adam's moments do not see it, as in AdamW they do not
+    see the decay.
     """
 
     command: ClassVar[str] = "l1"
@@ -26,10 +29,12 @@ class L1(Regularizer):
     default: ClassVar[float] = 0.001
     summary: ClassVar[str] = "Compare an L1 penalty, by proximal steps, with none."
 
-    def shrink_(self, parameter: Tensor, lr: float) -> None:
-        """Move every entry towards zero by ηλ, and no farther than zero."""
-        magnitude = parameter.abs().sub_(lr * self.strength).clamp_(min=0)
-        parameter.sign_().mul_(magnitude)
+    def shrink_(self, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
+        """Take ηλ off every entry, or all of it where it has less."""
+        taken = parameter.clamp(-lr * self.strength, lr * self.strength)
+        parameter.sub_(taken)
+        if momentum is not None:
+            momentum.add_(taken, alpha=1 / lr)
 
     @property
     def fused_coefficients(self) -> dict[str, float]:
