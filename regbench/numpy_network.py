@@ -86,6 +86,11 @@ def adam(lr: float, decay: float = 0.0, beta1: float = 0.9, beta2: float = 0.999
     return step
 
 
+def decoupled(rule: Rule, lr: float, decay: float) -> Rule:
+    """Return a rule that multiplies by 1 - ηλ after the step of another (Loshchilov & Hutter 2019)."""
+    return lambda theta, gradient: (1 - lr * decay) * rule(theta, gradient)
+
+
 def train(
     parameters: Parameters,
     gradient: Callable[[Parameters], Array],

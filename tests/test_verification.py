@@ -16,7 +16,7 @@ from regbench import cases
 from regbench.cases import CASES
 from regbench.decomposition import Decomposition, Part, decompose
 from regbench.engines import batched, choose_device
-from regbench.regularizers import Dropout, WeightDecay
+from regbench.regularizers import L1, DecoupledDecay, Dropout, WeightDecay
 from regbench.verification import compare_means, compare_values, select, verify
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> 
         return scaled(self, noise, dtype) * (1 - self.strength)
 
     monkeypatch.setattr(Dropout, "hidden_factor", unscaled)
-    assert_failing("dropout-loss")
+    assert_failing("dropout-loss", "dropout-ridge")
 
 
 def test_torch_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +114,52 @@ def test_damped_first_step_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(batched, "update_by_sgd_", damp_)
     assert_failing("momentum", "momentum-decay", "ridge-descent")
+
+
+def test_dropout_that_does_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dropout, "hidden_factor", lambda *_: None)
+    assert_failing("dropout-loss", "dropout-ridge")
+
+
+def test_proximal_step_that_momentum_does_not_see_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threshold_ = L1.shrink_
+
+    def forget_(self: L1, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
+        threshold_(self, parameter, None, lr)
+
+    monkeypatch.setattr(L1, "shrink_", forget_)
+    assert_failing("lasso")
+
+
+def test_subgradient_in_place_of_the_proximal_step_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def add_sign_(self: L1, gradient: Tensor, parameter: Tensor) -> None:
+        gradient.add_(parameter.sign(), alpha=self.strength)
+
+    monkeypatch.setattr(L1, "shrink_", lambda *_: None)
+    monkeypatch.setattr(L1, "add_penalty_gradient_", add_sign_)
+    assert_failing("lasso-zeros")
+
+
+def test_coupled_decay_in_place_of_decoupled_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    coupled = WeightDecay.add_penalty_gradient_
+    monkeypatch.setattr(DecoupledDecay, "shrink_", lambda *_: None)
+    monkeypatch.setattr(DecoupledDecay, "add_penalty_gradient_", coupled)
+    assert_failing("decoupled", "adam-decoupled")
+
+
+def test_decoupled_decay_in_place_of_coupled_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", lambda *_: None)
+    monkeypatch.setattr(WeightDecay, "shrink_", DecoupledDecay.shrink_)
+    assert_failing("momentum-decay", "decay-momentum", "adam-penalty", "adam-decay")
+
+
+def test_wrong_memory_of_adam_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batched, "BETA_2", 0.99)
+    assert_failing("adam", "adam-penalty", "adam-decoupled")
 
 
 def test_bias_squared_without_its_correction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,8 +49,7 @@ def final_parameters(result: Result, arm: int) -> Array:
 
 def features(settings: TrainingExperiment, x: Array) -> Array:
     """Return the inputs of the first layer at x: `(N,)` to `(N, D)`."""
-    del settings
-    return x[:, None]
+    return theory.polynomial_features(x, settings.input_size)
 
 
 def design_matrices(result: Result) -> tuple[Array, Array]:

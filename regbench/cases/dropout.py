@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regbench import numpy_network, theory
-from regbench.cases.base import REGULARIZED, descended, features, initial_parameters, settings_for
+from regbench.cases.base import (
+    LINEAR,
+    REGULARIZED,
+    descended,
+    features,
+    initial_parameters,
+    settings_for,
+)
 from regbench.config import DropoutScale
 from regbench.verification import Agreement, Case, compare_means
 
@@ -66,6 +73,13 @@ DROPOUT = [
         "Wager, Wang & Liang 2013",
         settings_for("dropout", 0.3, epochs=1, depth=1, hidden=20, replicates=1000),
         has_last_layer_loss,
+    ),
+    Case(
+        "dropout-ridge",
+        "dropout of a linear model's inputs descends, on average, ridge: at every epoch",
+        "Srivastava et al. 2014, §9.1",
+        settings_for("dropout", 0.3, epochs=60, log_every=10, replicates=500, **LINEAR),
+        is_ridge_on_average,
     ),
     Case(
         "dropout-scale-mean",

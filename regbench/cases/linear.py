@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from regbench.history import Array
     from regbench.result import Result
 
+CUBIC = LINEAR | {"features": "polynomial:3", "lr": 0.1, "momentum": 0.9}
+"""Far from converged after 100 epochs."""
 FIXED_DESIGN = settings_for("wdecay", 0.3, epochs=40, replicates=1000, **LINEAR)
+
+
+LASSO = settings_for("l1", 0.2, epochs=2000, replicates=5, **CUBIC)
 
 
 def is_ridge(result: Result) -> Agreement:
@@ -69,6 +74,24 @@ def has_ridge_covariance(result: Result) -> Agreement:
     )
 
 
+def is_lasso(result: Result) -> Agreement:
+    """Compare predictions of every replicate after the last epoch with the lasso's."""
+    at_train, at_test = design_matrices(result)
+    strength = result.settings.arms[REGULARIZED].strength
+    weights = [theory.lasso(at_train, y, strength) for y in result.history.data.train_y]
+    predicted = np.array(weights) @ at_test.T
+    return compare_values(predicted, result.history.predictions[-1, REGULARIZED], ROUNDING)
+
+
+def has_lasso_zeros(result: Result) -> Agreement:
+    """Compare the share of weights that are exactly 0, in every replicate, with the lasso's."""
+    at_train, _ = design_matrices(result)
+    strength = result.settings.arms[REGULARIZED].strength
+    weights = [theory.lasso(at_train, y, strength) for y in result.history.data.train_y]
+    shares = np.mean(np.array(weights) == 0, axis=1)
+    return compare_values(shares, result.history.zero_share[-1, REGULARIZED], FORMULA_ROUNDING)
+
+
 LINEAR_MODELS = [
     Case(
         "ridge",
@@ -79,11 +102,9 @@ LINEAR_MODELS = [
     ),
     Case(
         "ridge-descent",
-        "on its way to ridge, epochs 1 to 100 are powers of one matrix",
+        "on its way to ridge on x, x², x³, epochs 1 to 100 are powers of one matrix",
         "Polyak 1964; Goh 2017",
-        settings_for("wdecay", 0.3, epochs=100, replicates=4, **(LINEAR | {"lr": 0.02})).model_copy(
-            update={"log_every": 1}
-        ),
+        settings_for("wdecay", 0.3, epochs=100, replicates=4, log_every=1, **CUBIC),
         is_descent_of_ridge,
     ),
     Case(
@@ -99,5 +120,19 @@ LINEAR_MODELS = [
         "Hoerl & Kennard 1970",
         FIXED_DESIGN,
         has_ridge_covariance,
+    ),
+    Case(
+        "lasso",
+        "a converged linear model with L1 is the lasso, whatever the momentum is (0.9)",
+        "Ochs, Chen, Brox & Pock 2014",
+        LASSO,
+        is_lasso,
+    ),
+    Case(
+        "lasso-zeros",
+        "its weights are exactly zero where those of the lasso are",
+        "Tibshirani 1996",
+        LASSO,
+        has_lasso_zeros,
     ),
 ]

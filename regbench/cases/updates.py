@@ -13,7 +13,7 @@ from regbench.cases.base import (
     initial_parameters,
     settings_for,
 )
-from regbench.numpy_network import sgd
+from regbench.numpy_network import adam, decoupled, sgd
 from regbench.verification import Agreement, Case, compare_values
 
 if TYPE_CHECKING:
@@ -72,6 +72,17 @@ def shrinks_to(share: float) -> Callable[[Result], Agreement]:
     return compare
 
 
+def steps_by_sign(result: Result) -> Agreement:
+    """Compare the weight after the first step of Adam with η·sign less, at every strength."""
+    (start, _), settings = initial_parameters(result, 0), result.settings
+    predicted = [
+        start.item() + theory.first_adam_step(strength * start, settings.lr).item()
+        for strength in settings.strengths
+    ]
+    ends = [final_parameters(result, arm)[0] for arm in range(1, len(settings.arms))]
+    return compare_values(predicted, ends, ROUNDING)
+
+
 UPDATES = [
     Case(
         "sgd",
@@ -114,5 +125,40 @@ UPDATES = [
         "Polyak 1964",
         settings_for("wdecay", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT),
         shrinks_to(theory.momentum_shrinkage(2000, 0.01, 0.01, 0.9)),
+    ),
+    Case(
+        "decoupled",
+        "decoupled decay leaves (1-ηλ)^t, whatever the momentum is (0.9)",
+        "Loshchilov & Hutter 2019",
+        settings_for("decoupled", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT),
+        shrinks_to(theory.shrinkage(2000, 0.01, 0.01)),
+    ),
+    Case(
+        "adam",
+        "Adam takes the step of its paper",
+        "Kingma & Ba 2015, alg. 1",
+        settings_for("wdecay", 0.05, optimizer="adam", epochs=200, **NETWORK),
+        follows(lambda: adam(0.02), BASELINE),
+    ),
+    Case(
+        "adam-penalty",
+        "Adam with weight decay descends loss + (λ/2)‖θ‖², biases too",
+        "Loshchilov & Hutter 2019, §2",
+        settings_for("wdecay", 0.05, optimizer="adam", epochs=50, **NETWORK),
+        descends_penalty(lambda: adam(0.02), 0.05),
+    ),
+    Case(
+        "adam-decay",
+        "without a gradient, Adam's first step is -η·sign(w), whatever λ is",
+        "Kingma & Ba 2015, §2.1",
+        settings_for("wdecay", 0.01, 1.0, optimizer="adam", epochs=1, **NO_GRADIENT),
+        steps_by_sign,
+    ),
+    Case(
+        "adam-decoupled",
+        "decoupled decay multiplies by 1-ηλ after Adam's step, not before its moments",
+        "Loshchilov & Hutter 2019, alg. 2",
+        settings_for("decoupled", 0.05, optimizer="adam", epochs=200, **NETWORK),
+        follows(lambda: decoupled(adam(0.02), 0.02, 0.05), REGULARIZED),
     ),
 ]
