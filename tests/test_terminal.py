@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from training import make_settings, train
 
-from regbench.regularizers import Baseline, WeightDecay
+from regbench.regularizers import REGULARIZERS, Baseline, WeightDecay
 from regbench.report.format import interval_text, number, rounded
 from regbench.report.tables import print_estimate, print_loss_table, print_tables, print_verdicts
 from regbench.report.terminal import arm_label, progress
@@ -61,10 +61,11 @@ def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -
 
 @pytest.mark.parametrize("replicates", [1, 3, 30])
 @pytest.mark.parametrize("strengths", [(0.01,), (0.001, 0.1)])
+@pytest.mark.parametrize("command", sorted(REGULARIZERS))
 def test_tables_fit_eighty_columns_on_a_terminal(
-    replicates: int, strengths: tuple[float, ...]
+    command: str, replicates: int, strengths: tuple[float, ...]
 ) -> None:
-    settings = make_settings(strengths=strengths, replicates=replicates)
+    settings = make_settings(command, strengths, replicates=replicates)
     console = make_console(80, is_terminal=True)
     print_tables(console, Result(settings, {}, train(settings, "batched")))
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown(console))

@@ -25,7 +25,7 @@ from regbench.report.terminal import (
 from regbench.report.verdicts import cautions, choice, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -42,6 +42,8 @@ VARIES = {
 }
 LONG_SECONDS = 60
 UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60))
+EVALUATION = "in evaluation"
+"""Title of the training loss without masks, which narrow terminals go without."""
 MOST_ROWS = 40
 """Of the table of losses: more logged epochs and arms are left to the files."""
 
@@ -109,24 +111,25 @@ def print_loss_table(console: Console, result: Result) -> None:
     labels = [arm_label(console, arm) for arm in arms]
     is_replicated = settings.replicates > 1
     is_pair = len(arms) == 2
-    table = make_table(console)
-    table.add_column("\nepoch", justify="right")
-    if not is_pair:
-        table.add_column("\narm")
+    titles = ["\nepoch", *([] if is_pair else ["\narm"])]
     losses = {"train loss": history.train_loss, "test loss": history.test_loss}
     if any(arm.acts_on_hidden for arm in arms):
         losses = {
             "train loss": history.train_loss,
-            "in evaluation": history.train_loss_eval,
+            EVALUATION: history.train_loss_eval,
             "test loss": history.test_loss,
         }
+    dispensable = []
     for title in losses:
-        for label in labels if is_pair else [""]:
-            table.add_column(f"{title}\n{label}", justify="right")
-            title = ""
-    table.add_column("test loss\ndifference", justify="right")
+        first, *others = labels if is_pair else [""]
+        added = [f"{title}\n{first}", *(f"\n{label}" for label in others)]
+        if title == EVALUATION:
+            dispensable = [tuple(range(len(titles), len(titles) + len(added)))]
+        titles += added
+    titles.append("test loss\ndifference")
     if is_replicated:
-        table.add_column(f"\n{percent(settings.confidence)} interval")
+        titles.append(f"\n{percent(settings.confidence)} interval")
+    rows: list[Sequence[str]] = [titles]
     for place in places:
         epoch, compared = str(history.epochs[place]), result.comparisons_by_epoch[place]
         means = [[number(float(v.mean())) for v in loss[place]] for loss in losses.values()]
@@ -135,12 +138,12 @@ def print_loss_table(console: Console, result: Result) -> None:
             for c in compared
         ]
         if is_pair:
-            table.add_row(epoch, *(mean for loss in means for mean in loss), *gaps[0])
+            rows.append((epoch, *(mean for loss in means for mean in loss), *gaps[0]))
             continue
         for index, label in enumerate(labels):
             gap = gaps[index - 1] if index else [""] * (1 + is_replicated)
             shown = epoch if index == 0 or not console.is_terminal else ""
-            table.add_row(shown, label, *(loss[index] for loss in means), *gap)
+            rows.append((shown, label, *(loss[index] for loss in means), *gap))
     print_line(console, "")
     print_line(
         console,
@@ -148,7 +151,8 @@ def print_loss_table(console: Console, result: Result) -> None:
         if is_replicated
         else f"Mean squared error of the one replicate, seed {settings.seed}",
     )
-    print_table(console, table)
+    last = len(titles) - 1
+    print_widest(console, rows, dispensable, left=[1] * (not is_pair) + [last] * is_replicated)
     if len(places) < len(history.epochs):
         print_line(console, "Earlier epochs are in history.csv and in the pictures.", style="dim")
 
@@ -204,20 +208,24 @@ def print_decomposition_table(console: Console, result: Result) -> None:
 
 
 def print_widest(
-    console: Console, rows: Sequence[Sequence[str]], dispensable: Sequence[Sequence[int]]
+    console: Console,
+    rows: Sequence[Sequence[str]],
+    dispensable: Sequence[Sequence[int]],
+    left: Collection[int] = (0,),
 ) -> None:
     """Print a table with all columns or, on a narrow terminal, without those that others replace.
 
     Args:
         console: Where to print.
-        rows: The titles first; the first column is words, the others are numbers.
+        rows: The titles first.
         dispensable: The columns to leave out, ever more of them; the last ones where none fits.
+        left: The columns that start at the left; numbers end at the right.
     """
     for left_out in [(), *dispensable]:
         table = make_table(console)
         kept = [place for place in range(len(rows[0])) if place not in left_out]
         for place in kept:
-            table.add_column(rows[0][place], justify="right" if place else "left")
+            table.add_column(rows[0][place], justify="left" if place in left else "right")
         for row in rows[1:]:
             table.add_row(*(row[place] for place in kept))
         if not console.is_terminal or table_width(console, table) <= console.width:

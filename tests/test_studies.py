@@ -1,0 +1,131 @@
+"""Sweeps, confirmation, the planner and the gate, from the command line to the exit code."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from commands import NO_FILES
+from scipy import stats
+
+from regbench.config import TrainingExperiment
+from regbench.errors import UsageError
+from regbench.sources import resolve
+
+if TYPE_CHECKING:
+    from commands import Command
+
+SMALL = ["--points=6", "--hidden=8", "--depth=1", "--epochs=40", "--log-every=20", *NO_FILES]
+LINEAR = ["--depth=0", "--momentum=0", "--lr=0.3", "--epochs=60", "--log-every=60", *NO_FILES]
+"""Ridge regression, where too much decay is certain to hurt."""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("logspace:1e-4:1:5", np.geomspace(1e-4, 1, 5)),
+        ("logspace:1:1e-4:9", np.geomspace(1, 1e-4, 9)),
+        ("linspace:0.1:0.5:5", np.linspace(0.1, 0.5, 5)),
+        ("linspace:0:0.9:2", [0, 0.9]),
+        ("0.5,linspace", None),
+        ("logspace:0:1:3", None),
+        ("logspace:1e-4:1", None),
+        ("logspace:1e-4:1:1", None),
+        ("logspace:1e-4:1:1001", None),
+        ("logspace:1e-4:nan:3", None),
+        ("geomspace:1e-4:1:3", None),
+    ],
+)
+def test_spaced_strengths_are_numpys_to_four_digits(
+    text: str, expected: list[float] | None
+) -> None:
+    if expected is None:
+        with pytest.raises(UsageError, match="--lambda"):
+            resolve("wdecay", {"lambda": [text]})
+        return
+    settings = resolve("wdecay", {"lambda": [text]})
+    assert isinstance(settings, TrainingExperiment)
+    np.testing.assert_allclose(settings.strengths, expected, rtol=5e-4)
+    assert (settings.strengths[0], settings.strengths[-1]) == (expected[0], expected[-1])
+
+
+def test_sweep_finds_the_best_strength_and_confirms_it_on_fresh_seeds(regbench: Command) -> None:
+    arguments = ["wdecay", "--lambda=0.01,1,5", "--replicates=6", "--confirm=4", *LINEAR]
+    document = regbench(*arguments, "--json").document
+    losses = {
+        name: np.mean(history["test_loss"][-1]) for name, history in document["history"].items()
+    }
+    assert document["best_arm"] == min(set(losses) - {"baseline"}, key=losses.__getitem__)
+    confirmation = document["confirmation"]
+    assert confirmation["seeds"] == [7, 8, 9, 10]
+    (confirmed,) = confirmation["comparisons"]
+    assert confirmed["arm"] == document["best_arm"]
+    # The same numbers as an experiment of its own on these seeds.
+    strength = confirmed["arm"].partition("=")[2]
+    alone = regbench(
+        "wdecay", f"--lambda={strength}", "--seed=7", "--replicates=4", *LINEAR, "--json"
+    ).document["comparisons"][0]
+    assert confirmed == alone
+    shown = regbench(*arguments, "--quiet").out
+    assert f"Best of 3: λ={strength}, by seeds 1 to 6; measured again on 4 fresh" in shown
+
+
+def test_pilot_says_how_many_replicates_a_width_needs_and_they_are_run(regbench: Command) -> None:
+    options = ["wdecay", "--lambda=1", *SMALL]
+    pilot = regbench(*options, "--replicates=10", "--json").document
+    differences = np.subtract(
+        *(pilot["history"][name]["test_loss"][-1] for name in ("lambda=1.0", "baseline"))
+    )
+    spread = differences.std(ddof=1)
+    width = spread  # of 18 replicates, or so
+    needed = next(
+        count
+        for count in range(2, 1000)
+        if 2 * stats.t.ppf(0.975, count - 1) * spread / math.sqrt(count) <= width
+    )
+    target = f"--target-width={float(width)!r}"
+    assert len(regbench(*options, target, "--json").document["seeds"]) == needed
+    shown = regbench(*options, target).out
+    assert f"needs about {needed} replicates: {needed - 10} more" in shown
+    assert f"mean of {needed} replicates" in shown
+
+
+GATES = [
+    # too much decay makes ridge worse, by about 1.5²/3 of test loss
+    (["--lambda=100", "--lr=0.01", "--require=better"], 3, "not met"),
+    (["--lambda=100", "--lr=0.01", "--require=not-worse"], 3, "not met"),
+    (["--lambda=100", "--lr=0.01", "--require=not-worse", "--margin=10"], 0, "met"),
+    (["--lambda=1e-9", "--require=better", "--margin=0.1"], 3, "not met"),
+    (["--lambda=1e-9", "--require=not-worse", "--margin=0.1"], 0, "met"),
+    (["--lambda=0", "--require=better"], 4, "inconclusive"),
+    (["--lambda=0.3", "--require=better", "--noise=5", "--test-noise=0"], 0, "met"),
+    (["--lambda=0.3", "--require=better", "--replicates=1"], 4, "inconclusive"),
+    (["--lambda=0.0,100", "--lr=0.01", "--require=not-worse", "--margin=0.1"], 3, "not met"),
+]
+
+
+@pytest.mark.parametrize(("options", "code", "judgement"), GATES)
+def test_gate_sets_the_exit_code_and_says_why_on_stderr(
+    regbench: Command, options: list[str], code: int, judgement: str
+) -> None:
+    # Given options come last and win: Typer refuses an option that is given twice.
+    fixed = [o for o in LINEAR if o.partition("=")[0] not in {x.partition("=")[0] for x in options}]
+    if not any(option.startswith("--replicates") for option in options):
+        fixed.append("--replicates=12")
+    finished = regbench("wdecay", *fixed, *options, "--json")
+    assert finished.code == code, finished.err
+    assert f": {judgement} by " in finished.err
+    assert finished.err.startswith("--require ")
+    assert finished.document["comparisons"]
+
+
+def test_gate_counts_the_confirmed_arm_alone(regbench: Command) -> None:
+    options = ["--lambda=0.001,100", "--lr=0.01", "--epochs=200", "--replicates=6"]
+    base = ["wdecay", "--depth=0", "--momentum=0", "--log-every=200", *NO_FILES, *options]
+    gate = ["--require=not-worse", "--margin=0.1"]
+    assert regbench(*base, *gate).code == 3
+    finished = regbench(*base, *gate, "--confirm=6")
+    assert finished.code == 0, finished.err
+    assert finished.err.count("--require") == 1
