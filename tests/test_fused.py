@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import itertools
 import os
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from numba.core.caching import FunctionCache
 
 from regbench.config import TrainingExperiment
 from regbench.engines import ENGINES, Block, choose_device, choose_engine, fused_kernel, simd
@@ -365,6 +367,32 @@ def test_compilation_is_told_once_and_numba_is_imported_by_training_alone(tmp_pa
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("compiling the fused kernel, once on this machine") == told
+
+
+def add_one(number: int) -> int:
+    return number + 1
+
+
+def test_full_disk_or_damaged_cache_costs_a_compilation_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def stumble(*_: object) -> None:
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(FunctionCache, "save_overload", fail)
+    monkeypatch.setattr(FunctionCache, "load_overload", stumble)
+    assert fused_kernel.compiled(add_one)(1) == 2  # type: ignore[no-untyped-call]
+
+
+def test_processes_that_compile_at_once_do_not_share_file_names() -> None:
+    caches: list[Any] = [
+        fused_kernel.KernelCache(add_one)  # type: ignore[no-untyped-call]
+        for _ in range(100)
+    ]
+    assert len({cache._cache_file._data_name(1) for cache in caches}) == 100
 
 
 def test_a_change_of_the_vectors_renews_the_compiled_kernel() -> None:

@@ -24,12 +24,14 @@ What Numba compiles is kept on disk until this file changes.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import secrets
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core.caching import FunctionCache
 from numba.core.event import Listener, install_listener
 from numba.extending import intrinsic
 
@@ -64,12 +66,35 @@ SIMD_SOURCE = "5ecdaf8b0b1782a1"
 U64 = np.uint64
 
 
+class KernelCache(FunctionCache):
+    """Numba's cache on disk, which must never stop or mislead a run.
+
+    A full disk or a damaged file costs a compilation, and no more. Numba numbers its files from 1,
+    so that two processes which compile at once could take each other's; here each begins at random.
+    """
+
+    def __init__(self, function):
+        super().__init__(function)
+        files, first = self._cache_file, secrets.randbits(60)
+        files._data_name = lambda number: files._data_name_pattern.format(number=first + number)
+
+    def load_overload(self, *arguments):
+        """Return what was compiled earlier, or None."""
+        with suppress(Exception):  # whatever unpickling damaged bytes may raise
+            return super().load_overload(*arguments)
+
+    def save_overload(self, *arguments):
+        """Keep what was compiled, if that is possible."""
+        with suppress(OSError):
+            super().save_overload(*arguments)
+
+
 def compiled(function):
     """Compile a function when it is first called, and keep the result on disk where possible."""
-    try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache is writable
-        return njit(nogil=True, error_model="numpy")(function)
+    dispatcher = njit(nogil=True, error_model="numpy")(function)
+    with suppress(RuntimeError):  # neither the package's folder nor the user's cache is writable
+        dispatcher._cache = KernelCache(function)
+    return dispatcher
 
 
 class CompilationListener(Listener):
