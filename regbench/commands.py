@@ -328,8 +328,17 @@ def kept(run: Run) -> Iterator[None]:
     try:
         with stopping(f"interrupted; {hint}"):
             yield
-    except RunError as error:
-        raise RunError(f"{error}; {hint}") from error
+    except BrokenPipeError:
+        raise
+    except (RunError, OSError) as error:
+        why = error if isinstance(error, RunError) else f"cannot write{named(error)}"
+        raise RunError(f"{why}; {hint}") from error
+
+
+def named(error: OSError) -> str:
+    """Return the file and the reason of an error of the system, as what follows `cannot write`."""
+    file = f" {visible(error.filename)}" if error.filename else ""
+    return f"{file}: {error.strerror or error}"
 
 
 def resume_command(run: Run) -> str:

@@ -28,7 +28,7 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, [text.encode("utf-8")])
 
 
-def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
+def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Write a whole file or nothing: under a temporary name, flushed to disk, then renamed.
 
     Raises:

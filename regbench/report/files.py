@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 from regbench.report.history_csv import csv_pieces
@@ -49,12 +48,12 @@ def write_training(
         figures = folder / "figures"
         figures.mkdir(exist_ok=True)
         for epoch, picture in pictures:
-            (figures / f"fit-epoch-{epoch:06d}.png").write_bytes(picture.png)
-        (figures / "losses.png").write_bytes(plots.loss_picture(result).png)
+            write_whole(figures / f"fit-epoch-{epoch:06d}.png", [picture.png])
+        write_whole(figures / "losses.png", [plots.loss_picture(result).png])
     if settings.tensorboard:
         from regbench.report.tensorboard import write_training_logs
 
-        skipped = write_training_logs(result, pictures, emptied(folder / "tensorboard"))
+        skipped = write_training_logs(result, pictures, folder / "tensorboard")
         if skipped:
             notes.append(f"note: {skipped} histograms left out: their values are not finite")
     write_whole(folder / "history.csv", csv_pieces(result))
@@ -83,17 +82,11 @@ def write_scale(result: ScaleResult, folder: Path, advance: Callable[[int], None
         figures = folder / "figures"
         figures.mkdir(exist_ok=True)
         for scale, picture in zip(result.scales, pictures, strict=True):
-            (figures / f"outputs-p={scale.drop_probability!r}.png").write_bytes(picture.png)
+            write_whole(figures / f"outputs-p={scale.drop_probability!r}.png", [picture.png])
     if settings.tensorboard:
         from regbench.report.tensorboard import write_scale_logs
 
-        write_scale_logs(result, pictures, emptied(folder / "tensorboard"))
+        write_scale_logs(result, pictures, folder / "tensorboard")
     document = scale_text(result, folder)
     write_text(folder / "summary.json", document)
     return document
-
-
-def emptied(folder: Path) -> Path:
-    """Return the folder without what an interrupted run left in it: events would be doubled."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
