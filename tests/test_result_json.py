@@ -68,6 +68,10 @@ def test_training_document_is_complete_and_says_what_was_asked(
         assert comparison["mean_difference"] == pytest.approx((arm - baseline).mean(), rel=1e-9)
         assert comparison["wins"] == (arm < baseline).sum()
         assert comparison["replicates"] == 2
+        earlier, last = document["comparisons_by_epoch"][name]
+        assert (earlier["epoch"], last["epoch"]) == (2, 4)
+        assert set(earlier) == set(last)
+        assert {key: value for key, value in last.items() if key != "epoch"} == comparison
     assert document["diverged"] == []
     assert (tmp_path / document["run_dir"] / "summary.json").read_text() == finished.out
 

@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from regbench.dropout_scale import Scale, ScaleResult
     from regbench.history import Array
     from regbench.result import Result
-    from regbench.statistics import Comparison
 
 SCHEMA = "regbench.result/1"
-BY_EPOCH = ("mean_difference", "ci", "median_difference", "median_ci", "wins", "p_value")
-"""What `comparisons_by_epoch` repeats of a comparison."""
 
 
 def training_document(
@@ -54,7 +51,7 @@ def training_document(
         "comparisons": comparisons(result),
         "comparisons_by_epoch": {
             arm.name: [
-                {"epoch": epoch, **only(compared[place], BY_EPOCH)}
+                {"epoch": epoch, **dataclasses.asdict(compared[place])}
                 for epoch, compared in zip(
                     history.epochs.tolist(), result.comparisons_by_epoch, strict=True
                 )
@@ -81,11 +78,6 @@ def training_document(
 def comparisons(result: Result) -> list[dict[str, Any]]:
     """Return every arm's comparison with the baseline at the last epoch."""
     return [dataclasses.asdict(comparison) for comparison in result.comparisons]
-
-
-def only(comparison: Comparison, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return some attributes of a comparison."""
-    return {key: getattr(comparison, key) for key in keys}
 
 
 def decomposition(parts: Decomposition | None) -> dict[str, Any]:
