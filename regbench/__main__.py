@@ -1,6 +1,16 @@
-"""`python -m regbench`."""
+"""`python -m regbench`, and the command `regbench`."""
 
-from regbench.cli import main
+import signal
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line; until that is loaded, Ctrl-C ends the process without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from regbench.cli import main
+
+    main()
+
 
 if __name__ == "__main__":
     main()

@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     atexit.register(gc.freeze)  # the last collection would visit all that torch made: half a second
     try:
         command = typer.main.get_command(app)
-        with stopping("interrupted; nothing was begun"):
+        with stopping("interrupted"):
             code = command.main(arguments, prog_name="regbench", standalone_mode=False)
             sys.stdout.flush()
     except Stopped as stopped:

@@ -15,7 +15,7 @@ from regbench.config import DropoutScale, TrainingExperiment
 from regbench.errors import RunError, UsageError, visible
 from regbench.runs import (
     Run,
-    create_run_folder,
+    create_run,
     describe_run,
     find_runs,
     is_prunable,
@@ -24,7 +24,6 @@ from regbench.runs import (
     other_blocks,
     remove_run,
     summarize_run,
-    write_configuration,
     write_manifest,
 )
 from regbench.signals import stopping
@@ -63,11 +62,8 @@ def run_scale(settings: DropoutScale) -> int:
 
 def begin(settings: Experiment, environment: dict[str, Any], provenance: Provenance) -> Run:
     """Make the folder of a new run and say in it what is about to run."""
-    folder = create_run_folder(settings.out, settings.experiment, settings.hash)
     manifest = describe_run(settings, environment, [provenance], sys.argv)
-    write_configuration(folder, settings)
-    write_manifest(folder, manifest)
-    return Run(folder, settings, manifest, None)
+    return Run(create_run(settings, manifest), settings, manifest, None)
 
 
 def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) -> int:

@@ -7,8 +7,11 @@ Knows nothing about what blocks hold.
 from __future__ import annotations
 
 import datetime
+import errno
+import hashlib
 import itertools
 import json
+import secrets
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.config import EXPERIMENTS, Experiment
 from regbench.errors import UsageError, visible
 from regbench.sources import resolve
-from regbench.store import write_text
+from regbench.store import flush_folder, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +31,7 @@ SCHEMA = "regbench.run/1"
 MANIFEST = "environment.json"
 CONFIGURATION = "config.toml"
 DONE = "DONE"
+CHECKSUM = "sha256"
 BLOCKS = "blocks"
 ABANDONED = datetime.timedelta(hours=1)
 """A run that is not done and was not touched for so long is taken for abandoned."""
@@ -57,58 +61,88 @@ class Run:
         return self.folder / BLOCKS
 
 
-def create_run_folder(out: str | None, experiment: str, configuration_hash: str) -> Path:
-    """Make and return a new, empty folder.
+def create_run(settings: Experiment, manifest: Mapping[str, Any]) -> Path:
+    """Make the folder of a new run with its configuration and manifest, all at once; return it.
 
-    Args:
-        out: The folder to use, which must be new or empty; None for a new one,
-            `runs/<experiment>/<UTC time>-<hash>`.
-        experiment: The subcommand.
-        configuration_hash: Eight hexadecimal digits.
+    The folder is `settings.out`, which must be new or empty, or else a new one,
+    `runs/<experiment>/<UTC time>-<hash>`, with `-2`, `-3`, … where another process was first. It
+    is filled under a temporary name and renamed, so that there is never a run without a manifest.
 
     Raises:
         UsageError: The folder is in use or cannot be made or written to.
+        RunError: A file cannot be written.
     """
     try:
-        if out is None:
+        if settings.out is None:
             now = datetime.datetime.now(datetime.UTC)
-            folder = ROOT / experiment / f"{now:%Y%m%dT%H%M%SZ}-{configuration_hash}"
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            folder = make_exclusively(folder)
+            folder = ROOT / settings.experiment / f"{now:%Y%m%dT%H%M%SZ}-{settings.hash}"
         else:
-            folder = Path(out)
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise UsageError(occupied(folder))
+            folder = Path(settings.out)
+            if (
+                folder.exists()
+            ):  # not ours to replace: perhaps a mount, or without a writable parent
+                fill_empty(folder, settings, manifest)
+                return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = folder.with_name(f".{secrets.token_hex(8)}.part")
+        draft.mkdir()
         try:
-            (folder / BLOCKS).mkdir()  # the first to make it has the folder
-        except FileExistsError:
-            raise UsageError(occupied(folder)) from None
+            fill_empty(draft, settings, manifest)
+            return publish(draft, folder, is_exact=settings.out is not None)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(
-            f"--out: cannot write to {visible(error.filename or out)}: {reason}; "
+            f"--out: cannot write to {visible(settings.out or ROOT)}: {reason}; "
             f"name a folder that can be written to"
         ) from None
-    return folder
+
+
+def fill_empty(folder: Path, settings: Experiment, manifest: Mapping[str, Any]) -> None:
+    """Write what a run begins with into an empty folder.
+
+    Raises:
+        UsageError: It is not empty.
+    """
+    if any(folder.iterdir()):
+        raise UsageError(occupied(folder))
+    try:
+        (folder / BLOCKS).mkdir()  # the first to make it has the folder
+    except FileExistsError:
+        raise UsageError(occupied(folder)) from None
+    import tomli_w
+
+    write_text(folder / CONFIGURATION, tomli_w.dumps(settings.to_file()))
+    write_manifest(folder, manifest)
+
+
+def publish(draft: Path, folder: Path, is_exact: bool) -> Path:
+    """Rename a filled folder to `folder`, or else to `folder-2`, `folder-3`, …, and return it.
+
+    Raises:
+        UsageError: The exact name is taken.
+    """
+    for attempt in itertools.count(1):
+        candidate = folder if attempt == 1 else folder.with_name(f"{folder.name}-{attempt}")
+        try:
+            draft.rename(candidate)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            if is_exact:
+                raise UsageError(occupied(folder)) from None
+            continue
+        flush_folder(folder.parent)
+        return candidate
+    raise AssertionError
 
 
 def occupied(folder: Path) -> str:
     """Return what to say about a folder that holds something."""
     hint = f"; to finish a run: regbench resume {folder}" if (folder / MANIFEST).exists() else ""
     return f"--out: got {visible(folder)}, which is not empty; name a new folder{hint}"
-
-
-def make_exclusively(folder: Path) -> Path:
-    """Make `folder`, or where it exists `folder-2`, `folder-3`, …, and return it."""
-    for attempt in itertools.count(1):
-        candidate = folder if attempt == 1 else folder.with_name(f"{folder.name}-{attempt}")
-        try:
-            candidate.mkdir()
-        except FileExistsError:
-            continue
-        return candidate
-    raise AssertionError
 
 
 def describe_run(
@@ -131,20 +165,31 @@ def describe_run(
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write `environment.json`."""
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-
-
-def write_configuration(folder: Path, settings: Experiment) -> None:
-    """Write `config.toml`, which repeats the run when given to `--config`."""
-    import tomli_w
-
-    write_text(folder / CONFIGURATION, tomli_w.dumps(settings.to_file()))
+    write_record(folder / MANIFEST, manifest)
 
 
 def mark_done(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write `DONE`, after everything else."""
     finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_text(folder / DONE, json.dumps({"finished": finished, **facts}, indent=1) + "\n")
+    write_record(folder / DONE, {"finished": finished, **facts})
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a small JSON object with a checksum of all else in it."""
+    sealed = {**record, CHECKSUM: checksum(record)}
+    write_text(path, json.dumps(sealed, indent=1) + "\n")
+
+
+def is_intact(record: Mapping[str, Any]) -> bool:
+    """Whether a record is what was written."""
+    rest = {key: value for key, value in record.items() if key != CHECKSUM}
+    return record.get(CHECKSUM) == checksum(rest)
+
+
+def checksum(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an object's canonical JSON."""
+    canonical = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
 def git_state() -> dict[str, Any] | None:
@@ -182,6 +227,12 @@ def open_run(name: str) -> Run:
         manifest = read_json(folder / MANIFEST)
     except ValueError:  # a NUL byte
         raise UsageError(f"{source}, which is not a path") from None
+    restart = (
+        f"start a new run with --config {folder / CONFIGURATION}, which uses the blocks that are "
+        f"whole in this one"
+    )
+    if manifest is None and (folder / CONFIGURATION).is_file() and (folder / BLOCKS).is_dir():
+        raise UsageError(f"{source}, whose {MANIFEST} is missing or damaged; {restart}")
     if manifest is None or not str(manifest.get("schema", "")).startswith("regbench.run/"):
         raise UsageError(
             f"{source}, which is not the folder of a run: no {MANIFEST} of regbench's in it"
@@ -191,17 +242,19 @@ def open_run(name: str) -> Run:
             f"{source}, whose schema is {visible(manifest['schema'])} and not {SCHEMA!r}; "
             f"use the version of regbench that made it"
         )
-    experiment = manifest.get("experiment")
+    if not is_intact(manifest):
+        raise UsageError(f"{source}, whose {MANIFEST} is damaged; {restart}")
+    experiment = manifest["experiment"]
     if experiment not in EXPERIMENTS:
         raise UsageError(f"{source}, whose experiment {visible(experiment)} is not known here")
     settings = resolve(experiment, {}, {}, str(folder / CONFIGURATION))
-    if settings.digest != manifest.get("configuration"):
+    if settings.digest != manifest["configuration"]:
         raise UsageError(
             f"{source}, whose {CONFIGURATION} was changed since the run began; start a new run "
             f"with --config"
         )
-    done = read_json(folder / DONE) if (folder / DONE).exists() else None
-    return Run(folder, settings, manifest, done)
+    done = read_json(folder / DONE)
+    return Run(folder, settings, manifest, done if done and is_intact(done) else None)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

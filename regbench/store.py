@@ -43,10 +43,12 @@ def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         flush_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
-        raise RunError(f"cannot write {visible(path)}: {error.strerror or error}") from None
+        if isinstance(error, OSError):
+            raise RunError(f"cannot write {visible(path)}: {error.strerror or error}") from None
+        raise
 
 
 def flush_folder(folder: Path) -> None:

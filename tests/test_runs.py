@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from training import make_settings
 
-from regbench.errors import UsageError
-from regbench.runs import create_run_folder
+from regbench.errors import RunError, UsageError
+from regbench.runs import create_run, describe_run, open_run
+
+
+def begin(out: str | None) -> Path:
+    """Return the folder of a new run."""
+    settings = make_settings(out=out)
+    return create_run(settings, describe_run(settings, {}, [], ["regbench"]))
 
 
 def test_runs_started_in_the_same_second_get_folders_of_their_own(
@@ -18,18 +26,19 @@ def test_runs_started_in_the_same_second_get_folders_of_their_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(lambda _: create_run_folder(None, "wdecay", "0123abcd"), range(40)))
+        folders = list(pool.map(lambda _: begin(None), range(40)))
     assert len(set(folders)) == 40
     for folder in folders:
         assert folder.is_dir()
         assert folder.parent == Path("runs", "wdecay")
-        assert "0123abcd" in folder.name
-        assert [path.name for path in folder.iterdir()] == ["blocks"]
+        assert make_settings().hash in folder.name
+        assert open_run(str(folder)).settings == make_settings()
+    assert len(list(Path("runs/wdecay").iterdir())) == 40
 
 
 @pytest.mark.parametrize("out", ["new", "new/deeper/still", "a b ü"])
 def test_named_folder_is_made_with_its_parents(tmp_path: Path, out: str) -> None:
-    folder = create_run_folder(str(tmp_path / out), "wdecay", "x")
+    folder = begin(str(tmp_path / out))
     assert folder == tmp_path / out
     assert folder.is_dir()
 
@@ -37,10 +46,10 @@ def test_named_folder_is_made_with_its_parents(tmp_path: Path, out: str) -> None
 def test_empty_folder_is_used_and_a_filled_one_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert create_run_folder(str(empty), "wdecay", "x") == empty
+    assert begin(str(empty)) == empty
     (tmp_path / ".hidden").touch()
     with pytest.raises(UsageError, match=r"--out: .*not empty"):
-        create_run_folder(str(tmp_path), "wdecay", "x")
+        begin(str(tmp_path))
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "/dev/null/x", "/proc/x", "n" * 256])
@@ -50,7 +59,7 @@ def test_folder_that_cannot_be_made_is_refused(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="--out: cannot write"):
-        create_run_folder(out, "wdecay", "x")
+        begin(out)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -58,16 +67,16 @@ def test_folder_that_cannot_be_made_is_refused(
 def test_read_only_folder_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(UsageError, match="--out: cannot write"):
-        create_run_folder(str(tmp_path), "wdecay", "x")
+        begin(str(tmp_path))
 
 
 def test_read_only_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, "Read-only file system", "place")
+        raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(UsageError, match="--out: cannot write to 'place': Read-only"):
-        create_run_folder(str(tmp_path), "wdecay", "x")
+    with pytest.raises(UsageError, match=r"--out: cannot write to '.*': Read-only"):
+        begin(str(tmp_path))
 
 
 def test_unwritable_default_folder_is_refused(
@@ -76,4 +85,35 @@ def test_unwritable_default_folder_is_refused(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").touch()
     with pytest.raises(UsageError, match="cannot write to 'runs"):
-        create_run_folder(None, "wdecay", "x")
+        begin(None)
+
+
+def test_run_that_cannot_be_described_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(RunError, match=r"cannot write .*No space left"):
+        begin(str(tmp_path / "new"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_processes_never_get_the_same_named_folder(tmp_path: Path) -> None:
+    def attempt(_: int) -> str:
+        try:
+            return str(begin(str(tmp_path / "run")))
+        except UsageError as error:
+            return str(error)
+
+    for is_there in (False, True):
+        if is_there:
+            (tmp_path / "run").mkdir()
+        with ThreadPoolExecutor(8) as pool:
+            outcomes = list(pool.map(attempt, range(16)))
+        assert outcomes.count(str(tmp_path / "run")) == 1
+        assert sum("which is not empty" in outcome for outcome in outcomes) == 15
+        assert open_run(str(tmp_path / "run")).settings == make_settings()
+        shutil.rmtree(tmp_path / "run")
+    assert not list(tmp_path.iterdir())
