@@ -78,7 +78,7 @@ def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) ->
         UsageError: The folder is no run, or was computed otherwise than it would be now.
     """
     run = open_run(name)
-    if run.done is not None:
+    if run.done is not None and is_whole(run):
         print(f"regbench: {visible(name)} is complete: nothing to train", file=sys.stderr)
         return report_run(name, options, is_rewriting=False)
     settings = run.settings.model_copy(update=dict(options))
@@ -92,6 +92,22 @@ def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) ->
     assert isinstance(settings, TrainingExperiment)
     work = plan_again(settings, run.manifest["environment"], is_mixed_allowed)
     return complete_training(admit(run, work.provenance, is_mixed_allowed), work)
+
+
+def is_whole(run: Run) -> bool:
+    """Whether every block of a run is there and undamaged."""
+    from regbench.archive import Archive
+
+    archive = Archive(Store(run.blocks, is_writable=False), run.manifest["provenances"])
+    if isinstance(run.settings, DropoutScale):
+        from regbench.dropout_scale import load_scale
+
+        return all(load_scale(archive, run.settings, p) for p in run.settings.p)
+    from regbench.stages import read_back
+
+    assert isinstance(run.settings, TrainingExperiment)
+    _, done, total = read_back(run.settings, run.manifest["environment"], archive)
+    return done == total
 
 
 def admit(run: Run, provenance: Provenance, is_mixed_allowed: bool) -> Run:

@@ -104,10 +104,11 @@ def plan_again(
     Raises:
         UsageError: Its device is not there, and another is not allowed.
     """
+    chosen = settings
     if not is_mixed_allowed:
         recorded = {"engine": environment["engine"], "device": environment["device"]}
-        settings = settings.model_copy(update=recorded)
-    device, engine = choose_device(settings), choose_engine(settings)
+        chosen = settings.model_copy(update=recorded)
+    device, engine = choose_device(chosen), choose_engine(chosen)
     return Plan(settings, engine, device, environment, describe_provenance(engine, device))
 
 

@@ -34,13 +34,20 @@ def stopping(message: str) -> Iterator[None]:
     """Turn the first signal within into `Stopped` with a message of one line.
 
     Work that does not stop within `PATIENCE_SECONDS`, or a second signal, ends the process there
-    and then: every file is whole at any time. After the first signal the process is expected to
-    exit, so the handlers stay.
+    and then: every file is whole at any time. So does `Stopped` where Python would ignore it, in a
+    finalizer. After the first signal the process is expected to exit, so the handlers stay.
     """
 
     def leave(code: int) -> None:
-        print(f"\nregbench: error: {message}", file=sys.stderr, flush=True)
+        is_animated = sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+        show_cursor = "\x1b[?25h" if is_animated else ""
+        print(f"{show_cursor}\nregbench: error: {message}", file=sys.stderr, flush=True)
         os._exit(code)
+
+    def leave_if_ignored(ignored: sys.UnraisableHookArgs) -> None:
+        if isinstance(ignored.exc_value, Stopped):
+            leave(ignored.exc_value.exit_code)
+        hook(ignored)
 
     def leave_at_once(number: int, frame: FrameType | None) -> None:
         del frame
@@ -54,8 +61,10 @@ def stopping(message: str) -> Iterator[None]:
         started.daemon = True
         started.start()
         timers.append(started)
+        sys.unraisablehook = leave_if_ignored
         raise Stopped(number, message)
 
+    hook = sys.unraisablehook
     timers: list[threading.Timer] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
@@ -65,6 +74,7 @@ def stopping(message: str) -> Iterator[None]:
     except Stopped:
         for timer in timers:
             timer.cancel()
+        sys.unraisablehook = hook
         raise
     except BaseException:
         restore(before)

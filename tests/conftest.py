@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from commands import Command
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--faults`."""
+    parser.addoption("--faults", action="store_true", help="make every fault as often as promised")
+
+
 @pytest.fixture
 def regbench(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -1,0 +1,104 @@
+"""Stop real processes with Ctrl-C's signal and with SIGTERM at random moments.
+
+    python tests/faults/signals.py [--each 50]
+
+Each must exit within five seconds with 130 or 143, say in one line how to go on where there is
+something to go on with, print no traceback, and leave only whole blocks; a finished run may come
+before the signal. Every tenth is resumed, and must end with the bytes of an undisturbed run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from results import SWEEPS, fingerprint
+
+from regbench.store import read
+
+LONGEST_SECONDS = 5.0
+COMMAND = [sys.executable, "-m", "regbench"]
+OPTIONS = [*SWEEPS["fused"], "--epochs=1500", "--log-every=500", "--out=run"]
+OPTIONS = [o for o in OPTIONS if o not in ("--epochs=60", "--log-every=20")]
+
+
+def launch(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+    """Start a command whose output is collected in pipes."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+    )
+
+
+def stop(number: int, seconds: float, folder: Path) -> str:
+    """Send one signal to a run after so many seconds; return what became of it."""
+    process = launch(OPTIONS, folder)
+    time.sleep(seconds)
+    sent = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    took = time.monotonic() - sent
+    assert took < LONGEST_SECONDS, f"took {took:.1f} s to stop"
+    assert "Traceback" not in err, err
+    for block in (folder / "run" / "blocks").glob("*.block"):
+        assert read(block) is not None, f"{block} is not whole"
+    if process.returncode == 0:
+        assert (folder / "run" / "DONE").exists()
+        return "had finished"
+    if process.returncode == -number:  # before or after there was anything to say
+        return "was starting or leaving"
+    assert process.returncode == 128 + number, f"exit {process.returncode}: {err}"
+    last = err.splitlines()[-1]
+    assert last.startswith("regbench: error: interrupted"), err
+    if not (folder / "run").exists():
+        return "had not begun"
+    if "regbench resume run" in last:
+        return "says how to go on"
+    # Between the folder and the first block, or after the last file.
+    return "was between stages"
+
+
+def main() -> None:
+    """Run the trials and print what became of them."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--each", type=int, default=50)
+    each = parser.parse_args().each
+    chance = random.Random(1)
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(name)
+        started = time.monotonic()
+        assert launch(OPTIONS, top).wait() == 0
+        whole, expected = time.monotonic() - started, fingerprint(top / "run")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            found: collections.Counter[str] = collections.Counter()
+            for trial in range(each):
+                folder = top / "trial"
+                folder.mkdir()
+                found[stop(number, chance.uniform(0, whole), folder)] += 1
+                if trial % 10 == 0:
+                    is_there = (folder / "run").exists()
+                    arguments = ["resume", "run", "--quiet"] if is_there else OPTIONS
+                    process = launch(arguments, folder)
+                    err = process.communicate()[1]
+                    assert process.returncode == 0, err
+                    assert fingerprint(folder / "run") == expected
+                shutil.rmtree(folder)
+            outcomes = ", ".join(f"{outcome} {count}" for outcome, count in found.most_common())
+            print(f"{signal.Signals(number).name}: {each} trials: {outcomes}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
