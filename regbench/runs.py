@@ -225,7 +225,7 @@ def open_run(name: str) -> Run:
         if not folder.is_dir():
             raise UsageError(f"{source}, which is not a folder; `regbench runs` lists the runs")
         manifest = read_json(folder / MANIFEST)
-    except ValueError:  # a NUL byte
+    except (OSError, ValueError):  # a name that is too long, a NUL byte
         raise UsageError(f"{source}, which is not a path") from None
     restart = (
         f"start a new run with --config {folder / CONFIGURATION}, which uses the blocks that are "
@@ -244,6 +244,7 @@ def open_run(name: str) -> Run:
         )
     if not is_intact(manifest):
         raise UsageError(f"{source}, whose {MANIFEST} is damaged; {restart}")
+    del manifest[CHECKSUM]
     experiment = manifest["experiment"]
     if experiment not in EXPERIMENTS:
         raise UsageError(f"{source}, whose experiment {visible(experiment)} is not known here")
