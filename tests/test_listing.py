@@ -1,0 +1,165 @@
+"""`regbench runs`, what it removes, and blocks of earlier runs that are used again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import NO_FILES, TINY
+
+from regbench.engines import ENGINES
+from regbench.runs import ABANDONED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from commands import Command
+
+    from regbench.engines import Block
+    from regbench.history import History
+
+BATCHED = [*TINY, *NO_FILES, "--engine=batched", "--quiet"]
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which every trained block adds its arms."""
+    names: list[str] = []
+    train = ENGINES["batched"]
+
+    def record(block: Block, advance: Callable[[int], None]) -> History:
+        names.extend(arm.name for arm in block.arms)
+        return train(block, advance)
+
+    monkeypatch.setitem(ENGINES, "batched", record)
+    return names
+
+
+def folders() -> list[Path]:
+    return sorted(Path("runs").glob("*/*"), key=lambda folder: folder.stat().st_mtime)
+
+
+def age(folder: Path) -> None:
+    """Let a run look as if nothing had changed in it for longer than an abandoned one needs."""
+    then = time.time() - ABANDONED.total_seconds() - 60
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (then, then))
+
+
+def test_only_the_arm_that_is_new_is_trained(regbench: Command, trained: list[str]) -> None:
+    regbench("wdecay", "--lambda=0.1", *BATCHED)
+    assert trained == ["baseline", "lambda=0.1"]
+    trained.clear()
+    both = regbench("wdecay", "--lambda=0.1,0.2", *BATCHED, "--json").document
+    assert trained == ["lambda=0.2"]
+    trained.clear()
+    # Another regularizer on the same task has the same baseline.
+    regbench("dropout", "--p=0.5", *BATCHED)
+    assert trained == ["p=0.5"]
+    trained.clear()
+    alone = regbench("wdecay", "--lambda=0.1,0.2", *BATCHED, "--no-cache", "--json").document
+    assert trained == ["baseline", "lambda=0.1", "lambda=0.2"]
+    for key in ("history", "comparisons", "decomposition"):
+        assert alone[key] == both[key]
+
+
+def test_run_stays_whole_without_the_one_that_it_took_blocks_from(regbench: Command) -> None:
+    regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=first")
+    regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=second")
+    shutil.rmtree("first")
+    assert regbench("report", "second").code == 0
+
+
+def test_damaged_block_of_another_run_is_not_used(regbench: Command, trained: list[str]) -> None:
+    regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=first")
+    victims = list(Path("first/blocks").iterdir())
+    for victim in victims:
+        victim.write_bytes(victim.read_bytes()[:-1] + b"x")
+    trained.clear()
+    assert regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=second").code == 0
+    assert trained == ["baseline", "lambda=0.1"]
+    assert sorted(Path("first/blocks").iterdir()) == sorted(victims), "it is not ours to touch"
+
+
+def test_list_has_state_arms_verdict_and_age(regbench: Command) -> None:
+    assert "no runs, below 'runs'" in regbench("runs").err
+    regbench("wdecay", "--lambda=0.1,0.2", *BATCHED)
+    regbench("dropout-scale", "--units=9", "--trials=9", "--quiet", *NO_FILES)
+    regbench("l1", "--lambda=0.1", *BATCHED)
+    done, scale, cut = folders()
+    (cut / "DONE").unlink()
+    (scale / "environment.json").write_text("{")
+    listed = regbench("runs", "--json").document["runs"]
+    states = {run["run_dir"]: run["state"] for run in listed}
+    assert states == {str(done): "done", str(scale): "unreadable", str(cut): "not done"}
+    by_folder = {run["run_dir"]: run for run in listed}
+    assert by_folder[str(done)]["arms"] == ["lambda=0.1", "lambda=0.2"]
+    verdicts = json.loads((done / "DONE").read_text())["verdicts"]
+    assert by_folder[str(done)]["verdicts"] == verdicts
+    assert by_folder[str(cut)]["blocks"] == 2
+    shown = regbench("runs")
+    assert shown.code == 0
+    for folder in (done, scale, cut):
+        assert str(folder) in shown.out
+    assert "not done (2 blocks)" in shown.out
+    assert f"lambda=0.1 {verdicts['lambda=0.1']}" in shown.out
+    assert regbench("runs", "--root=elsewhere").out == ""
+
+
+def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for option in ("--lambda=0.1", "--lambda=0.2", "--lambda=0.3"):
+        regbench("wdecay", option, *BATCHED)
+    done, recent, abandoned = folders()
+    for folder in (recent, abandoned):
+        (folder / "DONE").unlink()
+    age(done)
+    age(abandoned)
+    for answer in ("", "n\n", "perhaps\n"):
+        monkeypatch.setattr(sys, "stdin", Answer(answer))
+        finished = regbench("runs", "--prune")
+        assert finished.code == 0
+        assert str(abandoned) in finished.out
+        assert str(recent) not in finished.out
+        assert str(done) not in finished.out
+        assert "nothing was removed" in finished.err
+        assert folders() == sorted([done, recent, abandoned], key=lambda f: f.stat().st_mtime)
+    monkeypatch.setattr(sys, "stdin", Answer("y\n"))
+    assert "removed 1 run" in regbench("runs", "--prune").err
+    assert set(folders()) == {done, recent}
+    age(recent)
+    monkeypatch.setattr(sys, "stdin", Answer("", is_terminal=False))
+    assert "--yes removes them" in regbench("runs", "--prune").err
+    assert set(folders()) == {done, recent}
+    assert "removed 1 run" in regbench("runs", "--prune", "--yes").err
+    assert folders() == [done]
+    assert "no abandoned runs" in regbench("runs", "--prune", "--yes").err
+
+
+class Answer:
+    """What somebody types."""
+
+    def __init__(self, text: str, is_terminal: bool = True) -> None:
+        self.text, self.is_terminal = text, is_terminal
+
+    def isatty(self) -> bool:
+        """Whether it is a person who types."""
+        return self.is_terminal
+
+    def readline(self) -> str:
+        """Return the answer."""
+        return self.text
+
+
+def test_yes_without_prune_is_a_mistake(regbench: Command) -> None:
+    finished = regbench("runs", "--yes")
+    assert finished.code == 2
+    assert "--yes" in finished.err
+    assert finished.err.count("\n") == 1
