@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import Finished
+from hypothesis import HealthCheck, settings
 
 from regbench.cli import main
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--faults`."""
     parser.addoption("--faults", action="store_true", help="make every fault as often as promised")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try a few hundred inputs of each kind, or with `--faults` 10⁵ of all kinds together."""
+    count = 25_000 if config.getoption("--faults") else 300
+    slow = [HealthCheck.too_slow]
+    settings.register_profile(
+        "count", max_examples=count, deadline=None, suppress_health_check=slow
+    )
+    settings.load_profile("count")
 
 
 @pytest.fixture

@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 from commands import NO_FILES, TINY, Finished, run_process
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from regbench import __version__, cli
+from regbench import __version__, cli, commands
 from regbench.config import option_of, settings_of
+from regbench.errors import UsageError
 from regbench.regularizers import REGULARIZERS
 
 if TYPE_CHECKING:
     from commands import Command
+
+    from regbench.config import Experiment
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = [*REGULARIZERS, "dropout-scale"]
@@ -267,6 +272,40 @@ def test_fifo_as_configuration_is_refused_without_waiting(
     assert_refused(regbench("wdecay", "--config", "pipe"), "--config", "not a file")
 
 
+OPTIONS = sorted({option_of(key) for name in EXPERIMENTS for key in settings_of(name)} - {"--out"})
+ODD_TEXT = st.text() | st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]))
+ODD_TEXT |= st.sampled_from(["[/]", "[bold]", "../..", "%s", "{}", "--", "-", "\x1b]0;x\x07"])
+
+
+@pytest.fixture
+def no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop a command line that asks for a run just before it gets one."""
+
+    def refuse(settings: Experiment, *_: object) -> None:
+        raise UsageError(f"asked for {settings.experiment}")
+
+    monkeypatch.setattr(commands, "begin", refuse)
+
+
+@pytest.mark.usefixtures("no_folder")
+@settings(
+    max_examples=settings.default.max_examples // 5,  # parsing takes tens of milliseconds
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    command=st.sampled_from([*EXPERIMENTS, "report", "resume", "runs"]) | ODD_TEXT,
+    arguments=st.lists(st.sampled_from([*OPTIONS, "--config", "--root"]) | ODD_TEXT, max_size=4),
+)
+def test_any_command_line_is_answered_in_plain_text(
+    regbench: Command, tmp_path: Path, command: str, arguments: list[str]
+) -> None:
+    finished = regbench(command, *arguments)
+    lines = (finished.out + finished.err).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert (finished.code, finished.out, len(lines)) == (2, "", 2) or command == "runs"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "named"),
     [
@@ -312,8 +351,8 @@ def test_one_replicate_runs_and_says_which_seed(regbench: Command) -> None:
 
 def test_several_strengths_may_be_repeated_or_separated_by_commas(regbench: Command) -> None:
     names = ["baseline", "lambda=0.1", "lambda=0.2", "lambda=0.3"]
-    for given in (["0.1,0.2,0.3"], ["0.1", "0.2,0.3"], ["0.1", "0.2", "0.3"]):
-        options = [part for value in given for part in ("--lambda", value)]
+    for texts in (["0.1,0.2,0.3"], ["0.1", "0.2,0.3"], ["0.1", "0.2", "0.3"]):
+        options = [part for value in texts for part in ("--lambda", value)]
         document = regbench("wdecay", *options, "--json", *TINY, *NO_FILES).document
         assert [arm["name"] for arm in document["arms"]] == names
 

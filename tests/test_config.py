@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regbench.config import DropoutScale, Experiment, TrainingExperiment, settings_of
@@ -134,7 +134,7 @@ def values_of(experiment: str) -> dict[str, st.SearchStrategy[Any]]:
     }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 @pytest.mark.parametrize("experiment", list(REGULARIZERS))
 def test_settings_survive_their_file_exactly(experiment: str, data: st.DataObject) -> None:
@@ -161,7 +161,6 @@ def accept_or_refuse(experiment: str, flags: Any, environment: Any, file: str | 
 NUMBER_LIKE = st.text(alphabet="0123456789.,eE+-naif%_x٣ \n", max_size=12)
 
 
-@settings(deadline=None, max_examples=400)
 @given(data=st.data())
 def test_any_text_of_an_option_or_variable_is_accepted_or_refused(data: st.DataObject) -> None:
     experiment = data.draw(st.sampled_from(EXPERIMENTS))
@@ -192,7 +191,6 @@ TOML_VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_value_in_a_file_is_accepted_or_refused(data: st.DataObject) -> None:
     experiment = data.draw(st.sampled_from(EXPERIMENTS))
@@ -204,7 +202,6 @@ def test_any_value_in_a_file_is_accepted_or_refused(data: st.DataObject) -> None
         accept_or_refuse(experiment, {}, {}, str(path))
 
 
-@settings(deadline=None, max_examples=300)
 @given(content=st.binary(max_size=40))
 @example(b"lambda = [" * 3)
 def test_any_bytes_as_a_file_are_accepted_or_refused(content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The first Ctrl-C or SIGTERM stops the work in order, and nothing keeps the process from ending."""
+"""The first Ctrl-C or SIGTERM stops work in order, and nothing keeps the process from ending."""
 
 from __future__ import annotations
 

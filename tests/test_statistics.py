@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -138,6 +138,7 @@ def test_arms_are_corrected_together() -> None:
     assert pair[0].p_value_holm == pytest.approx(max(2 * pair[1].p_value, pair[0].p_value))
 
 
+@settings(max_examples=100)
 @given(losses)
 def test_swapping_the_arms_mirrors_the_comparison(pairs: list[tuple[float, float]]) -> None:
     baseline, arm = np.array(pairs).T
