@@ -289,7 +289,7 @@ def no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_folder")
 @settings(
-    max_examples=settings.default.max_examples // 5,  # parsing takes tens of milliseconds
+    max_examples=settings().max_examples // 5,  # parsing takes tens of milliseconds
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
