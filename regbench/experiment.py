@@ -43,7 +43,8 @@ BLOCK_REPLICATES = 64
 SMALLEST_BLOCK = 8
 """Least replicates of a block of the fused engine: enough to fill some cores."""
 BLOCK_OPERATIONS = 2e12
-"""Most of one arm of a block of more than `SMALLEST_BLOCK` replicates: seconds of a few cores."""
+"""Most of what is trained on a CPU before it is saved, or else one arm of `SMALLEST_BLOCK`
+replicates: seconds of a few cores."""
 CUDA_MEMORY_SHARE = 0.5
 """Of a GPU's free memory, the share that a block may fill."""
 LONGEST_SECONDS = 365 * 24 * 3600
@@ -190,17 +191,28 @@ def measure_part(
     for place in places if archive else ():
         if archive and (history := archive.load(settings, part, place)):
             found[place] = history
-    missing = tuple(place for place in places if place not in found)
+    missing = [place for place in places if place not in found]
     advance(len(found) * len(part.seeds) * settings.epochs)
-    if missing:
-        block = Block(settings, part.seeds, work.device, part.first, missing)
+    at_once = arms_at_once(work, settings, part)
+    for start in range(0, len(missing), at_once):
+        group = tuple(missing[start : start + at_once])
+        block = Block(settings, part.seeds, work.device, part.first, group)
         trained = train_block(work.engine, block, advance)
-        if archive is None:
-            return trained
-        for index, place in enumerate(missing):
+        for index, place in enumerate(group):
             found[place] = select_arms(trained, [index])
-            archive.save(settings, part, place, found[place])
+            if archive:
+                archive.save(settings, part, place, found[place])
     return join_arms([found[place] for place in places])
+
+
+def arms_at_once(work: Plan, settings: TrainingExperiment, part: Part) -> int:
+    """Return how many arms of a part to train together before they are saved.
+
+    As many as take seconds rather than minutes on a CPU, since what is interrupted is lost.
+    """
+    if work.device.type == "cuda":
+        return len(settings.arms)
+    return max(1, int(BLOCK_OPERATIONS / (operations_of_one(settings) * len(part.seeds))))
 
 
 def train_block(engine: str, block: Block, advance: Callable[[int], None]) -> History:
@@ -236,8 +248,12 @@ def seconds_estimate(work: Plan) -> float:
 
 def operations_of(settings: TrainingExperiment) -> float:
     """Return about how many multiplications and additions all training steps take."""
-    networks = len(settings.arms) * settings.replicates
-    return 6.0 * settings.parameter_count * settings.points * settings.epochs * networks
+    return operations_of_one(settings) * len(settings.arms) * settings.replicates
+
+
+def operations_of_one(settings: TrainingExperiment) -> float:
+    """Return about how many multiplications and additions one network's training takes."""
+    return 6.0 * settings.parameter_count * settings.points * settings.epochs
 
 
 def memory_estimate(settings: TrainingExperiment) -> float:
@@ -280,8 +296,9 @@ def block_size(settings: TrainingExperiment, engine: str, device: torch.device) 
         return max(1, int(CUDA_MEMORY_SHARE * free / replicate_bytes(settings)))
     if engine == "batched":
         return BLOCK_REPLICATES
-    each = operations_of(settings) / (settings.replicates * len(settings.arms))
-    return max(SMALLEST_BLOCK, min(BLOCK_REPLICATES, int(BLOCK_OPERATIONS / each)))
+    return max(
+        SMALLEST_BLOCK, min(BLOCK_REPLICATES, int(BLOCK_OPERATIONS / operations_of_one(settings)))
+    )
 
 
 def physical_memory() -> float:

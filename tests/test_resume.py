@@ -127,6 +127,20 @@ def test_what_is_missing_is_trained_and_nothing_else(
     assert numbers_of("run") == numbers
 
 
+def test_long_work_is_saved_arm_by_arm_with_the_same_bytes(
+    regbench: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: list[tuple[int, tuple[str, ...]]],
+) -> None:
+    regbench(*THREE_PARTS, "--out=whole")
+    trained.clear()
+    monkeypatch.setattr(experiment, "BLOCK_OPERATIONS", 1.0)
+    regbench(*THREE_PARTS, "--out=run")
+    arms = ("baseline", "lambda=0.1", "lambda=0.2")
+    assert trained == [(first, (arm,)) for first in (1, 65, 129) for arm in arms]
+    assert blocks_of("run") == blocks_of("whole")
+
+
 @pytest.mark.parametrize(("options", "total"), [(THREE_PARTS, 9), (SCALE, 2)])
 def test_finished_run_is_not_run_again_unless_a_block_is_damaged(
     regbench: Command, options: list[str], total: int
