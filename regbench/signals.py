@@ -33,10 +33,15 @@ class Stopped(BaseException):
 def stopping(message: str) -> Iterator[None]:
     """Turn the first signal within into `Stopped` with a message of one line.
 
-    Work that does not stop within `PATIENCE_SECONDS`, or a second signal, ends the process there
-    and then: every file is whole at any time. So does `Stopped` where Python would ignore it, in a
-    finalizer. After the first signal the process is expected to exit, so the handlers stay.
+    Whatever the work makes of that exception (an import may turn it into another, a finalizer or a
+    library may ignore it) the process ends: by `Stopped`, or there and then after
+    `PATIENCE_SECONDS` or at a second signal, since every file is whole at any time. After the first
+    signal the process is expected to exit, so the handlers stay.
     """
+    stopped: Stopped | None = None
+    timer: threading.Timer | None = None
+    hook = sys.unraisablehook
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def leave(code: int) -> None:
         is_animated = sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
@@ -44,41 +49,43 @@ def stopping(message: str) -> Iterator[None]:
         print(f"{show_cursor}\nregbench: error: {message}", file=sys.stderr, flush=True)
         os._exit(code)
 
+    def leave_at_once(number: int, frame: FrameType | None) -> None:
+        del frame
+        os._exit(128 + number)
+
     def leave_if_ignored(ignored: sys.UnraisableHookArgs) -> None:
         if isinstance(ignored.exc_value, Stopped):
             leave(ignored.exc_value.exit_code)
         hook(ignored)
 
-    def leave_at_once(number: int, frame: FrameType | None) -> None:
-        del frame
-        os._exit(128 + number)
-
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped, timer
         del frame
         for other in before:
             signal.signal(other, leave_at_once)
-        started = threading.Timer(PATIENCE_SECONDS, leave, [128 + number])
-        started.daemon = True
-        started.start()
-        timers.append(started)
+        timer = threading.Timer(PATIENCE_SECONDS, leave, [128 + number])
+        timer.daemon = True
+        timer.start()
         sys.unraisablehook = leave_if_ignored
-        raise Stopped(number, message)
+        stopped = Stopped(number, message)
+        raise stopped
 
-    hook = sys.unraisablehook
-    timers: list[threading.Timer] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, stop)
     try:
         yield
     except Stopped:
-        for timer in timers:
-            timer.cancel()
-        sys.unraisablehook = hook
         raise
     except BaseException:
-        restore(before)
-        raise
+        if stopped is None:
+            restore(before)
+            raise
+    finally:
+        sys.unraisablehook = hook
+        if timer is not None:
+            timer.cancel()
+    if stopped is not None:
+        raise stopped
     restore(before)
 
 

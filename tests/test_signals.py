@@ -37,6 +37,28 @@ with stopping("interrupted; go on"):
     except BaseException:
         time.sleep(60)
 """,
+    "work that makes another error of it": """
+try:
+    with stopping("interrupted; go on"):
+        try:
+            signal.raise_signal(NUMBER)
+        except BaseException:
+            raise ImportError("cannot load module more than once per process")
+except Stopped as stopped:
+    print("\\nregbench: error:", stopped, file=sys.stderr)
+    sys.exit(stopped.exit_code)
+""",
+    "work that ends as if nothing had been": """
+try:
+    with stopping("interrupted; go on"):
+        try:
+            signal.raise_signal(NUMBER)
+        except BaseException:
+            pass
+except Stopped as stopped:
+    print("\\nregbench: error:", stopped, file=sys.stderr)
+    sys.exit(stopped.exit_code)
+""",
     "a finalizer, whose exceptions Python ignores": """
 class Trap:
     def __del__(self):
