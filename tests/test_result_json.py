@@ -105,6 +105,25 @@ def test_divergence_is_a_result_and_exit_1(regbench: Command, tmp_path: Path, en
     assert len(figures) == 5
 
 
+def test_arm_that_diverges_changes_no_other_and_is_left_out_of_the_histograms(
+    regbench: Command,
+) -> None:
+    # Just below 2(1 + momentum)/lr = 380: stable without a loss, and not with one.
+    options = ["--epochs=300", "--log-every=100", "--hidden=20", "--replicates=3", "--no-plots"]
+    both = regbench("wdecay", "--json", "--lambda=0.1,379.9", "--no-cache", *options)
+    alone = regbench("wdecay", "--json", "--lambda=0.1", "--no-cache", *options)
+    assert (both.code, alone.code) == (1, 0)
+    assert "histograms left out: their values are not finite" in both.err
+    assert "lambda=379.9 diverged in 3 of 3 replicates" in both.err
+    for name in ("baseline", "lambda=0.1"):
+        assert both.document["history"][name] == alone.document["history"][name]
+        assert both.document["decomposition"][name] == alone.document["decomposition"][name]
+    assert both.document["best_arm"] == "lambda=0.1"
+    (first, second), (expected,) = both.document["comparisons"], alone.document["comparisons"]
+    assert first == expected, "p values of one arm that can be compared need no correction"
+    assert (second["verdict"], second["mean_difference"]) == ("diverged", None)
+
+
 def test_scale_document_is_complete(regbench: Command) -> None:
     finished = regbench("dropout-scale", "--json", "--p=0,0.5", *NO_FILES)
     assert (finished.code, finished.err) == (0, "")
