@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.config import DropoutScale, TrainingExperiment
-from regbench.errors import RunError, UsageError, visible
+from regbench.errors import OUT_OF_MEMORY, RunError, UsageError, visible
 from regbench.runs import (
     Run,
     create_run,
@@ -50,14 +50,17 @@ def run_training(settings: TrainingExperiment) -> int:
 
     work = plan(settings)
     run = begin(settings, work.environment, work.provenance)
-    return complete_training(run, work)
+    with kept(run):
+        return complete_training(run, work)
 
 
 def run_scale(settings: DropoutScale) -> int:
     """Draw, show and record the dropout-scale experiment; returns the exit code."""
     from regbench.dropout_scale import scale_environment
 
-    return complete_scale(begin(settings, *scale_environment()))
+    run = begin(settings, *scale_environment())
+    with kept(run):
+        return complete_scale(run)
 
 
 def begin(settings: Experiment, environment: dict[str, Any], provenance: Provenance) -> Run:
@@ -86,12 +89,16 @@ def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) ->
     if isinstance(settings, DropoutScale):
         from regbench.dropout_scale import scale_environment
 
-        return complete_scale(admit(run, scale_environment()[1], is_mixed_allowed))
+        run = admit(run, scale_environment()[1], is_mixed_allowed)
+        with kept(run):
+            return complete_scale(run)
     from regbench.experiment import plan_again
 
     assert isinstance(settings, TrainingExperiment)
     work = plan_again(settings, run.manifest["environment"], is_mixed_allowed)
-    return complete_training(admit(run, work.provenance, is_mixed_allowed), work)
+    run = admit(run, work.provenance, is_mixed_allowed)
+    with kept(run):
+        return complete_training(run, work)
 
 
 def is_whole(run: Run) -> bool:
@@ -224,15 +231,14 @@ def complete_training(run: Run, work: Plan) -> int:
     archive = open_archive(run, is_cached=settings.cache)
     tables.print_training_header(details, settings, work.engine, str(work.device))
     tables.print_estimate(errors, experiment.seconds_estimate(work))
-    with kept(run):
-        track = partial(progress, errors, is_quiet=settings.quiet)
-        result = experiment.run(work, archive, track, partial(print_line, details))
-        show_result(result, details, closing)
-        logged = len(result.history.epochs)
-        with progress(errors, "pictures and logs", logged, settings.quiet) as advance:
-            document, notes = files.write_training(result, run.folder, advance)
-        verdicts = {c.arm: c.verdict for c in result.comparisons}
-        finish(run, result.environment, verdicts)
+    track = partial(progress, errors, is_quiet=settings.quiet)
+    result = experiment.run(work, archive, track, partial(print_line, details))
+    show_result(result, details, closing)
+    logged = len(result.history.epochs)
+    with progress(errors, "pictures and logs", logged, settings.quiet) as advance:
+        document, notes = files.write_training(result, run.folder, advance)
+    verdicts = {c.arm: c.verdict for c in result.comparisons}
+    finish(run, result.environment, verdicts)
     close(settings, document, run.folder, closing)
     for line in [*notes, *tables.divergence_lines(result)]:
         print_line(errors, line)
@@ -250,18 +256,17 @@ def complete_scale(run: Run) -> int:
     details, closing, errors = make_consoles(settings.quiet, settings.json_)
     scale_tables.print_scale_header(details, settings)
     trials, archive = settings.trials * len(settings.p), open_archive(run, settings.cache)
-    with kept(run):
-        with progress(errors, "drawing", trials, settings.quiet) as advance:
-            result = run_dropout_scale(settings, advance, run.manifest["environment"], archive)
-        scale_tables.print_scale_tables(details, result)
-        scale_tables.print_scale_verdicts(closing, result)
-        with progress(errors, "pictures and logs", len(settings.p), settings.quiet) as advance:
-            document = files.write_scale(result, run.folder, advance)
-        verdicts = {
-            f"p={scale.drop_probability!r}": "fits" if scale.fits_law else "does not fit"
-            for scale in result.scales
-        }
-        finish(run, result.environment, verdicts)
+    with progress(errors, "drawing", trials, settings.quiet) as advance:
+        result = run_dropout_scale(settings, advance, run.manifest["environment"], archive)
+    scale_tables.print_scale_tables(details, result)
+    scale_tables.print_scale_verdicts(closing, result)
+    with progress(errors, "pictures and logs", len(settings.p), settings.quiet) as advance:
+        document = files.write_scale(result, run.folder, advance)
+    verdicts = {
+        f"p={scale.drop_probability!r}": "fits" if scale.fits_law else "does not fit"
+        for scale in result.scales
+    }
+    finish(run, result.environment, verdicts)
     close(settings, document, run.folder, closing)
     return 0 if all(scale.fits_law for scale in result.scales) else 1
 
@@ -342,9 +347,12 @@ def kept(run: Run) -> Iterator[None]:
             yield
     except BrokenPipeError:
         raise
-    except (RunError, OSError) as error:
-        why = error if isinstance(error, RunError) else f"cannot write{named(error)}"
-        raise RunError(f"{why}; {hint}") from error
+    except RunError as error:
+        raise RunError(f"{error}; {hint}") from error
+    except OSError as error:
+        raise RunError(f"cannot write{named(error)}; {hint}") from error
+    except MemoryError as error:
+        raise RunError(f"{OUT_OF_MEMORY}; {hint}") from error
 
 
 def named(error: OSError) -> str:

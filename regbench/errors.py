@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+OUT_OF_MEMORY = "out of memory; lower --hidden, --points, --replicates or the number of arms"
+
 
 class RegbenchError(Exception):
     """The base of every error that regbench raises for a user to read."""

@@ -16,7 +16,7 @@ import torch
 
 from regbench.engines import ENGINES, Block, choose_device, choose_engine
 from regbench.environment import describe_environment, describe_provenance
-from regbench.errors import RunError, UsageError
+from regbench.errors import OUT_OF_MEMORY, RunError, UsageError
 from regbench.history import (
     FITTED_REPLICATES,
     GRID_POINTS,
@@ -226,9 +226,7 @@ def train_block(engine: str, block: Block, advance: Callable[[int], None]) -> Hi
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
-        raise RunError(
-            "out of memory; lower --hidden, --points, --replicates or the number of arms"
-        ) from error
+        raise RunError(OUT_OF_MEMORY) from error
 
 
 def seconds_estimate(work: Plan) -> float:

@@ -16,7 +16,7 @@ EXPERIMENTS = [*REGULARIZERS, "dropout-scale"]
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    command = next(line for line in lines if line.endswith(".venv/bin/pytest"))
+    command = next(line for line in lines if line.endswith(".venv/bin/pytest -n auto"))
     assert command in README.splitlines()
 
 

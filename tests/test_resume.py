@@ -215,6 +215,19 @@ def test_out_of_memory_loses_no_finished_block(
     assert numbers_of("run") == numbers_of("whole")
 
 
+def test_out_of_memory_after_training_says_how_to_go_on(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "concatenate", run_out)
+        finished = regbench(*THREE_PARTS, "--out=run", "--quiet")
+    assert_one_line(finished, 1, "out of memory", "--hidden", "regbench resume run")
+    assert regbench("resume", "run").code == 0
+
+
 @pytest.mark.parametrize(("options", "module"), [(THREE_PARTS, experiment), (SCALE, dropout_scale)])
 def test_other_versions_finish_a_run_only_where_that_is_allowed(
     regbench: Command, monkeypatch: pytest.MonkeyPatch, options: list[str], module: Any

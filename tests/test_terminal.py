@@ -91,6 +91,18 @@ def test_dropout_shows_the_training_loss_without_masks_too() -> None:
         assert ("in evaluation" in shown(console)) == is_shown
 
 
+def test_share_of_zeros_is_shown_where_there_are_any() -> None:
+    for command, is_shown in (("wdecay", False), ("l1", True)):
+        settings = make_settings(command, (0.1, 0.5), epochs=200, log_every=200, lr=0.05)
+        result = Result(settings, {}, train(settings, "batched"))
+        console = make_console(80, is_terminal=False)
+        print_tables(console, result)
+        assert ("zeros: of the weights" in shown(console)) == is_shown
+        for share in result.history.zero_share[-1, 1:].mean(axis=1) if is_shown else []:
+            assert share > 0
+            assert f"  {100 * share:.1f} %" in shown(console)
+
+
 def test_console_without_unicode_gets_every_table_in_ascii() -> None:
     console = make_console(80, is_terminal=False, encoding="ascii")
     print_tables(console, make_result(3))

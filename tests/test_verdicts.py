@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from training import make_settings, train
 
-from regbench.report.verdicts import cautions, choice, gate_line, sentence
+from regbench.report.verdicts import LARGE_SKEWNESS, cautions, choice, gate_line, sentence
 from regbench.result import Result
-from regbench.statistics import Comparison, compare
+from regbench.statistics import Comparison, compare, skewness
+
+LABELS = {"lambda=0.1": "λ=0.1"}
 
 
 def invented(mean: float, spread: float, count: int = 30) -> Comparison:
@@ -73,7 +75,7 @@ def test_sentence_of_a_diverged_arm_has_no_number() -> None:
 )  # fmt: skip
 def test_few_replicates_are_cautioned_with_what_to_do(replicates: int, words: list[str]) -> None:
     losses = np.random.default_rng(replicates).normal(size=(2, replicates))
-    lines = cautions(make_result(losses))
+    lines = cautions(make_result(losses), LABELS)
     assert all(word in lines[0] for word in words)
     assert len(lines) == bool(words)
 
@@ -81,11 +83,8 @@ def test_few_replicates_are_cautioned_with_what_to_do(replicates: int, words: li
 def test_skewed_differences_are_cautioned_and_normal_ones_hardly_ever() -> None:
     generator = np.random.default_rng(3)
     skewed = make_result([np.zeros(60), generator.lognormal(0, 1, 60)])
-    assert "skewed" in cautions(skewed)[0]
-    false_alarms = [
-        abs(compare("a", np.zeros(30), generator.normal(size=30), 0.95).skewness or 0) > 1.2
-        for _ in range(500)
-    ]
+    assert "the differences of λ=0.1 are skewed" in cautions(skewed, LABELS)[0]
+    false_alarms = [abs(skewness(generator.normal(size=30))) > LARGE_SKEWNESS for _ in range(2000)]
     assert np.mean(false_alarms) < 0.02
 
 

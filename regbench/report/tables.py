@@ -161,8 +161,11 @@ def print_difference_table(console: Console, result: Result) -> None:
     """Print how each arm's test loss compares with the baseline's at the last epoch."""
     interval = f"{percent(result.settings.confidence)} interval"
     p_title = "p (Holm)" if len(result.comparisons) > 1 else "p"
-    rows = [("arm", "mean", interval, "median", interval, "wins", p_title, "gain")]
-    for arm, c in zip(result.settings.arms[1:], result.comparisons, strict=True):
+    zeros = result.history.zero_share[-1, 1:].mean(axis=1)
+    has_zeros = bool(zeros.any())
+    titles = ("arm", "mean", interval, "median", interval, "wins", p_title, "gain")
+    rows: list[Sequence[str]] = [(*titles, *["zeros"] * has_zeros)]
+    for arm, c, share in zip(result.settings.arms[1:], result.comparisons, zeros, strict=True):
         rows.append(
             (
                 arm_label(console, arm),
@@ -173,13 +176,15 @@ def print_difference_table(console: Console, result: Result) -> None:
                 str(c.wins),
                 probability(c.p_value_holm),
                 "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}",
+                *[f"{100 * share:.1f} %"] * has_zeros,
             )
         )
     print_line(console, "")
     print_line(
         console,
         f"Test loss at epoch {result.history.epochs[-1]}, arm - baseline; wins: of "
-        f"{result.settings.replicates}; gain: of pairing, in variance",
+        f"{result.settings.replicates}; gain: of pairing, in variance"
+        f"{'; zeros: of the weights' * has_zeros}",
     )
     print_widest(console, rows, dispensable=[(4,), (3, 4)])
 
@@ -245,7 +250,7 @@ def print_verdicts(console: Console, result: Result) -> None:
             print_line(
                 console, sentence(labels[best.name], result.confirmation.comparisons[0]), "bold"
             )
-    for line in cautions(result):
+    for line in cautions(result, labels):
         print_line(console, f"Mind: {line}.")
 
 

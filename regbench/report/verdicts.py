@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from regbench.report.format import count, interval_text, number, percent, rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from regbench.result import Result
     from regbench.statistics import Comparison, Judgement
 
@@ -63,8 +65,8 @@ def choice(label: str, result: Result) -> str:
     )
 
 
-def cautions(result: Result) -> list[str]:
-    """Return what limits a result, each with what to do about it."""
+def cautions(result: Result, labels: Mapping[str, str]) -> list[str]:
+    """Return what limits a result, each with what to do about it; `labels` are by arm's name."""
     replicates = result.settings.replicates
     lines = []
     if 1 < replicates < FEWEST_FOR_P:
@@ -78,7 +80,7 @@ def cautions(result: Result) -> list[str]:
             f"use --replicates {FEWEST_FOR_DECOMPOSITION} or more"
         )
     skewed = [
-        c.arm
+        labels[c.arm]
         for c in result.comparisons
         if c.replicates >= FEWEST_FOR_MEDIAN and abs(c.skewness or 0) > LARGE_SKEWNESS
     ]
