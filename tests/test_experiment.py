@@ -80,7 +80,7 @@ def test_run_leaves_the_documented_files(regbench: Command, tmp_path: Path) -> N
         "summary.json", "tensorboard",
     ]  # fmt: skip
     assert sorted(path.name for path in (folder / "figures").iterdir()) == [
-        "fit-epoch-000002.png", "fit-epoch-000004.png", "losses.png",
+        "comparison.png", "fit-epoch-000002.png", "fit-epoch-000004.png", "losses.png",
     ]  # fmt: skip
     assert {path.name for path in (folder / "tensorboard").iterdir()} == {
         "baseline", "lambda=0.1", "lambda=0.2",

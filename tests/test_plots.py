@@ -68,13 +68,14 @@ def pixels_of(picture: plots.Picture) -> Any:
     return pixels
 
 
-@pytest.mark.parametrize("arms", [1, 2, 7, 30])
+@pytest.mark.parametrize("arms", [1, 2, 7, 30, 100])
 def test_legends_cover_nothing_and_nothing_is_cut(figures: list[Figure], arms: int) -> None:
     strengths = tuple(0.123456789 / (index + 1) for index in range(arms))
     result = make_result(strengths, epochs=10)
     list(plots.fit_pictures(result))
     plots.loss_picture(result)
-    assert len(figures) == 2
+    plots.comparison_picture(result)
+    assert len(figures) == 3
     for figure in figures:
         assert_nothing_covered_or_cut(figure)
 
@@ -131,13 +132,15 @@ def test_values_that_cannot_be_drawn_leave_a_gap(
     result = make_result(replicates=replicates)
     changed = {
         name: getattr(result.history, name).copy()
-        for name in ("fits", "train_loss", "train_loss_eval", "test_loss")
+        for name in ("fits", "predictions", "train_loss", "train_loss_eval", "test_loss")
     }
     for values in changed.values():
         values[1:, 1] = bad
     broken = dataclasses.replace(result, history=dataclasses.replace(result.history, **changed))
     assert len(list(plots.fit_pictures(broken))) == 3
     plots.loss_picture(broken)
+    if replicates > 1:
+        plots.comparison_picture(broken)
     for figure in figures:
         assert_nothing_covered_or_cut(figure)
     if not np.isfinite(bad):
@@ -153,6 +156,24 @@ def test_mean_curve_does_not_average_over_lost_replicates(figures: list[Figure])
     plots.loss_picture(dataclasses.replace(result, history=history))
     curve = figures[0].axes[1].lines[1].get_ydata()
     assert np.isfinite(curve).tolist() == [True, True, False]
+
+
+def test_comparison_shows_every_difference_and_every_part_of_the_error(
+    figures: list[Figure],
+) -> None:
+    result = make_result((0.1, 0.2), replicates=5)
+    plots.comparison_picture(result)
+    differences, errors = figures[0].axes
+    dots = [line for line in differences.lines if line.get_marker() == "o"]
+    whiskers = [bars.get_segments()[0][:, 0] for bars in differences.collections]  # type: ignore[attr-defined]
+    for dot, ends, c in zip(dots, whiskers, result.comparisons, strict=True):
+        assert np.asarray(dot.get_xdata()).item() == pytest.approx(c.mean_difference)
+        assert ends == pytest.approx(c.ci)
+    widths = [patch.get_width() for patch in errors.patches]  # type: ignore[attr-defined]
+    expected = [[0.09, p.variance.value, p.bias_squared.value]
+                for p in result.decompositions[-1] if p]  # fmt: skip
+    assert widths == pytest.approx(np.transpose(expected).ravel().tolist())
+    assert [t.get_text() for t in differences.get_yticklabels()] == ["baseline", "λ=0.1", "λ=0.2"]
 
 
 def test_drawing_imports_no_pyplot() -> None:

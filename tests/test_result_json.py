@@ -102,7 +102,7 @@ def test_divergence_is_a_result_and_exit_1(regbench: Command, tmp_path: Path, en
     assert [line for line in lines if "histograms left out" in line]
     assert [line for line in lines if line.startswith("baseline diverged") and "--lr" in line]
     figures = list((tmp_path / document["run_dir"] / "figures").iterdir())
-    assert len(figures) == 5
+    assert len(figures) == 6  # four epochs, losses, comparison
 
 
 def test_arm_that_diverges_changes_no_other_and_is_left_out_of_the_histograms(

@@ -50,6 +50,8 @@ def write_training(
         for epoch, picture in pictures:
             write_whole(figures / f"fit-epoch-{epoch:06d}.png", [picture.png])
         write_whole(figures / "losses.png", [plots.loss_picture(result).png])
+        if settings.replicates > 1:
+            write_whole(figures / "comparison.png", [plots.comparison_picture(result).png])
     if settings.tensorboard:
         from regbench.report.tensorboard import write_training_logs
 

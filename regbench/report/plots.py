@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from regbench.report.format import percent
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from regbench.dropout_scale import Scale
     from regbench.history import Array
     from regbench.result import Result
+    from regbench.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Picture:
 
 
 ARM_COLORS = ("blue", "darkorange", "green", "purple", "saddlebrown", "deeppink", "teal", "olive")
+ARM_INCHES, MOST_INCHES = 0.32, 14.0
+"""Height of an arm's row in a comparison, and of the axes that hold them all."""
 ROW_INCHES = 0.215
 """Height of a legend row."""
 SPREAD = (10, 90)
@@ -175,6 +180,57 @@ def loss_picture(result: Result) -> Picture:
     )
     legend_below(figure, axes, columns=4, title=title)
     return render(figure)
+
+
+def comparison_picture(result: Result) -> Picture:
+    """Return how every arm compares with the baseline at the last epoch, and why.
+
+    To the left the mean paired differences of the test loss with their intervals; to the right
+    what the expected test error of each arm is made of. A bias² below 0 reaches back into the bar.
+    """
+    settings, epoch = result.settings, result.history.epochs[-1]
+    arms, rows = settings.arms, np.arange(len(settings.arms))
+    confidence = percent(settings.confidence)
+    figure = make_figure(10, min(0.8 + ARM_INCHES * len(arms), MOST_INCHES), legend_rows=2)
+    longest = max(len(arm.label) for arm in arms)
+    figure.subplots_adjust(left=0.03 + 0.009 * longest, wspace=0.08)
+    differences, errors = figure.subplots(1, 2, sharey=True)
+    differences.axvline(0, **arm_style(0))
+    for index, c in enumerate(result.comparisons, 1):
+        if c.ci is not None:
+            point = dot_with_interval(c.mean_difference, c.ci)
+            differences.errorbar(y=index, color=arm_style(index)["color"], **point)
+    differences.set_xlabel("test loss, arm - baseline")
+    differences.set_title("paired difference")
+
+    parts = [parts for parts in result.decompositions[-1] if parts is not None]
+    variance = np.array([p.variance.value for p in parts])
+    bias_squared = np.array([p.bias_squared.value for p in parts])
+    noise = np.full(len(parts), settings.test_noise**2)
+    errors.barh(rows, noise, color="lightgrey", label="noise")
+    errors.barh(rows, variance, left=noise, color="lightblue", label="variance")
+    errors.barh(rows, bias_squared, left=noise + variance, color="orange", alpha=0.7, label="bias²")
+    for index, total in enumerate(p.expected_test_error for p in parts):
+        if total.ci is not None:
+            label = "sum" if index == 0 else None
+            point = dot_with_interval(total.value, total.ci)
+            errors.errorbar(y=index, color="black", label=label, **point)
+    errors.set_xlabel("mean squared error")
+    errors.set_title("expected test error")
+    shown = rows[:: -(-len(arms) // int(MOST_INCHES / ARM_INCHES))]
+    errors.set_yticks(shown, [arms[index].label for index in shown])
+    errors.invert_yaxis()
+    for axes in (differences, errors):
+        axes.locator_params(axis="x", nbins=6)
+    title = f"epoch {epoch}, {settings.replicates} replicates; whiskers: {confidence} intervals"
+    legend_below(figure, errors, columns=4, title=title)
+    return render(figure)
+
+
+def dot_with_interval(value: float, interval: Interval) -> dict[str, Any]:
+    """Return the place of a dot with whiskers, for `Axes.errorbar`."""
+    whiskers = [[value - interval[0]], [interval[1] - value]]
+    return {"x": value, "xerr": whiskers, "fmt": "o", "markersize": 4, "capsize": 3}
 
 
 def scale_picture(scale: Scale) -> Picture:
