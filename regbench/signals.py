@@ -46,12 +46,14 @@ def stopping(message: str) -> Iterator[None]:
     def leave(code: int) -> None:
         is_animated = sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
         show_cursor = "\x1b[?25h" if is_animated else ""
-        print(f"{show_cursor}\nregbench: error: {message}", file=sys.stderr, flush=True)
+        line = f"{show_cursor}\nregbench: error: {message}\n"
+        # Not by `print`, which cannot be entered twice, and may have been interrupted.
+        os.write(2, line.encode(sys.stderr.encoding, "backslashreplace"))
         os._exit(code)
 
     def leave_at_once(number: int, frame: FrameType | None) -> None:
         del frame
-        os._exit(128 + number)
+        leave(128 + number)
 
     def leave_if_ignored(ignored: sys.UnraisableHookArgs) -> None:
         if isinstance(ignored.exc_value, Stopped):

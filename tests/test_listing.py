@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import io
 import json
 import os
 import shutil
@@ -12,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import NO_FILES, TINY
+from rich.console import Console
 
 from regbench.engines import ENGINES
-from regbench.runs import ABANDONED
+from regbench.report.listing import print_runs
+from regbench.runs import ABANDONED, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,9 +111,24 @@ def test_list_has_state_arms_verdict_and_age(regbench: Command) -> None:
     assert shown.code == 0
     for folder in (done, scale, cut):
         assert str(folder) in shown.out
-    assert "not done (2 blocks)" in shown.out
+    assert "not done" in shown.out
     assert f"lambda=0.1 {verdicts['lambda=0.1']}" in shown.out
     assert regbench("runs", "--root=elsewhere").out == ""
+
+
+def test_list_fits_eighty_columns_on_a_terminal() -> None:
+    now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
+    arms = [f"lambda={0.1**n!r}" for n in range(9)]
+    verdicts = dict.fromkeys(arms[:3], "inconclusive")
+    run = Summary(folder, "not done", 3, now - datetime.timedelta(minutes=59), now, arms, verdicts)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    print_runs(console, [run, run], now)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert str(folder) in lines[2]
+    assert "59 min" in lines[2]
+    assert "and 6 more" in lines[5]
 
 
 def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(

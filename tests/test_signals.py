@@ -95,7 +95,8 @@ with stopping("interrupted; go on"):
         [sys.executable, "-c", BEGINNING + program, "SIGINT"],
         capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
-    assert (process.returncode, process.stderr) == (130, "")
+    assert process.returncode == 130
+    assert process.stderr == "\nregbench: error: interrupted; go on\n"
 
 
 def test_handlers_are_put_back_after_undisturbed_work() -> None:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def print_runs(console: Console, runs: Sequence[Summary], now: datetime.datetime) -> None:
-    """Print a table of runs with state, age, arms and verdicts."""
+    """Print a table of runs with state, age, arms and verdicts: one to a line on a terminal."""
+    separator = "\n" if console.is_terminal else ", "
     table = make_table(console)
     for title in ("run", "state", "age", "verdict"):
         table.add_column(title)
     for run in runs:
-        state = run.state if run.state == "done" else f"{run.state} ({run.blocks} blocks)"
         verdicts = [f"{arm} {run.verdicts.get(arm, '')}".strip() for arm in run.arms]
         age = "" if run.started is None else age_text((now - run.started).total_seconds())
-        table.add_row(str(run.folder), state, age, ", ".join(shortened(verdicts)))
+        table.add_row(str(run.folder), run.state, age, separator.join(shortened(verdicts)))
     print_table(console, table)
 
 
