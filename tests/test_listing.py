@@ -119,7 +119,7 @@ def test_list_has_state_arms_verdict_and_age(regbench: Command) -> None:
 def test_list_fits_eighty_columns_on_a_terminal() -> None:
     now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
     folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
-    arms = [f"lambda={0.1**n!r}" for n in range(9)]
+    arms = [f"lambda=0.000{n}" for n in range(1, 10)]
     verdicts = dict.fromkeys(arms[:3], "inconclusive")
     run = Summary(folder, "not done", 3, now - datetime.timedelta(minutes=59), now, arms, verdicts)
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
