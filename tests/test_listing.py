@@ -128,7 +128,12 @@ def test_list_fits_eighty_columns_on_a_terminal() -> None:
     assert max(len(line.rstrip()) for line in lines) <= 80
     assert str(folder) in lines[2]
     assert "59 min" in lines[2]
-    assert "and 6 more" in lines[5]
+    assert [line.split()[-1] for line in lines[2:5]] == [
+        "lambda=0.0001",
+        "inconclusive",
+        "lambda=0.0002",
+    ]
+    assert "and 6 more" in lines[8]
 
 
 def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(

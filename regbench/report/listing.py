@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from regbench.runs import Summary
 
 
+VERDICT_WIDTH = 22
+"""Columns on a terminal, so that the table of most runs is at most 80 wide; words wrap in them."""
+
+
 def print_runs(console: Console, runs: Sequence[Summary], now: datetime.datetime) -> None:
     """Print a table of runs with state, age, arms and verdicts: one to a line on a terminal."""
     separator = "\n" if console.is_terminal else ", "
     table = make_table(console)
-    for title in ("run", "state", "age", "verdict"):
-        table.add_column(title)
+    for title in ("run", "state", "age"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("verdict", max_width=VERDICT_WIDTH if console.is_terminal else None)
     for run in runs:
         verdicts = [f"{arm} {run.verdicts.get(arm, '')}".strip() for arm in run.arms]
         age = "" if run.started is None else age_text((now - run.started).total_seconds())
