@@ -127,6 +127,15 @@ def test_what_is_missing_is_trained_and_nothing_else(
     assert numbers_of("run") == numbers
 
 
+def test_resumed_run_says_what_was_asked_and_not_what_was_chosen(regbench: Command) -> None:
+    regbench("wdecay", *TINY, *NO_FILES, "--out=run")
+    numbers = numbers_of("run")
+    assert numbers["config"]["engine"] == "auto"
+    sorted(Path("run/blocks").iterdir())[0].unlink()
+    assert regbench("resume", "run").code == 0
+    assert numbers_of("run") == numbers
+
+
 def test_long_work_is_saved_arm_by_arm_with_the_same_bytes(
     regbench: Command,
     monkeypatch: pytest.MonkeyPatch,

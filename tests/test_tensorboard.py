@@ -73,6 +73,11 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
                     assert shown.min == pytest.approx(expected.min())
                     assert shown.max == pytest.approx(expected.max())
                     assert shown.sum == pytest.approx(expected.sum(dtype=float), abs=1e-5)
+                    for limit, below in zip(
+                        shown.bucket_limit, np.cumsum(shown.bucket), strict=True
+                    ):
+                        at_least, at_most = (expected < limit - 1e-9), (expected <= limit + 1e-9)
+                        assert at_least.sum() <= below <= at_most.sum()
         assert tags["images"] == ([] if index == 0 else ["fit"])
 
 
