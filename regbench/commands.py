@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from regbench.config import DropoutScale, TrainingExperiment
 from regbench.errors import OUT_OF_MEMORY, RunError, UsageError, visible
+from regbench.run_list import find_runs, is_prunable, remove_run, summarize_run
 from regbench.runs import (
     Run,
     create_run,
     describe_run,
-    find_runs,
-    is_prunable,
     mark_done,
     open_run,
     other_blocks,
-    remove_run,
-    summarize_run,
     write_manifest,
 )
 from regbench.signals import stopping

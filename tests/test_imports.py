@@ -27,6 +27,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "blocks": ({"config", "history"}, set()),
     "archive": ({"blocks", "config", "history", "store"}, set()),
     "runs": ({"errors", "config", "sources", "store"}, {"tomli_w"}),
+    "run_list": ({"errors", "runs"}, set()),
     "task": ({"config"}, {"torch"}),
     "network": ({"config"}, {"torch"}),
     "randomness": (set(), {"torch"}),
@@ -59,11 +60,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "report": (
         {"version", "config", "history", "regularizers", "statistics", "decomposition", "store",
-         "result", "dropout_scale", "runs", "verification"},
+         "result", "dropout_scale", "run_list", "verification"},
         {"matplotlib", "PIL", "rich", "tensorboard"},
     ),
     "commands": (
         {"archive", "blocks", "config", "errors", "experiment", "report", "result", "runs",
+         "run_list",
          "signals", "stages", "statistics", "store", "dropout_scale", "engines", "verification",
           "cases"},
         {"rich"},
@@ -75,7 +77,17 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "__main__": ({"cli"}, set()),
     "__init__": ({"version", "sources", "experiment"}, set()),  # where they are first used
 }  # fmt: skip
-AT_START = {"__init__", "errors", "signals", "store", "regularizers", "config", "sources", "runs"}
+AT_START = {
+    "__init__",
+    "errors",
+    "signals",
+    "store",
+    "regularizers",
+    "config",
+    "sources",
+    "runs",
+    "run_list",
+}
 AT_START |= {"commands", "cli", "__main__"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from regbench.engines import ENGINES
 from regbench.report.listing import print_runs
-from regbench.runs import ABANDONED, Summary
+from regbench.run_list import ABANDONED, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from regbench.runs import Summary
+    from regbench.run_list import Summary
 
 
 VERDICT_WIDTH = 22

@@ -1,0 +1,76 @@
+"""Lists of runs: what a list says about each, and which of them nobody will finish.
+
+Knows nothing about what blocks hold, or how a list is shown.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from regbench.errors import UsageError
+from regbench.runs import BLOCKS, MANIFEST, open_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ABANDONED = datetime.timedelta(hours=1)
+"""A run that is not done and was not touched for so long is taken for abandoned."""
+
+
+def find_runs(root: Path) -> list[Path]:
+    """Return the folders in `root`, and in its folders, that hold a run: the oldest first."""
+    found = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/{MANIFEST}")]
+    return sorted(found, key=lambda folder: (folder / MANIFEST).stat().st_mtime)
+
+
+def remove_run(folder: Path) -> None:
+    """Delete a run folder, its manifest first, so that what is left by a fault is no run."""
+    (folder / MANIFEST).unlink()
+    shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of a list of runs.
+
+    Attributes:
+        folder: Its path.
+        state: `done`, `not done`, or `unreadable`.
+        blocks: The number of block files.
+        started: When it began, or None where unknown.
+        touched: When anything in it changed last.
+        arms: Names, the baseline left out.
+        verdicts: By arm, where it is done.
+    """
+
+    folder: Path
+    state: str
+    blocks: int
+    started: datetime.datetime | None
+    touched: datetime.datetime
+    arms: list[str]
+    verdicts: dict[str, str]
+
+
+def summarize_run(folder: Path) -> Summary:
+    """Return what a list says about a run folder, whatever state it is in."""
+    blocks = list((folder / BLOCKS).glob("*.block"))
+    places = [folder, folder / BLOCKS, *blocks]
+    newest = max(place.stat().st_mtime for place in places if place.exists())
+    touched = datetime.datetime.fromtimestamp(newest, datetime.UTC)
+    try:
+        run = open_run(str(folder))
+        started = datetime.datetime.fromisoformat(run.manifest["environment"]["started"])
+        verdicts = {} if run.done is None else dict(run.done["verdicts"])
+    except (UsageError, KeyError, TypeError, ValueError):
+        return Summary(folder, "unreadable", len(blocks), None, touched, [], {})
+    state = "not done" if run.done is None else "done"
+    return Summary(folder, state, len(blocks), started, touched, run.settings.arm_names, verdicts)
+
+
+def is_prunable(summary: Summary, now: datetime.datetime) -> bool:
+    """Whether a run is not done, and nothing has changed in it for `ABANDONED`."""
+    return summary.state == "not done" and now - summary.touched > ABANDONED
