@@ -91,6 +91,14 @@ def test_dropout_shows_the_training_loss_without_masks_too() -> None:
         assert ("in evaluation" in shown(console)) == is_shown
 
 
+def test_lines_end_with_their_last_word_off_a_terminal() -> None:
+    console = make_console(80, is_terminal=False)
+    print_tables(console, make_result(3))
+    lines = shown(console).split("\n")
+    assert len(lines) > 10
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_share_of_zeros_is_shown_where_there_are_any() -> None:
     for command, is_shown in (("wdecay", False), ("l1", True)):
         settings = make_settings(command, (0.1, 0.5), epochs=200, log_every=200, lr=0.05)

@@ -57,10 +57,19 @@ def print_whole(console: Console, text: str, style: str | None = None) -> None:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table at its natural width, however narrow the console is, so that no cell is cut."""
+    """Print a table at its natural width, however narrow the console is, so that no cell is cut.
+
+    Off a terminal, lines end with their last word.
+    """
     width = console.width
     console.width = max(width, table_width(console, table))
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+    else:
+        with console.capture() as captured:
+            console.print(table)
+        for line in captured.get().splitlines():
+            console.print(line.rstrip(), soft_wrap=True)
     console.width = width
 
 
