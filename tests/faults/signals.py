@@ -1,8 +1,8 @@
 """Stop real processes with Ctrl-C's signal and with SIGTERM at random moments.
 
-    python tests/faults/signals.py [--each 50]
+    python tests/faults/signals.py [--each 50] [--seconds 5]
 
-Each must exit within five seconds with 130 or 143, say in one line how to go on where there is
+Each must exit within so many seconds with 130 or 143, say in one line how to go on where there is
 something to go on with, print no traceback, and leave only whole blocks; a finished run may come
 before the signal. Every tenth is resumed, and must end with the bytes of an undisturbed run.
 """
@@ -25,7 +25,6 @@ from results import SWEEPS, fingerprint
 
 from regbench.store import read
 
-LONGEST_SECONDS = 5.0
 COMMAND = [sys.executable, "-m", "regbench"]
 OPTIONS = [*SWEEPS["fused"], "--epochs=1500", "--log-every=500", "--out=run"]
 OPTIONS = [o for o in OPTIONS if o not in ("--epochs=60", "--log-every=20")]
@@ -43,15 +42,18 @@ def launch(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def stop(number: int, seconds: float, folder: Path) -> str:
-    """Send one signal to a run after so many seconds; return what became of it."""
+def stop(number: int, after: float, longest: float, folder: Path) -> str:
+    """Send one signal to a run after so many seconds; return what became of it.
+
+    It may take `longest` seconds to end.
+    """
     process = launch(OPTIONS, folder)
-    time.sleep(seconds)
+    time.sleep(after)
     sent = time.monotonic()
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     took = time.monotonic() - sent
-    assert took < LONGEST_SECONDS, f"took {took:.1f} s to stop"
+    assert took < longest, f"took {took:.1f} s to stop"
     if "Traceback" in err:
         assert "__main__.py" not in err, err
         return "was Python's that was starting"
@@ -77,7 +79,9 @@ def main() -> None:
     """Run the trials and print what became of them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--each", type=int, default=50)
-    each = parser.parse_args().each
+    parser.add_argument("--seconds", type=float, default=5.0)
+    given = parser.parse_args()
+    each = given.each
     chance = random.Random(1)
     with tempfile.TemporaryDirectory() as name:
         top = Path(name)
@@ -89,7 +93,7 @@ def main() -> None:
             for trial in range(each):
                 folder = top / "trial"
                 folder.mkdir()
-                found[stop(number, chance.uniform(0, whole), folder)] += 1
+                found[stop(number, chance.uniform(0, whole), given.seconds, folder)] += 1
                 if trial % 10 == 0:
                     is_there = (folder / "run").exists()
                     arguments = ["resume", "run", "--quiet"] if is_there else OPTIONS
