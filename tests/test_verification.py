@@ -76,7 +76,19 @@ def test_decay_of_twice_the_strength_is_found(monkeypatch: pytest.MonkeyPatch) -
         gradient.add_(parameter, alpha=2 * self.strength)
 
     monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", decay_twice)
-    assert_failing("momentum-decay", "sgd-penalty", "decay", "ridge", "ridge-bias")
+    assert_failing(
+        "momentum-decay", "sgd-penalty", "decay", "ridge", "ridge-bias", "ridge-covariance"
+    )
+
+
+def test_gradient_of_half_the_squared_error_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    backward = batched.backward
+
+    def halve(*arguments: Any) -> list[Tensor]:
+        return [delta / 2 for delta in backward(*arguments)]
+
+    monkeypatch.setattr(batched, "backward", halve)
+    assert_failing("sgd", "momentum", "sgd-penalty", "ridge", "ridge-descent", "lasso")
 
 
 def test_bias_that_is_not_decayed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
