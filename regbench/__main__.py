@@ -7,9 +7,9 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Run the command line; until that is loaded, Ctrl-C ends the process without a word."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from regbench.cli import main
+    from regbench import cli
 
-    main()
+    cli.main()
 
 
 if __name__ == "__main__":

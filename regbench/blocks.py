@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from regbench.config import NetworkSettings, TaskSettings, TrainingSettings, keys_of
 from regbench.history import MEASURED, SNAPSHOTS, Data, History, fitted_count
+from regbench.store import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,11 +79,6 @@ def block_key(settings: TrainingExperiment, part: Part, place: int) -> dict[str,
 def block_name(key: Mapping[str, Any]) -> str:
     """Return the 32 hexadecimal digits that a block with this key is named by."""
     return hashlib.sha256(canonical(key)).hexdigest()[:32]
-
-
-def canonical(key: Mapping[str, Any]) -> bytes:
-    """Return the one JSON text of a key."""
-    return json.dumps(key, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def pack(key: Mapping[str, Any], arrays: Arrays) -> bytes:

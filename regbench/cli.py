@@ -28,7 +28,7 @@ from regbench.config import (
     option_of,
     settings_of,
 )
-from regbench.errors import RegbenchError, UsageError, visible
+from regbench.errors import RegbenchError, UsageError, cannot_write, visible
 from regbench.regularizers import REGULARIZERS
 from regbench.signals import Stopped, stopping
 from regbench.sources import ENVIRONMENT_PREFIX, resolve
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = 0
         silence_stdout()
     except OSError as error:
-        code = fail(1, f"cannot write: {error.strerror or error}")
+        code = fail(1, cannot_write(error))
         silence_stdout()
     sys.exit(code)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.config import DropoutScale, TrainingExperiment
-from regbench.errors import OUT_OF_MEMORY, RunError, UsageError, visible
+from regbench.errors import OUT_OF_MEMORY, RunError, UsageError, cannot_write, visible
 from regbench.run_list import find_runs, is_prunable, remove_run, summarize_run
 from regbench.runs import (
     Run,
@@ -347,15 +347,9 @@ def kept(run: Run) -> Iterator[None]:
     except RunError as error:
         raise RunError(f"{error}; {hint}") from error
     except OSError as error:
-        raise RunError(f"cannot write{named(error)}; {hint}") from error
+        raise RunError(f"{cannot_write(error)}; {hint}") from error
     except MemoryError as error:
         raise RunError(f"{OUT_OF_MEMORY}; {hint}") from error
-
-
-def named(error: OSError) -> str:
-    """Return the file and the reason of an error of the system, as what follows `cannot write`."""
-    file = f" {visible(error.filename)}" if error.filename else ""
-    return f"{file}: {error.strerror or error}"
 
 
 def resume_command(run: Run) -> str:

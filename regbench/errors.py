@@ -26,6 +26,12 @@ class RunError(RegbenchError):
     """A run that was asked for correctly and could not be completed."""
 
 
+def cannot_write(error: OSError, path: object = None) -> str:
+    """Return what to say of an error of the system: `cannot write`, the file if known, and why."""
+    file = path or error.filename
+    return f"cannot write{f' {visible(file)}' if file else ''}: {error.strerror or error}"
+
+
 def visible(text: object, limit: int = 60) -> str:
     """Return `text` in quotes on one line, safe to show in a terminal.
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.config import EXPERIMENTS, Experiment
 from regbench.errors import UsageError, visible
 from regbench.sources import resolve
-from regbench.store import flush_folder, write_text
+from regbench.store import canonical, flush_folder, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,9 +76,7 @@ def create_run(settings: Experiment, manifest: Mapping[str, Any]) -> Path:
             folder = ROOT / settings.experiment / f"{now:%Y%m%dT%H%M%SZ}-{settings.hash}"
         else:
             folder = Path(settings.out)
-            if (
-                folder.exists()
-            ):  # not ours to replace: perhaps a mount, or without a writable parent
+            if folder.exists():  # perhaps a mount, or in a folder that cannot be written to
                 fill_empty(folder, settings, manifest)
                 return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -186,8 +184,7 @@ def is_intact(record: Mapping[str, Any]) -> bool:
 
 def checksum(record: Mapping[str, Any]) -> str:
     """Return the SHA-256 of an object's canonical JSON."""
-    canonical = json.dumps(record, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+    return hashlib.sha256(canonical(record)).hexdigest()
 
 
 def git_state() -> dict[str, Any] | None:

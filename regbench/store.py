@@ -7,20 +7,26 @@ the SHA-256 of the rest, which is checked at every read. Knows nothing about wha
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from regbench.errors import RunError, visible
+from regbench.errors import RunError, cannot_write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 SUFFIX = ".block"
 DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def canonical(record: Mapping[str, Any]) -> bytes:
+    """Return the one JSON text of an object, to be hashed and compared."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -47,7 +53,7 @@ def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            raise RunError(f"cannot write {visible(path)}: {error.strerror or error}") from None
+            raise RunError(cannot_write(error, path)) from None
         raise
 
 

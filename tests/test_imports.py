@@ -24,7 +24,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "regularizers": (set(), {"torch"}),  # for type checkers only, see below
     "config": ({"errors", "regularizers"}, set()),
     "sources": ({"errors", "regularizers", "config"}, set()),
-    "blocks": ({"config", "history"}, set()),
+    "blocks": ({"config", "history", "store"}, set()),
     "archive": ({"blocks", "config", "history", "store"}, set()),
     "runs": ({"errors", "config", "sources", "store"}, {"tomli_w"}),
     "run_list": ({"errors", "runs"}, set()),

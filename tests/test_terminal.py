@@ -120,7 +120,13 @@ def test_console_without_unicode_gets_every_table_in_ascii() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(59, ""), (130, "about 2 minutes"), (7000, "about 2 hours"), (3e6, "about 35 days")],
+    [
+        (59, ""),
+        (70, "about 1 minute of"),
+        (130, "about 2 minutes"),
+        (7000, "about 2 hours"),
+        (3e6, "about 35 days"),
+    ],
 )
 def test_long_run_says_so_before_it_begins(seconds: float, words: str) -> None:
     console = make_console(80, is_terminal=False)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 CUBIC = LINEAR | {"features": "polynomial:3", "lr": 0.1, "momentum": 0.9}
 """Far from converged after 100 epochs."""
 FIXED_DESIGN = settings_for("wdecay", 0.3, epochs=40, replicates=1000, **LINEAR)
-
-
 LASSO = settings_for("l1", 0.2, epochs=2000, replicates=5, **CUBIC)
 
 
@@ -74,21 +72,23 @@ def has_ridge_covariance(result: Result) -> Agreement:
     )
 
 
+def lasso_weights(result: Result) -> Array:
+    """Return bias and weights of the lasso for every replicate, `(R, P)`."""
+    at_train, _ = design_matrices(result)
+    strength = result.settings.arms[REGULARIZED].strength
+    return np.array([theory.lasso(at_train, y, strength) for y in result.history.data.train_y])
+
+
 def is_lasso(result: Result) -> Agreement:
     """Compare predictions of every replicate after the last epoch with the lasso's."""
-    at_train, at_test = design_matrices(result)
-    strength = result.settings.arms[REGULARIZED].strength
-    weights = [theory.lasso(at_train, y, strength) for y in result.history.data.train_y]
-    predicted = np.array(weights) @ at_test.T
+    _, at_test = design_matrices(result)
+    predicted = lasso_weights(result) @ at_test.T
     return compare_values(predicted, result.history.predictions[-1, REGULARIZED], ROUNDING)
 
 
 def has_lasso_zeros(result: Result) -> Agreement:
     """Compare the share of weights that are exactly 0, in every replicate, with the lasso's."""
-    at_train, _ = design_matrices(result)
-    strength = result.settings.arms[REGULARIZED].strength
-    weights = [theory.lasso(at_train, y, strength) for y in result.history.data.train_y]
-    shares = np.mean(np.array(weights) == 0, axis=1)
+    shares = np.mean(lasso_weights(result) == 0, axis=1)
     return compare_values(shares, result.history.zero_share[-1, REGULARIZED], FORMULA_ROUNDING)
 
 

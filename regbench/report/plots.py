@@ -203,10 +203,10 @@ def comparison_picture(result: Result) -> Picture:
     differences.set_xlabel("test loss, arm - baseline")
     differences.set_title("paired difference")
 
-    parts = [parts for parts in result.decompositions[-1] if parts is not None]
+    parts = [p for p in result.decompositions[-1] if p is not None]
+    noise = np.array([p.noise_variance for p in parts])
     variance = np.array([p.variance.value for p in parts])
     bias_squared = np.array([p.bias_squared.value for p in parts])
-    noise = np.full(len(parts), settings.test_noise**2)
     errors.barh(rows, noise, color="lightgrey", label="noise")
     errors.barh(rows, variance, left=noise, color="lightblue", label="variance")
     errors.barh(rows, bias_squared, left=noise + variance, color="orange", alpha=0.7, label="bias²")

@@ -41,7 +41,7 @@ VARIES = {
     "init": "; initial weights and masks vary, data are those of the first",
 }
 LONG_SECONDS = 60
-UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60))
+UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 EVALUATION = "in evaluation"
 """Title of the training loss without masks, which narrow terminals go without."""
 MOST_ROWS = 40
@@ -88,8 +88,8 @@ def print_estimate(console: Console, seconds: float) -> None:
         unit, length = next((u, n) for u, n in UNITS if seconds >= n)
         print_line(
             console,
-            f"This will take about {seconds / length:.0f} {unit} of training, by rough estimate; "
-            f"it can be interrupted and resumed.",
+            f"This will take about {count(round(seconds / length), unit)} of training, by rough "
+            f"estimate; it can be interrupted and resumed.",
         )
 
 
@@ -151,8 +151,7 @@ def print_loss_table(console: Console, result: Result) -> None:
         if is_replicated
         else f"Mean squared error of the one replicate, seed {settings.seed}",
     )
-    last = len(titles) - 1
-    print_widest(console, rows, dispensable, left=[1] * (not is_pair) + [last] * is_replicated)
+    print_widest(console, rows, dispensable, left=() if is_pair else (1,))
     if len(places) < len(history.epochs):
         print_line(console, "Earlier epochs are in history.csv and in the pictures.", style="dim")
 
@@ -164,27 +163,25 @@ def print_difference_table(console: Console, result: Result) -> None:
     zeros = result.history.zero_share[-1, 1:].mean(axis=1)
     has_zeros = bool(zeros.any())
     titles = ("arm", "mean", interval, "median", interval, "wins", p_title, "gain")
-    rows: list[Sequence[str]] = [(*titles, *["zeros"] * has_zeros)]
+    rows: list[Sequence[str]] = [(*titles, "zeros") if has_zeros else titles]
     for arm, c, share in zip(result.settings.arms[1:], result.comparisons, zeros, strict=True):
-        rows.append(
-            (
-                arm_label(console, arm),
-                rounded(c.mean_difference, c.ci),
-                interval_text(c.ci),
-                rounded(c.median_difference, c.median_ci or c.ci),
-                interval_text(c.median_ci),
-                str(c.wins),
-                probability(c.p_value_holm),
-                "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}",
-                *[f"{100 * share:.1f} %"] * has_zeros,
-            )
+        row = (
+            arm_label(console, arm),
+            rounded(c.mean_difference, c.ci),
+            interval_text(c.ci),
+            rounded(c.median_difference, c.median_ci or c.ci),
+            interval_text(c.median_ci),
+            str(c.wins),
+            probability(c.p_value_holm),
+            "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}",
         )
+        rows.append((*row, f"{100 * share:.1f} %") if has_zeros else row)
     print_line(console, "")
     print_line(
         console,
         f"Test loss at epoch {result.history.epochs[-1]}, arm - baseline; wins: of "
         f"{result.settings.replicates}; gain: of pairing, in variance"
-        f"{'; zeros: of the weights' * has_zeros}",
+        + ("; zeros: of the weights" if has_zeros else ""),
     )
     print_widest(console, rows, dispensable=[(4,), (3, 4)])
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from forks import Child, finish, start
-from results import SWEEPS, fingerprint
+from results import SMALL, SWEEPS, fingerprint
 
 from regbench.store import SUFFIX, Store, read
 
@@ -167,8 +167,7 @@ def crash_at(tick: Countdown) -> None:
 
 def crash_everywhere(stride: int) -> None:
     """Crash a run at every place where it changes the disk, or at every `stride`-th."""
-    options = [*SWEEPS["batched"], "--lambda=0.1", "--replicates=5", "--out=run"]
-    options = ["wdecay", *(o for o in options[1:] if not o.startswith(("--p=", "--replicates=7")))]
+    options = ["wdecay", "--lambda=0.1", "--replicates=5", "--engine=batched", *SMALL, "--out=run"]
     with tempfile.TemporaryDirectory() as top_name:
         top = Path(top_name)
         log = top / "ticks"

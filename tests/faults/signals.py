@@ -21,13 +21,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from results import SWEEPS, fingerprint
+from results import fingerprint
 
 from regbench.store import read
 
 COMMAND = [sys.executable, "-m", "regbench"]
-OPTIONS = [*SWEEPS["fused"], "--epochs=1500", "--log-every=500", "--out=run"]
-OPTIONS = [o for o in OPTIONS if o not in ("--epochs=60", "--log-every=20")]
+OPTIONS = ["wdecay", "--lambda=0.01,0.1", "--replicates=130", "--engine=fused", "--hidden=24",
+           "--depth=2", "--epochs=1500", "--log-every=500", "--no-cache", "--out=run"]  # fmt: skip
 
 
 def launch(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
