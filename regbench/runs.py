@@ -193,9 +193,9 @@ def git_state() -> dict[str, Any] | None:
     What it is for: to find the script or configuration that was used.
     """
     here = Path.cwd()
-    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
-        return None
     try:
+        if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+            return None
         commit, status = (
             subprocess.run(
                 ["git", *arguments], capture_output=True, text=True, check=True, timeout=5
