@@ -28,9 +28,9 @@ from regbench.config import (
     option_of,
     settings_of,
 )
-from regbench.errors import RegbenchError, UsageError, cannot_write, visible
+from regbench.errors import RegbenchError, UsageError, cannot_write, error_line
 from regbench.regularizers import REGULARIZERS
-from regbench.signals import Stopped, stopping
+from regbench.signals import stopping
 from regbench.sources import ENVIRONMENT_PREFIX, resolve
 from regbench.version import __version__
 
@@ -67,8 +67,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         with stopping("interrupted"):
             code = command.main(arguments, prog_name="regbench", standalone_mode=False)
             sys.stdout.flush()
-    except Stopped as stopped:
-        code = fail(stopped.exit_code, str(stopped))
     except typer.TyperException as error:
         code = fail(error.exit_code, error.format_message())
     except RegbenchError as error:
@@ -84,8 +82,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def fail(code: int, message: str) -> int:
     """Print one line on stderr and return the exit code."""
-    line = " ".join(visible(message, limit=1000)[1:-1].split())
-    print(f"regbench: error: {line}", file=sys.stderr)
+    print(error_line(message), file=sys.stderr)
     return code
 
 

@@ -11,8 +11,6 @@ import errno
 import hashlib
 import itertools
 import json
-import secrets
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.config import EXPERIMENTS, Experiment
 from regbench.errors import UsageError, visible
 from regbench.sources import resolve
-from regbench.store import canonical, flush_folder, write_text
+from regbench.store import canonical, flush_folder, unfinished, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,14 +78,10 @@ def create_run(settings: Experiment, manifest: Mapping[str, Any]) -> Path:
                 fill_empty(folder, settings, manifest)
                 return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = folder.with_name(f".{secrets.token_hex(8)}.part")
-        draft.mkdir()
-        try:
+        with unfinished(folder) as draft:
+            draft.mkdir()
             fill_empty(draft, settings, manifest)
             return publish(draft, folder, is_exact=settings.out is not None)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(

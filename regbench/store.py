@@ -10,18 +10,21 @@ import hashlib
 import json
 import os
 import secrets
-from contextlib import suppress
+import shutil
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from regbench.errors import RunError, cannot_write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 SUFFIX = ".block"
 DIGEST_BYTES = hashlib.sha256().digest_size
+_unfinished: set[Path] = set()
+"""Temporary names in use, for a signal that ends the process."""
 
 
 def canonical(record: Mapping[str, Any]) -> bytes:
@@ -40,21 +43,42 @@ def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with temporary.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with unfinished(path) as temporary:
+            with temporary.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
         flush_folder(path.parent)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise RunError(cannot_write(error, path)) from None
-        raise
+    except OSError as error:
+        raise RunError(cannot_write(error, path)) from None
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside a path; a file or folder that still has it then is removed."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    _unfinished.add(temporary)
+    try:
+        yield temporary
+    finally:
+        remove(temporary)
+        _unfinished.discard(temporary)
+
+
+def discard_unfinished() -> None:
+    """Remove what this process has not finished writing, since it is about to end."""
+    for temporary in _unfinished:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder if it is there and can be removed."""
+    with suppress(OSError):
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def flush_folder(folder: Path) -> None:

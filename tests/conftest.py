@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,11 +43,8 @@ def regbench(
 
     def run(*arguments: str) -> Finished:
         capsys.readouterr()
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         with pytest.raises(SystemExit) as stopped:
             main(list(arguments))
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         assert isinstance(stopped.value.code, int)
         return Finished(stopped.value.code, *capsys.readouterr())
 

@@ -16,8 +16,8 @@ HEAVY = {"torch", "matplotlib", "scipy", "tensorboard", "PIL", "rich", "tomli_w"
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "version": (set(), set()),
     "errors": (set(), set()),
-    "signals": (set(), set()),
     "store": ({"errors"}, set()),
+    "signals": ({"errors", "store"}, set()),
     "history": (set(), set()),
     "statistics": ({"history"}, {"scipy"}),
     "decomposition": ({"history", "statistics"}, {"scipy"}),

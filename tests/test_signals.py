@@ -1,10 +1,11 @@
-"""The first Ctrl-C or SIGTERM stops work in order, and nothing keeps the process from ending."""
+"""The first Ctrl-C or SIGTERM ends the process with one line, whatever it is doing."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,50 +15,30 @@ if TYPE_CHECKING:
 
 BEGINNING = """
 import signal, sys, time
-from regbench import signals
-from regbench.signals import Stopped, stopping
-signals.PATIENCE_SECONDS = 0.3
+from pathlib import Path
+from regbench.signals import stopping
+from regbench.store import unfinished, write_whole
 NUMBER = signal.Signals[sys.argv[1]]
 """
 INTERRUPTED = {
-    "work that can be interrupted": """
-try:
-    with stopping("interrupted; go on"):
-        signal.raise_signal(NUMBER)
-        time.sleep(60)
-except Stopped as stopped:
-    print("\\nregbench: error:", stopped, file=sys.stderr)
-    sys.exit(stopped.exit_code)
+    "plain work": """
+with stopping("interrupted; go on"):
+    signal.raise_signal(NUMBER)
+    time.sleep(60)
 """,
-    "work that goes on": """
+    "work that lets nothing through": """
 with stopping("interrupted; go on"):
     try:
         signal.raise_signal(NUMBER)
-        time.sleep(60)
     except BaseException:
-        time.sleep(60)
+        pass
 """,
     "work that makes another error of it": """
-try:
-    with stopping("interrupted; go on"):
-        try:
-            signal.raise_signal(NUMBER)
-        except BaseException:
-            raise ImportError("cannot load module more than once per process")
-except Stopped as stopped:
-    print("\\nregbench: error:", stopped, file=sys.stderr)
-    sys.exit(stopped.exit_code)
-""",
-    "work that ends as if nothing had been": """
-try:
-    with stopping("interrupted; go on"):
-        try:
-            signal.raise_signal(NUMBER)
-        except BaseException:
-            pass
-except Stopped as stopped:
-    print("\\nregbench: error:", stopped, file=sys.stderr)
-    sys.exit(stopped.exit_code)
+with stopping("interrupted; go on"):
+    try:
+        signal.raise_signal(NUMBER)
+    except BaseException:
+        raise ImportError("cannot load module more than once per process")
 """,
     "a finalizer, whose exceptions Python ignores": """
 class Trap:
@@ -67,48 +48,119 @@ with stopping("interrupted; go on"):
     Trap()
     time.sleep(60)
 """,
+    "a part of the work with a message of its own": """
+with stopping("interrupted"), stopping("interrupted; go on"):
+    signal.raise_signal(NUMBER)
+""",
+    "work after a part with a message of its own": """
+with stopping("interrupted; go on"):
+    with stopping("interrupted"):
+        pass
+    signal.raise_signal(NUMBER)
+""",
+    "work whose stderr is wrapped by a progress bar": """
+import rich.console, rich.progress
+bar = rich.progress.Progress(console=rich.console.Console(stderr=True, force_terminal=True))
+with stopping("interrupted; go on"), open("/dev/null", "w") as nowhere:
+    bar.live.console.file = nowhere
+    with bar:
+        signal.raise_signal(NUMBER)
+""",
+    "work with files under temporary names": """
+def pieces():
+    yield b"half"
+    signal.raise_signal(NUMBER)
+with stopping("interrupted; go on"), unfinished(Path("folder")) as draft:
+    draft.mkdir()
+    (draft / "file").touch()
+    write_whole(Path("file"), pieces())
+""",
 }
+
+
+def interrupt(program: str, number: signal.Signals, folder: Path) -> tuple[int, str]:
+    """Run a program that sends itself a signal; return its exit code and what it says of it."""
+    process = subprocess.run(
+        [sys.executable, "-c", BEGINNING + program, number.name],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    return process.returncode, process.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("where", sorted(INTERRUPTED))
-def test_first_signal_ends_the_process_with_one_line(number: signal.Signals, where: str) -> None:
-    process = subprocess.run(
-        [sys.executable, "-c", BEGINNING + INTERRUPTED[where], number.name],
-        capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
-    assert process.returncode == 128 + number
-    assert process.stderr == "\nregbench: error: interrupted; go on\n"
+def test_first_signal_ends_the_process_with_one_line(
+    number: signal.Signals, where: str, tmp_path: Path
+) -> None:
+    code, said = interrupt(INTERRUPTED[where], number, tmp_path)
+    assert code == 128 + number
+    assert said == "\nregbench: error: interrupted; go on\n"
+    assert not list(tmp_path.iterdir())
 
 
-def test_second_signal_ends_the_process_at_once() -> None:
+def test_message_is_one_line_without_control_characters(tmp_path: Path) -> None:
     program = """
-signals.PATIENCE_SECONDS = 60
-with stopping("interrupted; go on"):
-    try:
-        signal.raise_signal(signal.SIGTERM)
-    except BaseException:
-        signal.raise_signal(signal.SIGINT)
-        time.sleep(60)
+with stopping("interrupted; go on with: regbench resume 'a\\x1b[2J\\n'"):
+    signal.raise_signal(NUMBER)
 """
-    process = subprocess.run(
-        [sys.executable, "-c", BEGINNING + program, "SIGINT"],
-        capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
-    assert process.returncode == 130
-    assert process.stderr == "\nregbench: error: interrupted; go on\n"
+    _, said = interrupt(program, signal.SIGINT, tmp_path)
+    expected = r"interrupted; go on with: regbench resume 'a\x1b[2J\n'"
+    assert said == f"\nregbench: error: {expected}\n"
 
 
-def test_handlers_are_put_back_after_undisturbed_work() -> None:
+def test_message_that_cannot_be_written_keeps_nothing_alive(tmp_path: Path) -> None:
     program = """
-def hooks():
-    return [*map(signal.getsignal, (signal.SIGINT, signal.SIGTERM)), sys.unraisablehook]
-before = hooks()
+import os
+os.close(2)
 with stopping("interrupted"):
-    assert hooks()[0] is not before[0]
-assert hooks() == before
+    signal.raise_signal(NUMBER)
+    time.sleep(60)
 """
-    subprocess.run([sys.executable, "-c", BEGINNING + program, "SIGINT"], check=True)
+    assert interrupt(program, signal.SIGTERM, tmp_path) == (143, "")
+
+
+def test_second_signal_ends_a_process_whose_message_nobody_takes(tmp_path: Path) -> None:
+    program = """
+import os
+os.set_blocking(2, False)
+for size in (4096, 1):
+    try:
+        while os.write(2, bytes(size)):
+            pass
+    except BlockingIOError:
+        pass
+os.set_blocking(2, True)
+print(flush=True)
+with stopping("interrupted"):
+    os.kill(os.getpid(), NUMBER)
+    time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", BEGINNING + program, "SIGINT"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.5)  # until it is in the middle of its message
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == -signal.SIGTERM
+
+
+def test_handlers_are_put_back(tmp_path: Path) -> None:
+    program = """
+def handlers():
+    return [*map(signal.getsignal, (signal.SIGINT, signal.SIGTERM))]
+before = handlers()
+with stopping("interrupted"):
+    assert handlers()[0] is not before[0]
+assert handlers() == before
+try:
+    with stopping("interrupted"):
+        raise ValueError
+except ValueError:
+    assert handlers() == before
+"""
+    assert interrupt(program, signal.SIGINT, tmp_path) == (0, "")
 
 
 def test_ctrl_c_before_the_command_line_is_loaded_leaves_no_traceback(tmp_path: Path) -> None:
