@@ -125,7 +125,7 @@ def test_arm_that_diverges_changes_no_other_and_is_left_out_of_the_histograms(
 
 
 def test_scale_document_is_complete(regbench: Command) -> None:
-    finished = regbench("dropout-scale", "--json", "--p=0,0.5", *NO_FILES)
+    finished = regbench("dropout-scale", "--json", "--p=0,0.5", "--quiet", *NO_FILES)
     assert (finished.code, finished.err) == (0, "")
     document = finished.document
     assert set(document) == KEYS | {"scales"}

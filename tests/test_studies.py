@@ -116,8 +116,9 @@ def test_gate_sets_the_exit_code_and_says_why_on_stderr(
         fixed.append("--replicates=12")
     finished = regbench("wdecay", *fixed, *options, "--json")
     assert finished.code == code, finished.err
-    assert f": {judgement} by " in finished.err
-    assert finished.err.startswith("--require ")
+    said = finished.err.splitlines()[-1]
+    assert said.startswith("--require ")
+    assert f": {judgement} by " in said
     assert finished.document["comparisons"]
 
 

@@ -23,7 +23,7 @@ from results import SWEEPS, fingerprint
 
 from regbench.store import read
 
-OPTIONS = [*SWEEPS["batched"], "--out=run"]
+OPTIONS = [*SWEEPS["batched"], "--quiet", "--out=run"]
 SMALLEST = 4000
 """Bytes: what is printed must fit."""
 
