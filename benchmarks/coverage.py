@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from regbench.config import MOST_REPLICATES
 from regbench.decomposition import decompose
-from regbench.report.verdicts import LARGE_SKEWNESS
+from regbench.report.verdicts import is_too_skewed
 from regbench.statistics import (
     mean_interval,
     median_interval,
@@ -151,7 +152,7 @@ def main() -> None:
         sizes, widths, held = [], [], []
         for _ in experiments:
             pilot = generator.normal(0, 1, 10)
-            count = max(10, required_replicates(pilot, width, CONFIDENCE))
+            count = max(10, required_replicates(pilot, width, CONFIDENCE, MOST_REPLICATES))
             values = np.concatenate([pilot, generator.normal(0, 1, count - 10)])
             found = mean_interval(values, CONFIDENCE)
             assert found is not None
@@ -166,13 +167,26 @@ def main() -> None:
             share(held),
         )
 
-    print_title("caution about skewness", "R = 10", "R = 30", "R = 100")
+    counts = (10, 30, 100, 300, 1000)
+    print_title("caution about skewness", *(f"R = {count}" for count in counts))
     for law, (draw, _, _) in LAWS.items():
         print_row(
             law,
             *(
-                share(abs(skewness(draw(generator, c))) > LARGE_SKEWNESS for _ in experiments)
-                for c in (10, 30, 100)
+                share(is_too_skewed(skewness(draw(generator, c)), c) for _ in experiments)
+                for c in counts
+            ),
+        )
+    print_title("interval of the mean (t), many replicates", "R = 300", "R = 1000")
+    for law, (draw, mean, _) in LAWS.items():
+        print_row(
+            law,
+            *(
+                share(
+                    holds(mean_interval(draw(generator, count), CONFIDENCE), mean)
+                    for _ in experiments
+                )
+                for count in (300, 1000)
             ),
         )
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.config import DropoutScale, TrainingExperiment
-from regbench.errors import OUT_OF_MEMORY, RunError, UsageError, cannot_write, visible
+from regbench.errors import (
+    OUT_OF_MEMORY,
+    RegbenchError,
+    RunError,
+    UsageError,
+    cannot_write,
+    visible,
+)
 from regbench.run_list import find_runs, is_prunable, remove_run, summarize_run
 from regbench.runs import (
     Run,
@@ -234,8 +241,7 @@ def complete_training(run: Run, work: Plan) -> int:
     logged = len(result.history.epochs)
     with progress(errors, "pictures and logs", logged, settings.quiet) as advance:
         document, notes = files.write_training(result, run.folder, advance)
-    verdicts = {c.arm: c.verdict for c in result.comparisons}
-    finish(run, result.environment, verdicts)
+    finish(run, result.environment, result.verdicts)
     close(settings, document, run.folder, closing)
     for line in [*notes, *tables.divergence_lines(result)]:
         print_line(errors, line)
@@ -285,7 +291,7 @@ def exit_code(result: Result, errors: Console) -> int:
     from regbench.report.verdicts import gate_line
     from regbench.statistics import judge
 
-    if result.divergences:
+    if result.has_diverged:
         return 1
     subject, requirement = result.confirmation or result, result.settings.require
     if requirement is None:
@@ -344,6 +350,8 @@ def kept(run: Run) -> Iterator[None]:
             yield
     except BrokenPipeError:
         raise
+    except UsageError as error:  # a pilot asks for too much: resuming would not help
+        raise RegbenchError(str(error)) from error
     except RunError as error:
         raise RunError(f"{error}; {hint}") from error
     except OSError as error:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 
+MOST_REPLICATES = 10_000_000
+PILOT_REPLICATES = 10
+"""Replicates from which `--target-width` estimates how many it needs."""
+
+
 def available_cores() -> int:
     """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -198,7 +203,7 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
 
     strengths: tuple[float, ...] = Field(min_length=1, max_length=1000)
     replicates: int = Field(
-        30, ge=1, le=10_000_000, description="Draws of data and initial weights."
+        30, ge=1, le=MOST_REPLICATES, description="Draws of data and initial weights."
     )
     seed: int = Field(1, ge=0, le=2**32 - 1, description="Seed of the first replicate.")
     pairing: Literal["shared", "independent"] = Field(
@@ -235,7 +240,7 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
     confirm: int | None = Field(
         None,
         ge=2,
-        le=10_000_000,
+        le=MOST_REPLICATES,
         description="Measure the best strength again on so many fresh replicates.",
     )
     target_width: float | None = Field(
@@ -300,7 +305,7 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
         if self.seed + self.replicates + confirm > 2**32:
             also = f" and --confirm {confirm}" if confirm else ""
             raise UsageError(
-                f"--seed: got {self.seed}, but with --replicates {self.replicates}{also} the last "
+                f"--seed: got {self.seed}, but with {self.replicates} replicates{also} the last "
                 f"seed would pass 4294967295; lower one of them"
             )
         if self.confirm is not None and self.vary != "both":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from regbench.config import TrainingExperiment
     from regbench.history import History
     from regbench.regularizers import Regularizer
+    from regbench.statistics import Verdict
 
 EARLIER_RESAMPLES = 999
 """Of permutation tests at the epochs before the last."""
@@ -50,6 +51,18 @@ class Result:
     def comparisons(self) -> list[Comparison]:
         """Each arm against the baseline, by the test loss at the last epoch."""
         return self.comparisons_by_epoch[-1]
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict on each arm by its name; a confirmed one has that of the confirmation."""
+        own = {c.arm: c.verdict for c in self.comparisons}
+        return own | (self.confirmation.verdicts if self.confirmation else {})
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether a loss is not finite, those of the confirmation included."""
+        confirmation = self.confirmation
+        return bool(self.divergences) or (confirmation is not None and confirmation.has_diverged)
 
     @cached_property
     def comparisons_by_epoch(self) -> list[list[Comparison]]:

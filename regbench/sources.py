@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
-from regbench.config import EXPERIMENTS, kind_of, model_of, option_of, settings_of
+from regbench.config import (
+    EXPERIMENTS,
+    PILOT_REPLICATES,
+    kind_of,
+    model_of,
+    option_of,
+    settings_of,
+)
 from regbench.errors import UsageError, visible
 from regbench.regularizers import REGULARIZERS
 
@@ -79,11 +86,13 @@ def resolve(
     if experiment in REGULARIZERS:
         option, default = REGULARIZERS[experiment].option, REGULARIZERS[experiment].default
         values["strengths"] = values.pop(option, (default,))
-    if values.get("target_width") is not None and "replicates" in values:
-        raise UsageError(
-            f"{sources['replicates']}: not together with {sources['target_width']}, which decides "
-            f"how many replicates there are"
-        )
+    if values.get("target_width") is not None:
+        if "replicates" in values:
+            raise UsageError(
+                f"{sources['replicates']}: not together with {sources['target_width']}, which "
+                f"decides how many replicates there are"
+            )
+        values["replicates"] = PILOT_REPLICATES  # the rest is planned from them
     try:
         return model_of(experiment)(experiment=experiment, **values)
     except ValidationError as error:

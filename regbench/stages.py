@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.blocks import Part, cut_parts
-from regbench.config import TrainingExperiment
+from regbench.config import MOST_REPLICATES, PILOT_REPLICATES, TrainingExperiment
+from regbench.errors import UsageError
 from regbench.history import History, concatenate, join_arms
 from regbench.result import Result
 from regbench.statistics import required_replicates
 
 if TYPE_CHECKING:
     from regbench.archive import Archive
-
-PILOT_REPLICATES = 10
-"""Replicates from which `--target-width` estimates how many it needs."""
-MOST_REPLICATES = 10_000_000
-"""What `--replicates` allows."""
 
 Measured = tuple[TrainingExperiment, History]
 Measure = Callable[[TrainingExperiment, str], Measured | None]
@@ -45,12 +41,20 @@ def conduct(
         environment: Goes into the result.
         measure: Measures a stage.
         say: Called with a line about what a stage has decided.
+
+    Raises:
+        UsageError: The width that was asked for takes more replicates than are allowed.
     """
     if settings.target_width is not None:
         pilot = measure(replace(settings, replicates=PILOT_REPLICATES), "pilot")
         if pilot is None:
             return None
         needed = replicates_for_width(pilot[1], settings.target_width, settings.confidence)
+        if needed > MOST_REPLICATES:
+            raise UsageError(
+                f"--target-width: got {settings.target_width:g}, which by the pilot takes more "
+                f"than {MOST_REPLICATES} replicates; allow a wider interval"
+            )
         say(
             f"Pilot: an interval {settings.target_width:g} wide needs about {needed} replicates: "
             f"{needed - PILOT_REPLICATES} more."
@@ -82,17 +86,17 @@ def replicates_for_width(pilot: History, width: float, confidence: float) -> int
     """Return how many replicates make every arm's interval about so wide, the pilot's included.
 
     From the standard deviations of the pilot's paired differences of the last test loss; an arm
-    that diverged is left out.
+    that diverged is left out. `MOST_REPLICATES` + 1 stands for all that is more.
     """
     baseline, *arms = pilot.test_loss[-1].astype(np.float64)
     with np.errstate(invalid="ignore"):
         differences = [arm - baseline for arm in arms]
     needed = [
-        required_replicates(difference, width, confidence)
+        required_replicates(difference, width, confidence, MOST_REPLICATES)
         for difference in differences
         if np.isfinite(difference).all()
     ]
-    return min(max([PILOT_REPLICATES, *needed]), MOST_REPLICATES)
+    return max([PILOT_REPLICATES, *needed])
 
 
 def replace(settings: TrainingExperiment, **values: Any) -> TrainingExperiment:

@@ -230,19 +230,21 @@ def skewness(values: Array) -> float:
     return float((centred**3).mean() / (centred**2).mean() ** 1.5)
 
 
-def required_replicates(differences: Array, width: float, confidence: float) -> int:
+def required_replicates(differences: Array, width: float, confidence: float, most: int) -> int:
     """Return the least number of replicates whose t interval is at most `width` wide.
 
-    Taking for their standard deviation that of `differences` `(R,)`.
+    Taking for their standard deviation that of `differences` `(R,)`. Where these are more than
+    `most`, `most` + 1.
     """
     from scipy import stats
 
     spread = float(differences.std(ddof=1))
     tail = (1 + confidence) / 2
-    count = max(2, int((2 * stats.norm.ppf(tail) * spread / width) ** 2))
-    while 2 * stats.t.ppf(tail, count - 1) * spread / math.sqrt(count) > width:
+    root = 2 * float(stats.norm.ppf(tail)) * spread / width
+    count = max(2, math.floor(min(root, most) ** 2))
+    while count <= most and 2 * stats.t.ppf(tail, count - 1) * spread / math.sqrt(count) > width:
         count += 1
-    return count
+    return min(count, most + 1)
 
 
 def standard_error(values: Array) -> Array:

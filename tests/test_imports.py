@@ -37,7 +37,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"torch"},
     ),
     "result": ({"history", "statistics", "decomposition", "config", "regularizers"}, set()),
-    "stages": ({"archive", "blocks", "config", "history", "result", "statistics"}, set()),
+    "stages": (
+        {"errors", "archive", "blocks", "config", "history", "result", "statistics"},
+        set(),
+    ),
     "dropout_scale": (
         {"archive", "blocks", "config", "environment", "history"},
         {"torch", "scipy"},

@@ -120,6 +120,13 @@ def test_arms_that_diverged_in_the_pilot_ask_for_nothing() -> None:
 
 
 def test_pilot_that_asks_for_seeds_there_are_not_is_refused() -> None:
-    settings = make_settings(strengths=(0.1,), seed=2**32 - 40, replicates=30, target_width=1e-3)
+    settings = make_settings(strengths=(0.1,), seed=2**32 - 40, replicates=30, target_width=0.5)
     with pytest.raises(UsageError, match="--seed"):
+        conduct(settings, {}, recording([]))
+
+
+@pytest.mark.parametrize("width", [1e-3, 1e-160])
+def test_pilot_that_asks_for_more_replicates_than_there_may_be_is_refused(width: float) -> None:
+    settings = make_settings(strengths=(0.1,), replicates=10, target_width=width)
+    with pytest.raises(UsageError, match=r"--target-width: got .*more than 10000000 replicates"):
         conduct(settings, {}, recording([]))

@@ -207,7 +207,7 @@ def test_gate_is_judged_by_where_the_interval_lies(
 @pytest.mark.parametrize("width", [0.05, 0.3, 2.0, 50.0])
 def test_required_replicates_is_the_least_number_that_is_narrow_enough(width: float) -> None:
     differences = np.random.default_rng(2).normal(0, 1, 10)
-    needed = required_replicates(differences, width, 0.9)
+    needed = required_replicates(differences, width, 0.9, most=10**6)
 
     def width_at(count: int) -> float:
         low, high = stats.t.interval(
@@ -220,7 +220,12 @@ def test_required_replicates_is_the_least_number_that_is_narrow_enough(width: fl
 
 
 def test_required_replicates_of_equal_differences_are_two() -> None:
-    assert required_replicates(np.ones(10), 0.1, 0.95) == 2
+    assert required_replicates(np.ones(10), 0.1, 0.95, most=100) == 2
+
+
+@pytest.mark.parametrize("width", [0.02, 1e-12, 1e-160, 5e-324])
+def test_required_replicates_beyond_the_most_are_one_more(width: float) -> None:
+    assert required_replicates(np.arange(10.0), width, 0.95, most=1000) == 1001
 
 
 def test_standard_error_is_scipys_and_nan_for_one_replicate() -> None:

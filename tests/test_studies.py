@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +17,12 @@ from regbench.errors import UsageError
 from regbench.sources import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from commands import Command
+
+    from regbench.engines import Block
+    from regbench.history import History
 
 SMALL = ["--points=6", "--hidden=8", "--depth=1", "--epochs=40", "--log-every=20", *NO_FILES]
 LINEAR = ["--depth=0", "--momentum=0", "--lr=0.3", "--epochs=60", "--log-every=60", *NO_FILES]
@@ -68,8 +75,50 @@ def test_sweep_finds_the_best_strength_and_confirms_it_on_fresh_seeds(regbench: 
         "wdecay", f"--lambda={strength}", "--seed=7", "--replicates=4", *LINEAR, "--json"
     ).document["comparisons"][0]
     assert confirmed == alone
-    shown = regbench(*arguments, "--quiet").out
-    assert f"Best of 3: λ={strength}, by seeds 1 to 6; measured again on 4 fresh" in shown
+    shown = regbench(*arguments, "--quiet").out.splitlines()
+    place = next(index for index, line in enumerate(shown) if line.startswith("Best of 3 "))
+    assert f" by seeds 1 to 6: λ={strength}, measured again on 4 fresh" in shown[place]
+    # What the fresh ones say is all that is said of it.
+    assert shown[place + 1].startswith(f"λ={strength}")
+    assert sum(line.startswith(f"λ={strength}") for line in shown) == 1
+
+
+def test_verdict_that_is_recorded_is_the_confirmed_one(regbench: Command) -> None:
+    # Three replicates of noise alone cannot confirm what 40 have found.
+    options = ["--lambda=0.3", "--noise=2", "--replicates=40", "--confirm=2", "--require=better"]
+    finished = regbench("wdecay", *options, *LINEAR, "--out=run", "--json")
+    assert finished.document["comparisons"][0]["verdict"] == "better"
+    assert finished.document["confirmation"]["comparisons"][0]["verdict"] == "inconclusive"
+    assert finished.code == 4
+    assert json.loads(Path("run/DONE").read_text())["verdicts"] == {"lambda=0.3": "inconclusive"}
+
+
+def test_arm_that_diverges_in_the_confirmation_is_exit_1(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from regbench.engines import ENGINES
+
+    train = ENGINES["batched"]
+
+    def fail_on_fresh_seeds(block: Block, advance: Callable[[int], None]) -> History:
+        history = train(block, advance)
+        if block.seeds[0] > 6:
+            history.test_loss[-1, -1] = math.nan
+        return history
+
+    monkeypatch.setitem(ENGINES, "batched", fail_on_fresh_seeds)
+    options = ["--lambda=1", "--replicates=6", "--confirm=4", "--engine=batched"]
+    finished = regbench(
+        "wdecay", *options, *LINEAR, "--require=not-worse", "--margin=9", "--quiet", "--out=run"
+    )
+    assert finished.code == 1
+    assert "lambda=1.0 diverged in 4 of 4 replicates (seeds 7 to 10)" in finished.err
+    report = regbench("report", "run", "--json")
+    assert report.code == 1
+    assert report.document["diverged"] == []
+    assert report.document["confirmation"]["diverged"] == [
+        {"arm": "lambda=1.0", "epoch": 60, "replicates": 4}
+    ]
 
 
 def test_pilot_says_how_many_replicates_a_width_needs_and_they_are_run(regbench: Command) -> None:
@@ -90,6 +139,17 @@ def test_pilot_says_how_many_replicates_a_width_needs_and_they_are_run(regbench:
     shown = regbench(*options, target).out
     assert f"needs about {needed} replicates: {needed - 10} more" in shown
     assert f"mean of {needed} replicates" in shown
+    assert "; a pilot of 10 replicates (seeds 1 to 10) for an interval " in shown
+
+
+def test_pilot_that_asks_for_too_much_is_a_run_that_failed(regbench: Command) -> None:
+    finished = regbench("wdecay", "--target-width=1e-160", *SMALL, "--quiet")
+    assert finished.code == 1, "not 2: there is a folder"
+    assert finished.err.startswith(
+        "regbench: error: --target-width: got 1e-160, which by the pilot"
+    )
+    assert finished.err.count("\n") == 1
+    assert "resume" not in finished.err
 
 
 GATES = [

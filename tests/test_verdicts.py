@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from training import make_settings, train
 
-from regbench.report.verdicts import LARGE_SKEWNESS, cautions, choice, gate_line, sentence
+from regbench.report.verdicts import cautions, choice, gate_line, is_too_skewed, sentence
 from regbench.result import Result
 from regbench.statistics import Comparison, compare, skewness
 
@@ -84,8 +84,49 @@ def test_skewed_differences_are_cautioned_and_normal_ones_hardly_ever() -> None:
     generator = np.random.default_rng(3)
     skewed = make_result([np.zeros(60), generator.lognormal(0, 1, 60)])
     assert "the differences of λ=0.1 are skewed" in cautions(skewed, LABELS)[0]
-    false_alarms = [abs(skewness(generator.normal(size=30))) > LARGE_SKEWNESS for _ in range(2000)]
-    assert np.mean(false_alarms) < 0.02
+    normal = generator.normal(size=(2000, 30))
+    assert np.mean([is_too_skewed(skewness(values), 30) for values in normal]) < 0.02
+
+
+def test_caution_about_skewness_goes_where_replicates_make_up_for_it() -> None:
+    # The t interval of 3000 exponential differences covers .95; that of 10 covers .90.
+    values = np.random.default_rng(3).exponential(size=3000)
+    assert skewness(values) > 1.7
+    assert not is_too_skewed(skewness(values), 3000)
+    assert is_too_skewed(skewness(values), 10)
+
+
+@pytest.mark.parametrize(
+    ("arms", "replicates", "words"),
+    [(2, 6, "no p below 0.062 for one of 2 arms: use --replicates 7"), (2, 7, ""),
+     (7, 6, "no p below 0.22 for one of 7 arms: use --replicates 9"), (7, 8, "--replicates 9"),
+     (7, 9, "")],
+)  # fmt: skip
+def test_several_arms_need_more_replicates_for_a_small_p(
+    arms: int, replicates: int, words: str
+) -> None:
+    # The arms are better in every replicate: the clearest that can come out.
+    losses = np.stack([np.ones(replicates), *[np.linspace(0.1, 0.5, replicates)] * arms])
+    result = make_result(losses)
+    line = cautions(result, {arm.name: arm.label for arm in result.settings.arms})[0]
+    p = result.comparisons[0].p_value_holm
+    assert p is not None
+    assert p == pytest.approx(2 * arms / 2**replicates)
+    assert ("no p below" in line) == (p >= 0.05)
+    assert words in line
+
+
+def test_confirmation_is_cautioned_for_itself() -> None:
+    generator = np.random.default_rng(3)
+    result = make_result(generator.normal(size=(2, 60)))
+    few = dataclasses.replace(result, confirmation=make_result(generator.normal(size=(2, 3))))
+    assert cautions(few, LABELS) == [
+        "3 fresh replicates can give no p below 0.25: use --confirm 6 or more"
+    ]
+    skewed = make_result([np.zeros(60), generator.lognormal(0, 1, 60)])
+    (line,) = cautions(dataclasses.replace(result, confirmation=skewed), LABELS)
+    assert line.startswith("the confirming differences of λ=0.1 are skewed")
+    assert line.endswith("raise --confirm")
 
 
 def test_best_of_several_is_said_to_be_flattered_unless_it_was_confirmed() -> None:
@@ -98,8 +139,11 @@ def test_best_of_several_is_said_to_be_flattered_unless_it_was_confirmed() -> No
     )
     fresh = make_result(losses[:2], seed=5)
     text = choice("λ=0.1", dataclasses.replace(result, confirmation=fresh))
-    assert "by seeds 1 to 4" in text
-    assert "4 fresh replicates, seeds 5 to 8" in text
+    assert text == (
+        "Best of 2 by seeds 1 to 4: λ=0.1, measured again on 4 fresh replicates, seeds 5 to 8:"
+    )
+    single = dataclasses.replace(make_result(losses[:2]), confirmation=fresh)
+    assert choice("λ=0.1", single).startswith("λ=0.1, measured again on 4 fresh")
 
 
 @pytest.mark.parametrize(

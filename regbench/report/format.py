@@ -40,7 +40,12 @@ def rounded(value: float | None, interval: Interval | None) -> str:
     if value is None or interval is None or not math.isfinite(value):
         return number(value)
     places = decimals(interval)
-    return number(value) if places is None else f"{value:.{places}f}"
+    return number(value) if places is None else f"{value:z.{places}f}"
+
+
+def seeds_text(seeds: range) -> str:
+    """Return the seeds of some replicates."""
+    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
 def interval_text(interval: Interval | None, separator: str = " to ") -> str:
@@ -48,7 +53,7 @@ def interval_text(interval: Interval | None, separator: str = " to ") -> str:
     if interval is None:
         return "n/a"
     places = decimals(interval)
-    ends = (number(end) if places is None else f"{end:.{places}f}" for end in interval)
+    ends = (number(end) if places is None else f"{end:z.{places}f}" for end in interval)
     return separator.join(ends)
 
 

@@ -67,10 +67,7 @@ def training_document(
         },
         "best_arm": None if result.best_arm is None else result.best_arm.name,
         "confirmation": confirmation(result),
-        "diverged": [
-            {"arm": arms[arm].name, "epoch": epoch, "replicates": count}
-            for arm, epoch, count in result.divergences
-        ],
+        "diverged": diverged(result),
         "run_dir": str(run_folder),
     }
 
@@ -92,7 +89,16 @@ def confirmation(result: Result) -> dict[str, Any] | None:
     return {
         "seeds": list(result.confirmation.settings.seeds),
         "comparisons": comparisons(result.confirmation),
+        "diverged": diverged(result.confirmation),
     }
+
+
+def diverged(result: Result) -> list[dict[str, Any]]:
+    """Return the arms that have a loss that is not finite, the baseline too."""
+    return [
+        {"arm": result.settings.arms[arm].name, "epoch": epoch, "replicates": count}
+        for arm, epoch, count in result.divergences
+    ]
 
 
 def scale_document(

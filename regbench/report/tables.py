@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from regbench.config import PILOT_REPLICATES
 from regbench.report.format import (
     count,
     interval_text,
@@ -13,6 +14,7 @@ from regbench.report.format import (
     percent,
     probability,
     rounded,
+    seeds_text,
 )
 from regbench.report.terminal import (
     arm_label,
@@ -55,18 +57,16 @@ def print_training_header(
     arms = ", ".join(arm_label(console, arm) for arm in settings.arms)
     sizes = "-".join(str(size) for size in settings.layer_sizes)
     weights = "the same" if settings.pairing == "shared" else "independent"
-    seeds = (
-        f"seeds {settings.seed} to {settings.seeds[-1]}"
-        if settings.replicates > 1
-        else f"seed {settings.seed}"
-    )
+    replicates = f"{count(settings.replicates, 'replicate')} ({seeds_text(settings.seeds)})"
+    if settings.target_width is not None and settings.replicates <= PILOT_REPLICATES:
+        replicates = f"a pilot of {replicates} for an interval {settings.target_width:g} wide"
     features = "" if settings.features == "x" else f" of {settings.features}"
     momentum = f", momentum {settings.momentum:g}" if settings.optimizer == "sgd" else ""
     optimizer = f"{OPTIMIZERS[settings.optimizer]}, lr {settings.lr:g}{momentum}"
     print_line(
         console,
-        f"{settings.experiment}: {arms}; {count(settings.replicates, 'replicate')} ({seeds}), "
-        f"same data and {weights} initial weights in all arms{VARIES[settings.vary]}",
+        f"{settings.experiment}: {arms}; {replicates}, same data and {weights} initial weights "
+        f"in all arms{VARIES[settings.vary]}",
         style="bold",
     )
     print_line(
@@ -238,28 +238,29 @@ def print_widest(
 def print_verdicts(console: Console, result: Result) -> None:
     """Say in words how each arm's test loss compares with the baseline's."""
     labels = {arm.name: arm_label(console, arm) for arm in result.settings.arms}
+    confirmed = result.confirmation.comparisons if result.confirmation else []
     for comparison in result.comparisons:
-        print_line(console, sentence(labels[comparison.arm], comparison), style="bold")
+        if comparison.arm not in {c.arm for c in confirmed}:
+            print_line(console, sentence(labels[comparison.arm], comparison), style="bold")
     best = result.best_arm
-    if best is not None and (len(result.comparisons) > 1 or result.confirmation):
-        print_line(console, choice(arm_label(console, best), result), style="bold")
-        if result.confirmation:
-            print_line(
-                console, sentence(labels[best.name], result.confirmation.comparisons[0]), "bold"
-            )
+    if best is not None and (len(result.comparisons) > 1 or confirmed):
+        print_line(console, choice(labels[best.name], result), style="bold")
+    for comparison in confirmed:
+        print_line(console, sentence(labels[comparison.arm], comparison), style="bold")
     for line in cautions(result, labels):
         print_line(console, f"Mind: {line}.")
 
 
 def divergence_lines(result: Result) -> list[str]:
-    """Return a line for each arm that diverged."""
+    """Return a line for each arm that diverged, in the confirmation too."""
     arms = result.settings.arms
-    return [
-        f"{arms[arm].name} diverged in {lost} of {result.settings.replicates} replicates: by "
-        f"epoch {epoch} a loss is not finite; lower --lr"
+    lines = [
+        f"{arms[arm].name} diverged in {lost} of {result.settings.replicates} replicates ("
+        f"{seeds_text(result.settings.seeds)}): by epoch {epoch} a loss is not finite; lower --lr"
         f"{f' or --{arms[arm].option}' if arm else ''}"
         for arm, epoch, lost in result.divergences
     ]
+    return lines + (divergence_lines(result.confirmation) if result.confirmation else [])
 
 
 def print_files(console: Console, folder: Path, has_tensorboard: bool) -> None:

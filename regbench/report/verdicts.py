@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from regbench.report.format import count, interval_text, number, percent, rounded
+from regbench.report.format import (
+    interval_text,
+    number,
+    percent,
+    rounded,
+    seeds_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,13 +19,11 @@ if TYPE_CHECKING:
     from regbench.result import Result
     from regbench.statistics import Comparison, Judgement
 
-FEWEST_FOR_P = 6
-"""Replicates from which a sign-flip test can give a two-sided p below .05: 2/2⁶ = .03."""
+SIGNIFICANT = 0.05
 FEWEST_FOR_DECOMPOSITION = 50
 """Replicates from which the jackknife's intervals hold what they promise."""
-FEWEST_FOR_MEDIAN = 10
-LARGE_SKEWNESS = 1.2
-"""Of at least `FEWEST_FOR_MEDIAN` differences: rare where they are normal."""
+FEWEST_FOR_SKEWNESS = 10
+"""Replicates from which skewness is judged: fewer say little about it."""
 
 
 def sentence(label: str, comparison: Comparison) -> str:
@@ -51,46 +55,78 @@ def sentence(label: str, comparison: Comparison) -> str:
 
 
 def choice(label: str, result: Result) -> str:
-    """Return which strength did best, and what that is worth; of several arms."""
-    seeds = result.settings.seeds
+    """Return which strength did best, if there are several, and what that is worth."""
+    arms, seeds = len(result.comparisons), seeds_text(result.settings.seeds)
     if result.confirmation is not None:
         fresh = result.confirmation.settings.seeds
-        return (
-            f"Best of {len(result.comparisons)}: {label}, by seeds {seeds[0]} to {seeds[-1]}; "
-            f"measured again on {len(fresh)} fresh replicates, seeds {fresh[0]} to {fresh[-1]}:"
-        )
+        chosen = label if arms == 1 else f"Best of {arms} by {seeds}: {label}"
+        return f"{chosen}, measured again on {len(fresh)} fresh replicates, {seeds_text(fresh)}:"
     return (
-        f"Best of {len(result.comparisons)}: {label}. It was chosen by these replicates, which "
-        f"flatters it: --confirm {result.settings.replicates} measures it on fresh ones."
+        f"Best of {arms}: {label}. It was chosen by these replicates, which flatters it: "
+        f"--confirm {result.settings.replicates} measures it on fresh ones."
     )
 
 
 def cautions(result: Result, labels: Mapping[str, str]) -> list[str]:
     """Return what limits a result, each with what to do about it; `labels` are by arm's name."""
     replicates = result.settings.replicates
-    lines = []
-    if 1 < replicates < FEWEST_FOR_P:
-        lines.append(
-            f"{count(replicates, 'replicate')} can give no p below {2 / 2**replicates:.2g}: "
-            f"use --replicates {FEWEST_FOR_P} or more"
-        )
-    elif 1 < replicates < FEWEST_FOR_DECOMPOSITION:
+    lines = few_replicates(result, "replicates", "--replicates")
+    if not lines and 1 < replicates < FEWEST_FOR_DECOMPOSITION:
         lines.append(
             f"with {replicates} replicates the intervals of bias and variance are too narrow: "
             f"use --replicates {FEWEST_FOR_DECOMPOSITION} or more"
         )
+    lines += skewed_differences(result, labels, "differences", "--replicates")
+    if result.confirmation is not None:
+        lines += few_replicates(result.confirmation, "fresh replicates", "--confirm")
+        lines += skewed_differences(
+            result.confirmation, labels, "confirming differences", "--confirm"
+        )
+    return lines
+
+
+def few_replicates(result: Result, noun: str, option: str) -> list[str]:
+    """Return a line where no p below .05 can come out, whatever the losses are.
+
+    The least p of R sign flips is 2/2ᴿ, and Holm's correction multiplies it by the number of arms.
+    """
+    arms, replicates = len(result.comparisons), result.settings.replicates
+    least = min(1.0, 2 * arms / 2**replicates)
+    if replicates == 1 or least < SIGNIFICANT:
+        return []
+    enough = math.floor(math.log2(2 * arms / SIGNIFICANT)) + 1
+    several = f" for one of {arms} arms" if arms > 1 else ""
+    return [
+        f"{replicates} {noun} can give no p below {least:.2g}{several}: "
+        f"use {option} {enough} or more"
+    ]
+
+
+def skewed_differences(
+    result: Result, labels: Mapping[str, str], noun: str, option: str
+) -> list[str]:
+    """Return a line where skewness makes the intervals of means too narrow."""
     skewed = [
         labels[c.arm]
         for c in result.comparisons
-        if c.replicates >= FEWEST_FOR_MEDIAN and abs(c.skewness or 0) > LARGE_SKEWNESS
+        if c.skewness is not None and is_too_skewed(c.skewness, c.replicates)
     ]
-    if skewed:
-        names = skewed[0] if len(skewed) == 1 else f"{skewed[0]} and {len(skewed) - 1} more"
-        lines.append(
-            f"the differences of {names} are skewed: the mean's interval may be too narrow; "
-            f"compare the median's, or raise --replicates"
-        )
-    return lines
+    if not skewed:
+        return []
+    names = skewed[0] if len(skewed) == 1 else f"{skewed[0]} and {len(skewed) - 1} more"
+    return [
+        f"the {noun} of {names} are skewed: the mean's interval may be too narrow; compare the "
+        f"median's, or raise {option}"
+    ]
+
+
+def is_too_skewed(skewness: float, replicates: int) -> bool:
+    """Whether a t interval is too short for differences of this skewness.
+
+    What it misses shrinks as skewness/√R. The fixed part is what normal differences rarely show.
+    """
+    is_judged = replicates >= FEWEST_FOR_SKEWNESS
+    return is_judged and abs(skewness) > max(1.2, 0.2 * math.sqrt(replicates))
 
 
 def gate_line(label: str, result: Result, comparison: Comparison, judgement: Judgement) -> str:
