@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.decomposition import Decomposition, decompose
+from regbench.errors import RunError
 from regbench.statistics import Comparison, compare_arms
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from regbench.regularizers import Regularizer
     from regbench.statistics import Verdict
 
+LARGEST_RESIDUAL = 1e-12
+"""Of bias² + variance = error, relative to the error: only rounding is between the two sides."""
 EARLIER_RESAMPLES = 999
 """Of permutation tests at the epochs before the last."""
 
@@ -79,13 +83,24 @@ class Result:
 
     @cached_property
     def decompositions(self) -> list[list[Decomposition | None]]:
-        """Each arm's expected test error in its parts, at each logged epoch; None for R = 1."""
+        """Each arm's expected test error in its parts, at each logged epoch; None for R = 1.
+
+        Raises:
+            RunError: The parts do not add up to the error.
+        """
         noise, confidence = self.settings.test_noise**2, self.settings.confidence
         truth = self.history.data.test_truth
-        return [
+        found = [
             [decompose(predictions, truth, noise, confidence) for predictions in arms]
             for arms in self.history.predictions
         ]
+        for parts in itertools.chain(*found):
+            if parts is not None and parts.residual > LARGEST_RESIDUAL:
+                raise RunError(
+                    f"bias² + variance differs from the error by {parts.residual:.1e} of it, which "
+                    f"is more than rounding: this is a mistake in regbench"
+                )
+        return found
 
     @property
     def divergences(self) -> list[tuple[int, int, int]]:

@@ -1,4 +1,4 @@
-"""What replicates say together: paired differences with their uncertainty, and standard errors.
+"""What replicates say together: paired differences with their uncertainty.
 
 Works on arrays and knows nothing about how they came about. `docs/statistics.md` says why these
 statistics and how often their intervals hold the truth.
@@ -90,13 +90,13 @@ def compare_arms(
     return [replace(c, p_value_holm=p) for c, p in zip(alone, corrected, strict=True)]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def compare(
     arm: str, baseline: Array, losses: Array, confidence: float, resamples: int = RESAMPLES
 ) -> Comparison:
     """Compare the losses `(R,)` of an arm and of the baseline, replicate by replicate."""
     baseline, losses = baseline.astype(np.float64), losses.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        differences = losses - baseline
+    differences = losses - baseline
     is_finite = bool(np.isfinite(differences).all())
     wins = int((losses < baseline).sum())
     ci = mean_interval(differences, confidence) if is_finite else None
@@ -122,9 +122,9 @@ def compare(
 
 def verdict_of(ci: Interval | None) -> Verdict:
     """Return what the interval of a difference says; None, of one replicate, says nothing."""
-    if ci is None or ci[0] <= 0 <= ci[1]:
-        return "inconclusive"
-    return "better" if ci[1] < 0 else "worse"
+    if ci is not None and ci[1] < 0:
+        return "better"
+    return "worse" if ci is not None and ci[0] > 0 else "inconclusive"
 
 
 def judge(ci: Interval | None, requirement: Requirement, margin: float) -> Judgement:
@@ -150,7 +150,7 @@ def mean_interval(values: Array, confidence: float) -> Interval | None:
         return None
     from scipy import stats
 
-    mean, error = float(values.mean()), float(standard_error(values))
+    mean, error = float(values.mean()), float(stats.sem(values))
     half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
     return mean - half, mean + half
 
@@ -166,13 +166,8 @@ def median_interval(values: Array, confidence: float) -> Interval | None:
         return None
     from scipy import stats
 
-    outside = int(stats.binom.ppf((1 - confidence) / 2, len(values), 0.5))
-    while outside and stats.binom.cdf(outside - 1, len(values), 0.5) > (1 - confidence) / 2:
-        outside -= 1
-    if outside == 0:
-        return None
-    ordered = np.sort(values)
-    return float(ordered[outside - 1]), float(ordered[-outside])
+    found = stats.quantile_test(values, p=0.5).confidence_interval(confidence)
+    return None if math.isnan(found.low + found.high) else (float(found.low), float(found.high))
 
 
 def probability_interval(successes: int, trials: int, confidence: float) -> Interval:
@@ -245,16 +240,3 @@ def required_replicates(differences: Array, width: float, confidence: float, mos
     while count <= most and 2 * stats.t.ppf(tail, count - 1) * spread / math.sqrt(count) > width:
         count += 1
     return min(count, most + 1)
-
-
-def standard_error(values: Array) -> Array:
-    """Return s/√R over the last axis, R; NaN for a single replicate.
-
-    s is the standard deviation with R - 1 degrees of freedom.
-    """
-    count = values.shape[-1]
-    if count == 1:
-        return np.full(values.shape[:-1], np.nan)
-    with np.errstate(invalid="ignore", over="ignore"):
-        spread: Array = values.std(axis=-1, ddof=1, dtype=np.float64)
-    return spread / math.sqrt(count)

@@ -36,7 +36,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "history", "regularizers", "config", "task", "network", "randomness"},
         {"torch"},
     ),
-    "result": ({"history", "statistics", "decomposition", "config", "regularizers"}, set()),
+    "result": (
+        {"errors", "history", "statistics", "decomposition", "config", "regularizers"},
+        set(),
+    ),
     "stages": (
         {"errors", "archive", "blocks", "config", "history", "result", "statistics"},
         set(),

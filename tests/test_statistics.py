@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -21,7 +22,6 @@ from regbench.statistics import (
     probability_interval,
     required_replicates,
     sign_flip_probability,
-    standard_error,
 )
 
 losses = st.lists(
@@ -228,9 +228,10 @@ def test_required_replicates_beyond_the_most_are_one_more(width: float) -> None:
     assert required_replicates(np.arange(10.0), width, 0.95, most=1000) == 1001
 
 
-def test_standard_error_is_scipys_and_nan_for_one_replicate() -> None:
-    values = np.random.default_rng(1).normal(size=(3, 2, 7)).astype(np.float32)
-    np.testing.assert_allclose(
-        standard_error(values), stats.sem(values.astype(np.float64), axis=-1), rtol=1e-6
-    )
-    assert np.isnan(standard_error(values[..., :1])).all()
+@pytest.mark.parametrize("scale", [1e155, 1e308])
+def test_differences_whose_squares_overflow_say_nothing_without_a_warning(scale: float) -> None:
+    losses = scale * np.linspace(0.5, 1, 8)
+    with warnings.catch_warnings(action="error"):
+        compared = compare("a", np.zeros(8), losses, 0.95)
+    assert compared.verdict == "inconclusive"
+    assert compared.wins == 0

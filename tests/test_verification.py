@@ -176,10 +176,10 @@ def test_wrong_memory_of_adam_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bias_squared_without_its_correction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def plug_in(predictions: Array, truth: Array, **more: float) -> Decomposition:
-        bias_squared = float(np.square(predictions.mean(axis=0) - truth).mean())
         parts = decompose(predictions, truth, **more)
         assert parts
-        return dataclasses.replace(parts, bias_squared=Part(bias_squared, None))
+        wrong = parts.bias_squared.value + parts.variance.value / len(predictions)
+        return dataclasses.replace(parts, bias_squared=Part(wrong, None))
 
     monkeypatch.setattr(cases.decomposition, "decompose", plug_in)
     assert_failing("decomposition", "least-squares-bias")
