@@ -126,16 +126,16 @@ def read_back(
 
     Where blocks are missing, the result is of the replicates before the first missing one.
     """
-    done = total = 0
+    is_there: dict[tuple[int, str], bool] = {}  # by first seed and arm: a pilot is read twice
 
     def measure(settings: TrainingExperiment, stage: str) -> Measured | None:
-        nonlocal done, total
         del stage
         histories, is_whole = [], True
         for part in parts_of(settings, environment["block_replicates"]):
             arms = [archive.load(settings, part, place) for place in range(len(settings.arms))]
             present = [history for history in arms if history is not None]
-            done, total = done + len(present), total + len(arms)
+            for arm, history in zip(settings.arms, arms, strict=True):
+                is_there[part.seeds[0], arm.name] = history is not None
             is_whole = is_whole and len(present) == len(arms)
             if is_whole:
                 histories.append(join_arms(present))
@@ -144,4 +144,5 @@ def read_back(
         history = concatenate(histories)
         return settings.model_copy(update={"replicates": history.test_loss.shape[2]}), history
 
-    return conduct(settings, environment, measure), done, total
+    result = conduct(settings, environment, measure)
+    return result, sum(is_there.values()), len(is_there)

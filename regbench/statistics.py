@@ -130,13 +130,13 @@ def verdict_of(ci: Interval | None) -> Verdict:
 def judge(ci: Interval | None, requirement: Requirement, margin: float) -> Judgement:
     """Return whether the interval of a difference meets a requirement.
 
-    `better`: the loss is lower by more than the margin. `not-worse`: it is not higher by the
-    margin or more.
+    `better`: the loss is lower by more than the margin. `not-worse`: it is higher by the margin at
+    most.
     """
     if ci is None:
         return "inconclusive"
     bound = -margin if requirement == "better" else margin
-    if ci[1] < bound:
+    if ci[1] < bound or (requirement == "not-worse" and ci[1] == bound):
         return "met"
     return "not met" if ci[0] > bound else "inconclusive"
 

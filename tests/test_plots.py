@@ -188,3 +188,48 @@ def test_drawing_imports_no_pyplot() -> None:
 def test_arms_have_styles_of_their_own() -> None:
     styles = [tuple(plots.arm_style(index).items()) for index in range(25)]
     assert len(set(styles)) == 25
+
+
+def test_comparison_marks_a_diverged_arm_and_draws_no_error_of_it(figures: list[Figure]) -> None:
+    result = make_result((0.1, 0.2), replicates=5)
+    result.history.test_loss[-1, 2, 0] = np.nan
+    result.history.predictions[-1, 2, 0] = np.nan
+    plots.comparison_picture(result)
+    differences, errors = figures[0].axes
+    (mark,) = differences.texts
+    assert (mark.get_text(), mark.get_position()) == (" diverged", (0, 2))
+    assert errors.get_ylim()[0] > 2, "its row is there"
+    drawn = [patch.get_width() for patch in errors.patches]  # type: ignore[attr-defined]
+    assert [place for place, width in enumerate(drawn) if np.isnan(width)] == [2, 5, 8]
+
+
+def test_comparison_shows_the_confirmation_below_what_it_confirms(figures: list[Figure]) -> None:
+    result = make_result((0.1, 0.2), replicates=5)
+    fresh = make_result((0.2,), replicates=7, seed=6)
+    plots.comparison_picture(dataclasses.replace(result, confirmation=fresh))
+    (square,) = [line for line in figures[0].axes[0].lines if line.get_marker() == "s"]
+    expected = fresh.comparisons[0].mean_difference
+    assert np.asarray(square.get_xdata()).item() == pytest.approx(expected)
+    assert 2 < np.asarray(square.get_ydata()).item() < 2.5
+    assert (
+        figures[0].legends[0].get_title().get_text().endswith("square: λ=0.2 on 7 fresh replicates")
+    )
+
+
+def test_single_logged_epoch_shows_the_spread_of_every_arm(figures: list[Figure]) -> None:
+    result = make_result((0.1, 0.2), epochs=10, replicates=5)
+    assert len(result.history.epochs) == 1
+    plots.loss_picture(result)
+    axes = figures[0].axes[1]
+    spread = [bars.get_segments()[0] for bars in axes.collections]  # type: ignore[attr-defined]
+    assert len({ends[0][0] for ends in spread}) == 3, "side by side"
+    expected = np.percentile(result.history.test_loss[0], (10, 90), axis=1).T
+    np.testing.assert_allclose([ends[:, 1] for ends in spread], expected)
+    assert axes.get_xlabel() == "epoch 10"
+
+
+def test_long_numbers_at_the_axes_are_not_cut(figures: list[Figure]) -> None:
+    result = make_result()
+    result.history.train_loss_eval[:] = np.geomspace(0.02, 0.6, 3)[:, None, None]  # 6 × 10⁻¹
+    plots.loss_picture(result)
+    assert_nothing_covered_or_cut(figures[0])

@@ -79,6 +79,17 @@ def test_report_shows_what_the_run_has_shown(regbench: Command, options: list[st
     assert (document.code, document.out) == (0, Path("run/summary.json").read_text())
 
 
+def test_blocks_of_a_pilot_are_counted_once(regbench: Command) -> None:
+    tiny = [option for option in TINY if not option.startswith("--replicates")]
+    planned = regbench("wdecay", "--target-width=0.0003", *tiny, *NO_FILES, "--out=run", "--json")
+    assert len(planned.document["seeds"]) > 10
+    blocks = list(Path("run/blocks").iterdir())
+    max(blocks, key=lambda path: path.stat().st_mtime_ns).unlink()  # the last, not a pilot's
+    reported = regbench("report", "run", "--quiet")
+    assert reported.code == 1
+    assert f"it has {len(blocks) - 1} of {len(blocks)} blocks" in reported.err
+
+
 @pytest.mark.parametrize("options", [["wdecay", *TINY], ["l1", *TINY]])
 def test_report_makes_every_file_again_without_torch(
     regbench: Command, tmp_path: Path, options: list[str]

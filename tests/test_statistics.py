@@ -195,6 +195,8 @@ def test_loss_that_is_not_finite_is_never_averaged_away(bad: float, place: str) 
         ((-0.1, 0.04), "not-worse", 0.05, "met"),
         ((-0.1, 0.06), "not-worse", 0.05, "inconclusive"),
         ((0.06, 0.1), "not-worse", 0.05, "not met"),
+        ((0.0, 0.0), "not-worse", 0.0, "met"),  # an arm that is the baseline
+        ((0.0, 0.0), "better", 0.0, "inconclusive"),
         (None, "better", 0.0, "inconclusive"),
     ],
 )

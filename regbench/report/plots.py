@@ -60,7 +60,7 @@ def make_figure(width: float, height: float, legend_rows: int) -> Figure:
     figure = Figure(figsize=(width, height + bottom), dpi=100)
     FigureCanvasAgg(figure)
     total = height + bottom
-    figure.subplots_adjust(left=0.75 / width, right=1 - 0.2 / width, top=1 - 0.45 / total)
+    figure.subplots_adjust(left=0.95 / width, right=1 - 0.2 / width, top=1 - 0.45 / total)
     figure.subplots_adjust(bottom=bottom / total)
     return figure
 
@@ -147,8 +147,12 @@ def clip(values: Array, axes: Axes) -> Array:
 
 
 def loss_picture(result: Result) -> Picture:
-    """Return the curves of training and test loss of all arms with their spread."""
+    """Return the curves of training and test loss of all arms with their spread.
+
+    Of a single logged epoch there are no curves: the arms' means stand side by side.
+    """
     history, settings = result.history, result.settings
+    is_single = len(history.epochs) == 1
     figure = make_figure(10, 4.5, legend_rows=-(-len(settings.arms) // 4) + 1)
     panels = {
         "training loss (evaluation mode)": history.train_loss_eval,
@@ -159,21 +163,27 @@ def loss_picture(result: Result) -> Picture:
         for index, arm in enumerate(settings.arms):
             values = np.where(np.isfinite(losses[:, index]), losses[:, index], np.nan)
             style = arm_style(index)
-            axes.plot(history.epochs, values.mean(axis=1), label=arm.label, marker=".", **style)
+            epochs = history.epochs + index / len(settings.arms) * is_single
+            axes.plot(epochs, values.mean(axis=1), label=arm.label, marker=".", **style)
             if settings.replicates > 1:
                 low, high = np.percentile(values, SPREAD, axis=1)
-                axes.fill_between(
-                    history.epochs, low, high, color=style["color"], alpha=0.15, linewidth=0
-                )
+                if is_single:
+                    axes.vlines(epochs, low, high, color=style["color"], alpha=0.4)
+                else:
+                    shade = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
+                    axes.fill_between(epochs, low, high, **shade)
         finite = losses[np.isfinite(losses) & (losses > 0)]
         if finite.size and finite.max() > 20 * finite.min():
             axes.set_yscale("log")
         axes.set_title(title)
-        axes.set_xlabel("epoch")
+        if is_single:
+            axes.set_xticks([])
+        axes.set_xlabel(f"epoch {history.epochs[0]}" if is_single else "epoch")
         axes.set_ylabel("mean squared error")
     figure.subplots_adjust(wspace=0.25)
+    shown_as = "line" if is_single else "shaded"
     title = (
-        f"mean of {settings.replicates} replicates; shaded: {SPREAD[0]}th to {SPREAD[1]}th "
+        f"mean of {settings.replicates} replicates; {shown_as}: {SPREAD[0]}th to {SPREAD[1]}th "
         f"percentile of the replicates"
         if settings.replicates > 1
         else f"one replicate, seed {settings.seed}"
@@ -187,6 +197,7 @@ def comparison_picture(result: Result) -> Picture:
 
     To the left the mean paired differences of the test loss with their intervals; to the right
     what the expected test error of each arm is made of. A bias² below 0 reaches back into the bar.
+    A confirmed arm has its fresh replicates' difference below that of those that chose it.
     """
     settings, epoch = result.settings, result.history.epochs[-1]
     arms, rows = settings.arms, np.arange(len(settings.arms))
@@ -197,14 +208,24 @@ def comparison_picture(result: Result) -> Picture:
     differences, errors = figure.subplots(1, 2, sharey=True)
     differences.axvline(0, **arm_style(0))
     for index, c in enumerate(result.comparisons, 1):
-        if c.ci is not None:
+        if c.verdict == "diverged":
+            differences.text(0, index, " diverged", va="center", fontsize=9)
+        elif c.ci is not None:
             point = dot_with_interval(c.mean_difference, c.ci)
             differences.errorbar(y=index, color=arm_style(index)["color"], **point)
+    title = f"epoch {epoch}, {settings.replicates} replicates; whiskers: {confidence} intervals"
+    if result.confirmation is not None:
+        (c,) = result.confirmation.comparisons
+        if c.ci is not None:
+            index = settings.arm_names.index(c.arm) + 1
+            point = dot_with_interval(c.mean_difference, c.ci) | {"fmt": "s"}
+            differences.errorbar(y=index + 0.25, color=arm_style(index)["color"], **point)
+            title += f"; square: {arms[index].label} on {c.replicates} fresh replicates"
     differences.set_xlabel("test loss, arm - baseline")
     differences.set_title("paired difference")
 
     parts = [p for p in result.decompositions[-1] if p is not None]
-    noise = np.array([p.noise_variance for p in parts])
+    noise = np.array([p.noise_variance if np.isfinite(p.residual) else np.nan for p in parts])
     variance = np.array([p.variance.value for p in parts])
     bias_squared = np.array([p.bias_squared.value for p in parts])
     errors.barh(rows, noise, color="lightgrey", label="noise")
@@ -219,10 +240,9 @@ def comparison_picture(result: Result) -> Picture:
     errors.set_title("expected test error")
     shown = rows[:: -(-len(arms) // int(MOST_INCHES / ARM_INCHES))]
     errors.set_yticks(shown, [arms[index].label for index in shown])
-    errors.invert_yaxis()
+    errors.set_ylim(rows[-1] + 0.6, rows[0] - 0.6)
     for axes in (differences, errors):
         axes.locator_params(axis="x", nbins=6)
-    title = f"epoch {epoch}, {settings.replicates} replicates; whiskers: {confidence} intervals"
     legend_below(figure, errors, columns=4, title=title)
     return render(figure)
 
