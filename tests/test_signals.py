@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import SOURCES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,8 +168,9 @@ except ValueError:
 def test_ctrl_c_before_the_command_line_is_loaded_leaves_no_traceback(tmp_path: Path) -> None:
     # A package that takes its time stands in for the one that the entry point loads.
     (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    paths = os.pathsep.join([str(tmp_path), *SOURCES.values()])
     process = subprocess.run(
         [sys.executable, "-m", "regbench"],
-        env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=30,
+        env={"PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
     assert (process.returncode, process.stderr) == (-signal.SIGINT, "")
