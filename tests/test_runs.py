@@ -70,7 +70,10 @@ def test_read_only_folder_is_refused() -> None:
         Path(folder).chmod(0o555)
         try:
             if user == 0:  # who may write anywhere
-                os.seteuid(65534)
+                try:
+                    os.seteuid(65534)
+                except OSError as error:  # a container with one user
+                    pytest.skip(f"root cannot be another user here: {error.strerror}")
             for out in (folder, f"{folder}/new"):
                 with pytest.raises(UsageError, match=r"--out: .*Permission denied"):
                     begin(out)
