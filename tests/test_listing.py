@@ -226,6 +226,21 @@ def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(
     assert "no abandoned runs" in regbench("runs", "--prune", "--yes").err
 
 
+def test_run_with_a_fresh_block_or_without_a_manifest_is_not_taken_for_abandoned(
+    regbench: Command,
+) -> None:
+    for option in ("--lambda=0.1", "--lambda=0.2", "--lambda=0.3"):
+        regbench("wdecay", option, *BATCHED)
+    fresh, unreadable, abandoned = folders()
+    (unreadable / "environment.json").write_text("{")
+    for folder in (fresh, unreadable, abandoned):
+        (folder / "DONE").unlink()
+        age(folder)
+    os.utime(next((fresh / "blocks").iterdir()))
+    assert "removed 1 run" in regbench("runs", "--prune", "--yes").err
+    assert set(folders()) == {fresh, unreadable}
+
+
 class Answer:
     """What somebody types."""
 
