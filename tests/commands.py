@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,14 +39,16 @@ class Finished:
 
 
 Command = Callable[..., Finished]
+SOURCES = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+"""Where this process finds the package, if not installed: for one that gets no other variable."""
 
 
 def run_process(arguments: list[str], folder: Path, **environment: str) -> Finished:
-    """Run `python -m regbench` in a folder, with nothing but PATH and some variables."""
+    """Run `python -m regbench` in a folder, with nothing but paths and some variables."""
     process = subprocess.run(
         [sys.executable, "-m", "regbench", *arguments],
         cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **SOURCES, **environment},
         capture_output=True,
         check=False,
     )

@@ -12,14 +12,18 @@ from oracles import forward, keeps, sgd_step, torch_threads
 from torch import nn
 from training import make_settings, train
 
-from regbench.engines import choose_device, choose_engine
+from regbench.engines import batched, choose_device, choose_engine
 from regbench.engines.base import draw_start
+from regbench.engines.batched import train_stacks
 from regbench.errors import UsageError
 from regbench.history import MEASURED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+    from regbench.engines import Block
     from regbench.history import Array, History
 
 ENGINES = ("reference", "batched")
@@ -165,18 +169,40 @@ def test_gradient_snapshots_are_those_of_autograd_without_the_penalty(engine: st
                 )
 
 
-# The chunks of the batched engine are fixed, so that the machine's cores decide nothing.
-def test_torch_threads_change_no_byte_of_the_batched_engine() -> None:
-    settings = make_settings("dropout", (0.5,), replicates=40, epochs=60, hidden=40)
-    with torch_threads(1):
-        one = train(settings, "batched")
+# The chunks of the batched engine are fixed, so that the machine's cores decide nothing: in odd
+# shapes the bits depend on a replicate's place in its chunk, though not by every distance.
+def test_threads_change_neither_chunks_nor_bytes_of_the_batched_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trained: list[range] = []
+
+    def record(block: Block, advance: Callable[[int], None]) -> History:
+        trained.append(block.seeds)
+        return train_stacks(block, advance)
+
+    monkeypatch.setattr(batched, "train_stacks", record)
+    histories, chunks = [], []
+    for threads in (1, 2, 3):
+        settings = make_settings(
+            "dropout", (0.5,), replicates=40, points=33, hidden=33, threads=threads
+        )
+        histories.append(train(settings, "batched"))
+        chunks.append(sorted(trained, key=lambda seeds: seeds.start))
+        trained.clear()
+    assert chunks[0] == chunks[1] == chunks[2]
+    one, *others = histories
+    for other in others:
+        for field in MEASURED:
+            assert getattr(one, field).tobytes() == getattr(other, field).tobytes()
+        for name, values in one.parameters.items():
+            assert values.tobytes() == other.parameters[name].tobytes()
+
+
+@pytest.mark.parametrize("engine", ["batched", "fused"])
+def test_training_leaves_torchs_own_threads_alone(engine: str) -> None:
     with torch_threads(2):
-        two = train(settings, "batched")
+        train(make_settings(replicates=17), engine)
         assert torch.get_num_threads() == 2
-    for field in MEASURED:
-        assert getattr(one, field).tobytes() == getattr(two, field).tobytes()
-    for name, values in one.parameters.items():
-        assert values.tobytes() == two.parameters[name].tobytes()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

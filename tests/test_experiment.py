@@ -11,7 +11,7 @@ import pytest
 from commands import NO_FILES, TINY
 from training import make_settings, train
 
-from regbench.experiment import plan, run
+from regbench.experiment import plan, run, seconds_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +49,16 @@ def test_blocks_are_the_replicates_in_turn(engine: str) -> None:
     first = train(make_settings(replicates=1, epochs=5, hidden=3, depth=1, seed=6), engine)
     for name, values in first.parameters.items():
         np.testing.assert_allclose(history.parameters[name], values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["reference", "batched", "fused"])
+def test_estimate_counts_the_confirmation(engine: str) -> None:
+    asked = {"strengths": (0.1, 0.2, 0.3), "replicates": 4, "engine": engine, "threads": 2}
+    alone, confirmed = (
+        seconds_estimate(plan(make_settings(**asked, confirm=confirm)))  # type: ignore[arg-type]
+        for confirm in (None, 8)
+    )
+    assert confirmed == pytest.approx(2 * alone)  # 2 arms of 8 after 4 of 4
 
 
 @pytest.mark.parametrize("experiment", ["wdecay", "dropout", "dropout-scale"])

@@ -16,6 +16,7 @@ import pytest
 from commands import NO_FILES, TINY
 from rich.console import Console
 
+from regbench import blocks
 from regbench.engines import ENGINES
 from regbench.report.listing import print_runs
 from regbench.run_list import ABANDONED, Summary
@@ -89,6 +90,64 @@ def test_damaged_block_of_another_run_is_not_used(regbench: Command, trained: li
     assert regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=second").code == 0
     assert trained == ["baseline", "lambda=0.1"]
     assert sorted(Path("first/blocks").iterdir()) == sorted(victims), "it is not ours to touch"
+
+
+BOTH = ["baseline", "lambda=0.1"]
+OTHERWISE = {
+    "an arm whose initial weights depend on its place": (
+        ["--pairing=independent", "--lambda=0.1,0.2", "--replicates=2"],
+        ["--pairing=independent", "--lambda=0.2", "--replicates=2"],
+        ["lambda=0.2"],
+    ),
+    "replicates that share the initial weights of another first one": (
+        ["--vary=data", "--lambda=0.1", "--replicates=256"],
+        ["--vary=data", "--lambda=0.1", "--seed=65", "--replicates=192"],
+        BOTH * 3,
+    ),
+    "replicates that share the data of another first one": (
+        ["--vary=init", "--lambda=0.1", "--replicates=256"],
+        ["--vary=init", "--lambda=0.1", "--seed=65", "--replicates=192"],
+        BOTH * 3,
+    ),
+    "replicates of whose first one snapshots are kept": (
+        ["--lambda=0.1", "--replicates=100"],
+        ["--lambda=0.1", "--seed=65", "--replicates=36"],
+        BOTH,
+    ),
+    "replicates of which more have fits": (
+        ["--lambda=0.1", "--replicates=256"],
+        ["--lambda=0.1", "--seed=65", "--replicates=192"],
+        BOTH * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", sorted(OTHERWISE))
+def test_what_was_trained_otherwise_is_trained_anew(
+    regbench: Command, trained: list[str], what: str
+) -> None:
+    first, second, expected = OTHERWISE[what]
+    common = [option for option in BATCHED if not option.startswith("--replicates")]
+    regbench("wdecay", *common, *first, "--out=first")
+    trained.clear()
+    assert regbench("wdecay", *common, *second, "--out=second").code == 0
+    assert trained == expected
+    regbench("wdecay", *common, *second, "--out=alone", "--no-cache")
+    used, made = (
+        {path.name: path.read_bytes() for path in Path(run, "blocks").iterdir()}
+        for run in ("second", "alone")
+    )
+    assert used == made
+
+
+def test_blocks_of_another_schema_are_not_used(
+    regbench: Command, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regbench("wdecay", "--lambda=0.1", *BATCHED)
+    trained.clear()
+    monkeypatch.setattr(blocks, "BLOCK_SCHEMA", "regbench.block/0")
+    regbench("wdecay", "--lambda=0.1", *BATCHED)
+    assert trained == BOTH
 
 
 def test_list_has_state_arms_verdict_and_age(regbench: Command) -> None:
@@ -165,6 +224,21 @@ def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(
     assert "removed 1 run" in regbench("runs", "--prune", "--yes").err
     assert folders() == [done]
     assert "no abandoned runs" in regbench("runs", "--prune", "--yes").err
+
+
+def test_run_with_a_fresh_block_or_without_a_manifest_is_not_taken_for_abandoned(
+    regbench: Command,
+) -> None:
+    for option in ("--lambda=0.1", "--lambda=0.2", "--lambda=0.3"):
+        regbench("wdecay", option, *BATCHED)
+    fresh, unreadable, abandoned = folders()
+    (unreadable / "environment.json").write_text("{")
+    for folder in (fresh, unreadable, abandoned):
+        (folder / "DONE").unlink()
+        age(folder)
+    os.utime(next((fresh / "blocks").iterdir()))
+    assert "removed 1 run" in regbench("runs", "--prune", "--yes").err
+    assert set(folders()) == {fresh, unreadable}
 
 
 class Answer:

@@ -181,6 +181,22 @@ def test_finished_run_is_not_run_again_unless_a_block_is_damaged(
     assert regbench("report", "run", "--quiet").code == 0
 
 
+def test_whole_block_under_the_name_of_another_is_noticed_and_trained_again(
+    regbench: Command, trained: list[tuple[int, tuple[str, ...]]]
+) -> None:
+    regbench(*THREE_PARTS, "--out=run")
+    whole = blocks_of("run")
+    trained.clear()
+    other, victim = sorted(Path("run/blocks").iterdir())[:2]
+    shutil.copy(other, victim)
+    reported = regbench("report", "run", "--quiet")
+    assert reported.code == 1
+    assert f"block {victim.stem} is damaged and not used" in reported.err
+    assert regbench("resume", "run", "--quiet").code == 0
+    assert sum(len(arms) for _, arms in trained) == 1
+    assert blocks_of("run") == whole
+
+
 def test_run_without_a_block_is_said_to_have_none(regbench: Command) -> None:
     regbench(*THREE_PARTS, "--out=run")
     shutil.rmtree("run/blocks")

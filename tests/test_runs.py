@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from training import make_settings
 
 from regbench.errors import RunError, UsageError
-from regbench.runs import create_run, describe_run, open_run
+from regbench.runs import create_run, describe_run, git_state, open_run
 
 
 def begin(out: str | None) -> Path:
@@ -44,6 +46,40 @@ def test_named_folder_is_made_with_its_parents(tmp_path: Path, out: str) -> None
     assert folder.is_dir()
 
 
+def test_name_of_a_new_folder_is_flushed_to_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[bool] = []
+
+    def flush(descriptor: int) -> None:
+        is_parent = os.path.samestat(os.fstat(descriptor), tmp_path.stat())
+        flushed.append(is_parent and (tmp_path / "new").exists())
+
+    monkeypatch.setattr(os, "fsync", flush)
+    begin(str(tmp_path / "new"))
+    assert flushed[-1]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_state_of_the_repository_is_its_commit_and_whether_a_file_of_it_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    tracked = tmp_path / "config.toml"
+    tracked.write_text("lambda = 0.1")
+    for command in (["init"], ["add", "."], [*own, "commit", "-m", "first"]):
+        subprocess.run(["git", *command], check=True, capture_output=True)
+    state = git_state()
+    assert state is not None
+    assert re.fullmatch("[0-9a-f]{40}", state["commit"])
+    assert state["is_clean"] is True
+    (tmp_path / "results").touch()
+    assert git_state() == state
+    tracked.write_text("lambda = 0.2")
+    assert git_state() == {**state, "is_clean": False}
+
+
 def test_empty_folder_is_used_and_a_filled_one_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -70,7 +106,10 @@ def test_read_only_folder_is_refused() -> None:
         Path(folder).chmod(0o555)
         try:
             if user == 0:  # who may write anywhere
-                os.seteuid(65534)
+                try:
+                    os.seteuid(65534)
+                except OSError as error:  # a container with one user
+                    pytest.skip(f"root cannot be another user here: {error.strerror}")
             for out in (folder, f"{folder}/new"):
                 with pytest.raises(UsageError, match=r"--out: .*Permission denied"):
                     begin(out)

@@ -99,6 +99,19 @@ def test_target_width_runs_a_pilot_and_then_what_it_needs_with_the_pilot_in_it()
         assert (high - low > 1.0) == is_wide
 
 
+def test_confirmation_after_a_pilot_has_neither_a_pilot_nor_a_confirmation_of_its_own() -> None:
+    stages: list[Any] = []
+    settings = make_settings(strengths=(0.1,), seed=5, target_width=1.0, confirm=20)
+    result = conduct(settings, {}, recording(stages))
+    assert [stage for stage, _, _ in stages] == ["pilot", "training", "confirming"]
+    assert result is not None
+    assert result.confirmation is not None
+    confirming = result.confirmation.settings
+    assert (confirming.target_width, confirming.confirm) == (None, None)
+    first = 5 + result.settings.replicates
+    assert [part.seeds for part in parts_of(confirming, 64)] == [range(first, first + 20)]
+
+
 def test_pilot_is_a_block_of_its_own_so_that_it_is_not_trained_twice() -> None:
     settings = make_settings(target_width=0.1, replicates=150, seed=3)
     assert [part.seeds for part in parts_of(settings, 64)] == [

@@ -87,6 +87,28 @@ def test_sign_flip_probability_is_the_same_each_time_and_close_to_normal_above_t
     assert drawn == pytest.approx(normal, abs=0.02)
 
 
+@pytest.mark.parametrize(("count", "tolerance"), [(200, 0.5), (201, 0.05)])
+def test_sign_flip_probability_is_that_of_all_flips_on_both_sides_of_the_switch(
+    count: int, tolerance: float
+) -> None:
+    # The mean is so far from 0 that p would be a sixth lower, were the variance taken around it.
+    # Drawn flips have a standard error of 17 %.
+    differences = np.random.default_rng(5).uniform(0.8, 1.2, count)
+    differences[120:] *= -1
+    # Of all 2^count by the characteristic function of their sum, Π cos(t d) (Gil-Pelaez 1951).
+    t = np.linspace(1e-9, 1, 10_001)
+    density = np.sin(t * differences.sum()) / t * np.cos(np.outer(t, differences)).prod(axis=1)
+    expected = 1 - 2 / math.pi * np.trapezoid(density, t)
+    assert 0.003 < expected < 0.005
+    assert sign_flip_probability(differences) == pytest.approx(expected, rel=tolerance)
+
+
+def test_sign_flip_probability_of_equal_differences_is_that_of_the_normal_law() -> None:
+    for count in (201, 1000):
+        expected = 2 * stats.norm.sf(math.sqrt(count))
+        assert sign_flip_probability(np.ones(count)) == pytest.approx(expected, rel=1e-9)
+
+
 def test_interval_of_the_mean_covers_as_often_as_it_says() -> None:
     generator = np.random.default_rng(12)
     for count in (5, 30):

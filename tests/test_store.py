@@ -40,6 +40,21 @@ def test_full_disk_leaves_the_old_file_and_no_partial_one(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_name_is_flushed_to_disk_after_the_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "result.json"
+    flushed: list[tuple[bool, bool]] = []
+
+    def flush(descriptor: int) -> None:
+        is_folder = os.path.samestat(os.fstat(descriptor), tmp_path.stat())
+        flushed.append((is_folder, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    write_text(path, "text")
+    assert flushed == [(False, False), (True, True)]
+
+
 def test_sealed_bytes_are_given_back_and_any_flipped_bit_is_noticed() -> None:
     content = bytes(range(40))
     sealed = seal(content)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import itertools
 import re
 import time
 
+import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 from training import make_settings, train
 
 from regbench.regularizers import REGULARIZERS, Baseline, WeightDecay
-from regbench.report.format import interval_text, number, rounded
-from regbench.report.tables import print_estimate, print_loss_table, print_tables, print_verdicts
+from regbench.report.format import interval_text, number, probability, rounded
+from regbench.report.tables import (
+    print_decomposition_table,
+    print_difference_table,
+    print_estimate,
+    print_loss_table,
+    print_tables,
+    print_verdicts,
+)
 from regbench.report.terminal import arm_label, progress
 from regbench.result import Result
 
@@ -57,6 +68,94 @@ def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -
     for value in expected:
         assert re.search(rf"(^|\s){re.escape(value)}(\s|$)", text)
     assert "…" not in text
+
+
+def invent_result() -> Result:
+    """Return the result of a baseline and two arms whose numbers are drawn, all of them apart."""
+    settings = make_settings(
+        "l1", (0.1, 0.2), replicates=12, test_points=5, epochs=20, confidence=0.9, test_noise=0.5
+    )
+    small = settings.model_copy(update={"replicates": 1})
+    generator = np.random.default_rng(3)
+    losses = generator.lognormal(0, 0.3, (2, 3, 12))
+    losses[:, 1] = losses[:, 0] + generator.lognormal(-2, 1, (2, 12)) - 0.1
+    losses[:, 2] = losses[:, 0] - generator.lognormal(-2, 1, (2, 12))
+    history = dataclasses.replace(
+        train(small, "batched"),
+        test_loss=losses,
+        predictions=generator.normal(0.4, [[[0.2]], [[0.5]], [[0.9]]], (2, 3, 12, 5)),
+        zero_share=generator.uniform(0.1, 0.9, (2, 3, 12)),
+    )
+    return Result(settings, {}, history)
+
+
+def cells_under(text: str, heading: str) -> list[list[str]]:
+    """Return the rows of the plain table below a line that begins so, its titles left out."""
+    lines = iter(text.splitlines())
+    while not next(lines).startswith(heading):
+        pass
+    next(lines)
+    return [re.split(r" {2,}", line) for line in itertools.takewhile(str.strip, lines)]
+
+
+def test_difference_table_shows_what_it_says() -> None:
+    result = invent_result()
+    console = make_console(80, is_terminal=False)
+    print_difference_table(console, result)
+    baseline, *arms = result.history.test_loss[-1]
+    signs = np.array(list(itertools.product((1, -1), repeat=12)))
+    p_values = [
+        np.mean(abs(signs @ (arm - baseline)) >= abs(sum(arm - baseline)) * (1 - 1e-12))
+        for arm in arms
+    ]
+    assert p_values[1] < p_values[0]
+    rows = []
+    for index, (arm, p) in enumerate(zip(arms, (p_values[0], 2 * p_values[1]), strict=True)):
+        differences = np.sort(arm - baseline)
+        ci = stats.ttest_rel(arm, baseline).confidence_interval(0.9)
+        # Of 12 fair coins 2 or fewer are heads with probability .02, and 3 or fewer with .07.
+        median_ci = (differences[2], differences[-3])
+        gain = (baseline.var() + arm.var()) / differences.var()
+        zeros = 100 * result.history.zero_share[-1, 1 + index].mean()
+        rows.append(
+            [
+                f"λ={0.1 + 0.1 * index:g}",
+                *(rounded(differences.mean(), tuple(ci)), interval_text(tuple(ci))),
+                *(rounded(float(np.median(differences)), median_ci), interval_text(median_ci)),
+                *(str(sum(differences < 0)), probability(p), f"{gain:.3g}", f"{zeros:.1f} %"),
+            ]
+        )
+    assert cells_under(shown(console), "Test loss at epoch 20") == rows
+
+
+def test_decomposition_table_shows_what_it_says() -> None:
+    result = invent_result()
+    console = make_console(80, is_terminal=False)
+    print_decomposition_table(console, result)
+    truth = result.history.data.test_truth
+
+    def parts(predictions: np.ndarray) -> np.ndarray:
+        variances = predictions.var(axis=0, ddof=1)
+        bias_squared = (predictions.mean(axis=0) - truth) ** 2 - variances / len(predictions)
+        return np.array([bias_squared.mean(), variances.mean(), (bias_squared + variances).mean()])
+
+    rows = []
+    for name, predictions in zip(
+        ("baseline", "λ=0.1", "λ=0.2"), result.history.predictions[-1], strict=True
+    ):
+        without = np.array([parts(np.delete(predictions, r, axis=0)) for r in range(12)])
+        half = stats.t.ppf(0.95, 11) * np.sqrt(11 * without.var(axis=0))
+        values = parts(predictions)
+        bias_squared, variance, total = zip(values - half, values + half, strict=True)
+        rows.append(
+            [
+                name,
+                *(rounded(values[0], bias_squared), interval_text(bias_squared)),
+                *(rounded(values[1], variance), interval_text(variance)),
+                *("0.25", rounded(values[2] + 0.25, total)),
+            ]
+        )
+    assert cells_under(shown(console), "Expected test error at epoch 20") == rows
 
 
 @pytest.mark.parametrize("replicates", [1, 3, 30])

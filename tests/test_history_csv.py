@@ -1,0 +1,30 @@
+"""The table of all losses: a row for each number, under the seed that replays it."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+
+from training import make_settings, train
+
+from regbench.report.history_csv import csv_pieces
+from regbench.result import Result
+
+
+def test_every_number_stands_beside_its_arm_seed_epoch_and_metric() -> None:
+    settings = make_settings(strengths=(0.1, 0.2), replicates=3, seed=40)
+    history = train(settings, "batched")
+    text = b"".join(csv_pieces(Result(settings, {}, history))).decode("ascii")
+    found = {}
+    for row in csv.DictReader(text.splitlines()):
+        assert int(row["seed"]) == 40 + int(row["replicate"])
+        place = (int(row["epoch"]), row["arm"], int(row["replicate"]), row["metric"])
+        assert place not in found
+        found[place] = float(row["value"])
+    epochs, arms = (10, 20, 30), ("baseline", "lambda=0.1", "lambda=0.2")
+    metrics = ("train_loss", "train_loss_eval", "test_loss", "weight_norm", "zero_share")
+    assert found == {
+        (epoch, arm, replicate, metric): getattr(history, metric)[e, a, replicate]
+        for (e, epoch), (a, arm) in itertools.product(enumerate(epochs), enumerate(arms))
+        for replicate, metric in itertools.product(range(3), metrics)
+    }
