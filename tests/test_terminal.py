@@ -122,7 +122,8 @@ def test_difference_table_shows_what_it_says() -> None:
                 f"λ={0.1 + 0.1 * index:g}",
                 *(rounded(differences.mean(), tuple(ci)), interval_text(tuple(ci))),
                 *(rounded(float(np.median(differences)), median_ci), interval_text(median_ci)),
-                *(str(sum(differences < 0)), probability(p), f"{gain:.3g}", f"{zeros:.1f} %"),
+                *(str(sum(differences < 0)), probability(p)),
+                *(f"{np.corrcoef(baseline, arm)[0, 1]:.2f}", f"{gain:.3g}", f"{zeros:.1f} %"),
             ]
         )
     assert cells_under(shown(console), "Test loss at epoch 20") == rows

@@ -162,7 +162,7 @@ def print_difference_table(console: Console, result: Result) -> None:
     p_title = "p (Holm)" if len(result.comparisons) > 1 else "p"
     zeros = result.history.zero_share[-1, 1:].mean(axis=1)
     has_zeros = bool(zeros.any())
-    titles = ("arm", "mean", interval, "median", interval, "wins", p_title, "gain")
+    titles = ("arm", "mean", interval, "median", interval, "wins", p_title, "r", "gain")
     rows: list[Sequence[str]] = [(*titles, "zeros") if has_zeros else titles]
     for arm, c, share in zip(result.settings.arms[1:], result.comparisons, zeros, strict=True):
         row = (
@@ -173,6 +173,7 @@ def print_difference_table(console: Console, result: Result) -> None:
             interval_text(c.median_ci),
             str(c.wins),
             probability(c.p_value_holm),
+            "n/a" if c.correlation is None else f"{c.correlation:.2f}",
             "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}",
         )
         rows.append((*row, f"{100 * share:.1f} %") if has_zeros else row)
@@ -180,10 +181,10 @@ def print_difference_table(console: Console, result: Result) -> None:
     print_line(
         console,
         f"Test loss at epoch {result.history.epochs[-1]}, arm - baseline; wins: of "
-        f"{result.settings.replicates}; gain: of pairing, in variance"
+        f"{result.settings.replicates}; r: correlation; gain: of pairing, in variance"
         + ("; zeros: of the weights" if has_zeros else ""),
     )
-    print_widest(console, rows, dispensable=[(4,), (3, 4)])
+    print_widest(console, rows, dispensable=[(4,), (4, 7), (3, 4, 7)])
 
 
 def print_decomposition_table(console: Console, result: Result) -> None:
