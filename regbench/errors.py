@@ -32,6 +32,11 @@ def cannot_write(error: OSError, path: object = None) -> str:
     return f"cannot write{f' {visible(file)}' if file else ''}: {error.strerror or error}"
 
 
+def cannot_read(error: OSError, path: object) -> str:
+    """Return what to say of an error of the system: `cannot read`, the file, and why."""
+    return f"cannot read {visible(path, limit=200)}: {error.strerror or error}"
+
+
 def error_line(message: str) -> str:
     """Return the one line that says what ended the process."""
     return f"regbench: error: {' '.join(visible(message, limit=1000)[1:-1].split())}"

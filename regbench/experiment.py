@@ -154,7 +154,7 @@ def run(
 
     Raises:
         UsageError: What a pilot asks for does not fit the machine.
-        RunError: The machine ran out of memory, or a block cannot be written.
+        RunError: The machine ran out of memory, or a block cannot be read or written.
     """
     started = time.perf_counter()
 
