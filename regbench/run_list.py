@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regbench.errors import UsageError
-from regbench.runs import BLOCKS, MANIFEST, open_run
+from regbench.runs import BLOCKS, MANIFEST, find_paths, open_run
+from regbench.store import SUFFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 ABANDONED = datetime.timedelta(hours=1)
@@ -22,14 +26,19 @@ ABANDONED = datetime.timedelta(hours=1)
 
 def find_runs(root: Path) -> list[Path]:
     """Return the folders in `root`, and in its folders, that hold a run: the oldest first."""
-    found = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/{MANIFEST}")]
-    return sorted(found, key=lambda folder: (folder / MANIFEST).stat().st_mtime)
+    begun: dict[Path, float] = {}
+    for depth in ("*", "*/*"):
+        for manifest in find_paths(root, f"{depth}/{MANIFEST}"):
+            with suppress(FileNotFoundError):  # removed just now
+                begun[manifest.parent] = manifest.stat().st_mtime
+    return sorted(begun, key=begun.__getitem__)
 
 
 def remove_run(folder: Path) -> None:
     """Delete a run folder, its manifest first, so that what is left by a fault is no run."""
-    (folder / MANIFEST).unlink()
-    shutil.rmtree(folder)
+    with suppress(FileNotFoundError):  # another process removes it too
+        (folder / MANIFEST).unlink()
+        shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,8 @@ class Summary:
 
 def summarize_run(folder: Path) -> Summary:
     """Return what a list says about a run folder, whatever state it is in."""
-    blocks = list((folder / BLOCKS).glob("*.block"))
-    places = [folder, folder / BLOCKS, *blocks]
-    newest = max(place.stat().st_mtime for place in places if place.exists())
-    touched = datetime.datetime.fromtimestamp(newest, datetime.UTC)
+    blocks = find_paths(folder / BLOCKS, f"*{SUFFIX}")
+    touched = last_change([folder, folder / BLOCKS, *blocks])
     try:
         run = open_run(str(folder))
         started = datetime.datetime.fromisoformat(run.manifest["environment"]["started"])
@@ -69,6 +76,15 @@ def summarize_run(folder: Path) -> Summary:
         return Summary(folder, "unreadable", len(blocks), None, touched, [], {})
     state = "not done" if run.done is None else "done"
     return Summary(folder, state, len(blocks), started, touched, run.settings.arm_names, verdicts)
+
+
+def last_change(places: Iterable[Path]) -> datetime.datetime:
+    """Return when the newest of some files and folders changed: now, where all are gone."""
+    times = []
+    for place in places:
+        with suppress(FileNotFoundError):
+            times.append(place.stat().st_mtime)
+    return datetime.datetime.fromtimestamp(max(times, default=time.time()), datetime.UTC)
 
 
 def is_prunable(summary: Summary, now: datetime.datetime) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import glob
 import hashlib
 import itertools
 import json
@@ -260,6 +261,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def other_blocks(folder: Path) -> list[Path]:
     """Return the block folders of the runs under `runs/` and of those beside `folder`."""
-    found = {*ROOT.glob(f"*/*/{BLOCKS}"), *folder.parent.glob(f"*/{BLOCKS}")}
+    found = {*find_paths(ROOT, f"*/*/{BLOCKS}"), *find_paths(folder.parent, f"*/{BLOCKS}")}
     own = (folder / BLOCKS).resolve()
     return sorted(path for path in found if path.resolve() != own)
+
+
+def find_paths(root: Path, pattern: str) -> list[Path]:
+    """Return the paths below a folder that fit a pattern, whatever comes and goes there meanwhile.
+
+    Hidden names, such as those of drafts, fit no `*`.
+    """
+    names = glob.glob(pattern, root_dir=root)  # noqa: PTH207 - Path.glob finds hidden names
+    return [root / name for name in names]

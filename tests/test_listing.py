@@ -116,6 +116,45 @@ def test_list_has_state_arms_verdict_and_age(regbench: Command) -> None:
     assert regbench("runs", "--root=elsewhere").out == ""
 
 
+def test_draft_of_a_run_is_not_listed_and_lends_no_blocks(
+    regbench: Command, trained: list[str]
+) -> None:
+    regbench("wdecay", "--lambda=0.1", *BATCHED)
+    regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=run")
+    (named,) = folders()
+    for folder in (named, Path("run")):  # what a killed process leaves
+        folder.rename(folder.with_name(".0123456789abcdef.part"))
+    assert regbench("runs", "--json").document["runs"] == []
+    assert regbench("runs", "--root=.", "--json").document["runs"] == []
+    trained.clear()
+    assert regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=again").code == 0
+    assert trained == ["baseline", "lambda=0.1"]
+
+
+@pytest.mark.parametrize("place", ["environment.json", "blocks", "DONE"])
+@pytest.mark.parametrize("options", [[], ["--prune", "--yes"]])
+def test_run_that_another_process_removes_meanwhile_breaks_no_list(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, place: str, options: list[str]
+) -> None:
+    for option in ("--lambda=0.1", "--lambda=0.2"):
+        regbench("wdecay", option, *BATCHED)
+    kept, removed = folders()
+    for folder in (kept, removed):
+        (folder / "DONE").unlink()
+        age(folder)
+    stat, path = Path.stat, removed / place
+
+    def remove_first(looked_at: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if looked_at == path:
+            shutil.rmtree(removed, ignore_errors=True)
+        return stat(looked_at, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", remove_first)
+    finished = regbench("runs", *options)
+    assert finished.code == 0, finished.err
+    assert str(kept) in finished.out
+
+
 def test_list_fits_eighty_columns_on_a_terminal() -> None:
     now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
     folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
