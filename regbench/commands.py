@@ -18,6 +18,7 @@ from regbench.runs import (
     Run,
     create_run,
     describe_run,
+    in_use,
     mark_done,
     open_run,
     other_blocks,
@@ -340,7 +341,7 @@ def kept(run: Run) -> Iterator[None]:
     """Say how to go on where the work within is interrupted or fails."""
     hint = f"finished blocks are kept; go on with: {resume_command(run)}"
     try:
-        with stopping(f"interrupted; {hint}"):
+        with stopping(f"interrupted; {hint}"), in_use(run.folder):
             yield
     except BrokenPipeError:
         raise
@@ -413,6 +414,7 @@ def list_runs(root: str, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
     if not is_sure and not (sys.stdin.isatty() and ask(question)):
         print_whole(errors, "nothing was removed; --yes removes them")
         return 0
+    found = [run for run in found if is_prunable(summarize_run(run.folder), now)]  # since asked
     for run in found:
         remove_run(run.folder)
     print_whole(errors, f"removed {count(len(found), 'run')}")

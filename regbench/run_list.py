@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regbench.errors import UsageError
-from regbench.runs import BLOCKS, MANIFEST, find_paths, open_run
+from regbench.runs import BLOCKS, MANIFEST, find_paths, is_in_use, open_run
 from regbench.store import SUFFIX
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ABANDONED = datetime.timedelta(hours=1)
-"""A run that is not done and was not touched for so long is taken for abandoned."""
+"""A run that is not done, was not touched for so long and is not in use is taken for abandoned."""
 
 
 def find_runs(root: Path) -> list[Path]:
@@ -88,5 +88,6 @@ def last_change(places: Iterable[Path]) -> datetime.datetime:
 
 
 def is_prunable(summary: Summary, now: datetime.datetime) -> bool:
-    """Whether a run is not done, and nothing has changed in it for `ABANDONED`."""
-    return summary.state == "not done" and now - summary.touched > ABANDONED
+    """Whether a run is not done, unchanged for `ABANDONED`, and no process works on it."""
+    is_old = summary.state == "not done" and now - summary.touched > ABANDONED
+    return is_old and not is_in_use(summary.folder)

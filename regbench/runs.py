@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import datetime
 import errno
+import fcntl
 import glob
 import hashlib
 import itertools
 import json
+import os
 import subprocess
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +26,7 @@ from regbench.sources import resolve
 from regbench.store import canonical, flush_folder, unfinished, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path("runs")
 SCHEMA = "regbench.run/1"
@@ -246,6 +249,34 @@ def open_run(name: str) -> Run:
         )
     done = read_json(folder / DONE)
     return Run(folder, settings, manifest, done if done and is_intact(done) else None)
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Let `is_in_use` be true of a run within, until the process ends in whatever way.
+
+    Any number of processes may use a run at once, and none ever waits: the lock is shared, is given
+    back by the system, and does without where the file system has no locks.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+
+
+def is_in_use(folder: Path) -> bool:
+    """Whether a process works on a run; never where the file system cannot tell."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    return False
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import fcntl
 import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +22,8 @@ from rich.console import Console
 
 from regbench.engines import ENGINES
 from regbench.report.listing import print_runs
-from regbench.run_list import ABANDONED, Summary
+from regbench.run_list import ABANDONED, Summary, is_prunable, summarize_run
+from regbench.runs import in_use, is_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,6 +209,71 @@ def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(
     assert "removed 1 run" in regbench("runs", "--prune", "--yes").err
     assert folders() == [done]
     assert "no abandoned runs" in regbench("runs", "--prune", "--yes").err
+
+
+def test_prune_leaves_alone_what_a_process_works_on(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_long(block: Block, advance: Callable[[int], None]) -> History:
+        (folder,) = folders()
+        age(folder)
+        for at_work in (nullcontext(), in_use(folder)):  # this process alone, and a second one
+            with at_work:
+                now = datetime.datetime.now(datetime.UTC)
+                assert not is_prunable(summarize_run(folder), now)
+        assert is_in_use(folder)
+        raise MemoryError
+
+    monkeypatch.setitem(ENGINES, "batched", take_long)
+    assert "out of memory" in regbench("wdecay", *BATCHED).err
+    (folder,) = folders()
+    with in_use(folder):
+        assert "no abandoned runs" in regbench("runs", "--prune", "--yes").err
+    resumed = in_use(folder)
+
+    class Later(Answer):
+        def readline(self) -> str:
+            resumed.__enter__()
+            return super().readline()
+
+    monkeypatch.setattr(sys, "stdin", Later("y\n"))
+    assert "removed 0 runs" in regbench("runs", "--prune").err
+    resumed.__exit__(None, None, None)
+    assert "removed 1 run\n" in regbench("runs", "--prune", "--yes").err
+
+
+def test_killed_process_does_not_use_its_run_any_more(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys\n"
+        "from regbench.runs import in_use\n"
+        "with in_use(pathlib.Path(sys.argv[1])):\n"
+        "    print(flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert is_in_use(tmp_path)
+        process.kill()
+        process.wait()
+        assert not is_in_use(tmp_path)
+
+
+def test_file_system_without_locks_is_never_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with in_use(tmp_path):
+        assert not is_in_use(tmp_path)
+    with in_use(tmp_path / "gone"):
+        assert not is_in_use(tmp_path / "gone")
 
 
 class Answer:
