@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import shlex
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.config import DropoutScale, TrainingExperiment
-from regbench.errors import OUT_OF_MEMORY, RunError, UsageError, cannot_write, visible
+from regbench.errors import OUT_OF_MEMORY, RunError, UsageError, cannot_write, shell_word, visible
 from regbench.run_list import find_runs, is_prunable, remove_run, summarize_run
 from regbench.runs import (
     Run,
@@ -355,7 +354,7 @@ def kept(run: Run) -> Iterator[None]:
 
 def resume_command(run: Run) -> str:
     """Return the command that finishes a run."""
-    return f"regbench resume {shlex.quote(str(run.folder))}"
+    return f"regbench resume {shell_word(run.folder)}"
 
 
 def verify_cases(machine: Experiment, names: list[str], is_json: bool, is_quiet: bool) -> int:

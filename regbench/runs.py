@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.config import EXPERIMENTS, Experiment
-from regbench.errors import UsageError, visible
+from regbench.errors import UsageError, shell_word, visible
 from regbench.sources import resolve
 from regbench.store import canonical, flush_folder, unfinished, write_text
 
@@ -135,7 +135,8 @@ def publish(draft: Path, folder: Path, is_exact: bool) -> Path:
 
 def occupied(folder: Path) -> str:
     """Return what to say about a folder that holds something."""
-    hint = f"; to finish a run: regbench resume {folder}" if (folder / MANIFEST).exists() else ""
+    is_run = (folder / MANIFEST).exists()
+    hint = f"; to finish a run: regbench resume {shell_word(folder)}" if is_run else ""
     return f"--out: got {visible(folder)}, which is not empty; name a new folder{hint}"
 
 
@@ -221,8 +222,8 @@ def open_run(name: str) -> Run:
     except (OSError, ValueError):  # a name that is too long, a NUL byte
         raise UsageError(f"{source}, which is not a path") from None
     restart = (
-        f"start a new run with --config {folder / CONFIGURATION}, which uses the blocks that are "
-        f"whole in this one"
+        f"start a new run with --config {shell_word(folder / CONFIGURATION)}, which uses the "
+        f"blocks that are whole in this one"
     )
     if manifest is None and (folder / CONFIGURATION).is_file() and (folder / BLOCKS).is_dir():
         raise UsageError(f"{source}, whose {MANIFEST} is missing or damaged; {restart}")
