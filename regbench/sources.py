@@ -235,7 +235,8 @@ def from_environment(
         if variable.startswith(ENVIRONMENT_PREFIX):
             key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             if key not in known:
-                raise UsageError(f"{visible(variable)}: no such setting{suggestion(key, known)}")
+                hint = suggestion(key.upper(), map(str.upper, known), ENVIRONMENT_PREFIX)
+                raise UsageError(f"{visible(variable)}: no such setting{hint}")
             if key in fields:
                 yield variable, key, environment[variable]
 
@@ -273,7 +274,7 @@ def read_file(path: Path, experiment: str) -> dict[str, Any]:
     return values
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean ...?' for the nearest known word, or nothing."""
+def suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return '; did you mean ...?' for the nearest known word behind a prefix, or nothing."""
     nearest = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean '{nearest[0]}'?" if nearest else ""
+    return f"; did you mean '{prefix}{nearest[0]}'?" if nearest else ""
