@@ -30,7 +30,10 @@ class Archive:
     provenances: Sequence[Provenance]
 
     def load(self, settings: TrainingExperiment, part: Part, place: int) -> History | None:
-        """Return the history of the arm at this place, or None where there is no whole block."""
+        """Return the history of the arm at this place, or None where there is no whole block.
+
+        See `Store.load` for errors.
+        """
         arrays = self.load_arrays(block_key(settings, part, place))
         return None if arrays is None else to_history(arrays)
 
@@ -39,7 +42,10 @@ class Archive:
         self.save_arrays(block_key(settings, part, place), to_arrays(history))
 
     def load_arrays(self, key: Mapping[str, Any]) -> Arrays | None:
-        """Return the block of this key and any of the provenances, or None where none is whole."""
+        """Return the block of this key and any of the provenances, or None where none is whole.
+
+        See `Store.load` for errors.
+        """
         for provenance in self.provenances:
             full = {**key, "provenance": provenance}
             name = block_name(full)

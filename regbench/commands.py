@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import shlex
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from regbench.errors import (
     RunError,
     UsageError,
     cannot_write,
+    shell_word,
     visible,
 )
 from regbench.run_list import find_runs, is_prunable, remove_run, summarize_run
@@ -25,6 +25,7 @@ from regbench.runs import (
     Run,
     create_run,
     describe_run,
+    in_use,
     mark_done,
     open_run,
     other_blocks,
@@ -346,7 +347,7 @@ def kept(run: Run) -> Iterator[None]:
     """Say how to go on where the work within is interrupted or fails."""
     hint = f"finished blocks are kept; go on with: {resume_command(run)}"
     try:
-        with stopping(f"interrupted; {hint}"):
+        with stopping(f"interrupted; {hint}"), in_use(run.folder):
             yield
     except BrokenPipeError:
         raise
@@ -362,7 +363,7 @@ def kept(run: Run) -> Iterator[None]:
 
 def resume_command(run: Run) -> str:
     """Return the command that finishes a run."""
-    return f"regbench resume {shlex.quote(str(run.folder))}"
+    return f"regbench resume {shell_word(run.folder)}"
 
 
 def verify_cases(machine: Experiment, names: list[str], is_json: bool, is_quiet: bool) -> int:
@@ -421,6 +422,7 @@ def list_runs(root: str, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
     if not is_sure and not (sys.stdin.isatty() and ask(question)):
         print_whole(errors, "nothing was removed; --yes removes them")
         return 0
+    found = [run for run in found if is_prunable(summarize_run(run.folder), now)]  # since asked
     for run in found:
         remove_run(run.folder)
     print_whole(errors, f"removed {count(len(found), 'run')}")

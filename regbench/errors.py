@@ -5,6 +5,7 @@ Knows nothing about what was being done: `cli.py` alone turns these into exit co
 
 from __future__ import annotations
 
+import shlex
 from typing import ClassVar
 
 OUT_OF_MEMORY = "out of memory; lower --hidden, --points, --replicates or the number of arms"
@@ -32,9 +33,19 @@ def cannot_write(error: OSError, path: object = None) -> str:
     return f"cannot write{f' {visible(file)}' if file else ''}: {error.strerror or error}"
 
 
+def cannot_read(error: OSError, path: object) -> str:
+    """Return what to say of an error of the system: `cannot read`, the file, and why."""
+    return f"cannot read {visible(path, limit=200)}: {error.strerror or error}"
+
+
 def error_line(message: str) -> str:
     """Return the one line that says what ended the process."""
     return f"regbench: error: {' '.join(visible(message, limit=1000)[1:-1].split())}"
+
+
+def shell_word(path: object) -> str:
+    """Return a path as one word of a command to copy, safe to show in a terminal as `visible`."""
+    return visible(shlex.quote(str(path)), limit=10_000)[1:-1]
 
 
 def visible(text: object, limit: int = 60) -> str:

@@ -50,6 +50,8 @@ CUDA_MEMORY_SHARE = 0.5
 LONGEST_SECONDS = 365 * 24 * 3600
 OPERATIONS_PER_SECOND = 1e12
 """More than a CPU manages and less than a large GPU; only to refuse the absurd."""
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "defaultcpuallocator")
+"""What torch says, in lower case, where a `RuntimeError` is for want of memory."""
 THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e10, 3e-4)}
 """Of a CPU thread: operations per second, and seconds that an epoch of a network takes besides.
 Rough: only to say how long a run will take."""
@@ -154,7 +156,7 @@ def run(
 
     Raises:
         UsageError: What a pilot asks for does not fit the machine.
-        RunError: The machine ran out of memory, or a block cannot be written.
+        RunError: The machine ran out of memory, or a block cannot be read or written.
     """
     started = time.perf_counter()
 
@@ -224,9 +226,15 @@ def train_block(engine: str, block: Block, advance: Callable[[int], None]) -> Hi
     try:
         return ENGINES[engine](block, advance)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+        if not is_out_of_memory(error):
             raise
         raise RunError(OUT_OF_MEMORY) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that the machine or the GPU has no memory left."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(text in str(error).lower() for text in NO_MEMORY)
 
 
 def seconds_estimate(work: Plan) -> float:

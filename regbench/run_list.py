@@ -7,29 +7,38 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regbench.errors import UsageError
-from regbench.runs import BLOCKS, MANIFEST, open_run
+from regbench.runs import BLOCKS, MANIFEST, find_paths, is_in_use, open_run
+from regbench.store import SUFFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 ABANDONED = datetime.timedelta(hours=1)
-"""A run that is not done and was not touched for so long is taken for abandoned."""
+"""A run that is not done, was not touched for so long and is not in use is taken for abandoned."""
 
 
 def find_runs(root: Path) -> list[Path]:
     """Return the folders in `root`, and in its folders, that hold a run: the oldest first."""
-    found = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/{MANIFEST}")]
-    return sorted(found, key=lambda folder: (folder / MANIFEST).stat().st_mtime)
+    begun: dict[Path, float] = {}
+    for depth in ("*", "*/*"):
+        for manifest in find_paths(root, f"{depth}/{MANIFEST}"):
+            with suppress(FileNotFoundError):  # removed just now
+                begun[manifest.parent] = manifest.stat().st_mtime
+    return sorted(begun, key=begun.__getitem__)
 
 
 def remove_run(folder: Path) -> None:
     """Delete a run folder, its manifest first, so that what is left by a fault is no run."""
-    (folder / MANIFEST).unlink()
-    shutil.rmtree(folder)
+    with suppress(FileNotFoundError):  # another process removes it too
+        (folder / MANIFEST).unlink()
+        shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,8 @@ class Summary:
 
 def summarize_run(folder: Path) -> Summary:
     """Return what a list says about a run folder, whatever state it is in."""
-    blocks = list((folder / BLOCKS).glob("*.block"))
-    places = [folder, folder / BLOCKS, *blocks]
-    newest = max(place.stat().st_mtime for place in places if place.exists())
-    touched = datetime.datetime.fromtimestamp(newest, datetime.UTC)
+    blocks = find_paths(folder / BLOCKS, f"*{SUFFIX}")
+    touched = last_change([folder, folder / BLOCKS, *blocks])
     try:
         run = open_run(str(folder))
         started = datetime.datetime.fromisoformat(run.manifest["environment"]["started"])
@@ -71,6 +78,16 @@ def summarize_run(folder: Path) -> Summary:
     return Summary(folder, state, len(blocks), started, touched, run.settings.arm_names, verdicts)
 
 
+def last_change(places: Iterable[Path]) -> datetime.datetime:
+    """Return when the newest of some files and folders changed: now, where all are gone."""
+    times = []
+    for place in places:
+        with suppress(FileNotFoundError):
+            times.append(place.stat().st_mtime)
+    return datetime.datetime.fromtimestamp(max(times, default=time.time()), datetime.UTC)
+
+
 def is_prunable(summary: Summary, now: datetime.datetime) -> bool:
-    """Whether a run is not done, and nothing has changed in it for `ABANDONED`."""
-    return summary.state == "not done" and now - summary.touched > ABANDONED
+    """Whether a run is not done, unchanged for `ABANDONED`, and no process works on it."""
+    is_old = summary.state == "not done" and now - summary.touched > ABANDONED
+    return is_old and not is_in_use(summary.folder)

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import datetime
 import errno
+import fcntl
+import glob
 import hashlib
 import itertools
 import json
+import os
 import subprocess
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.config import EXPERIMENTS, Experiment
-from regbench.errors import UsageError, visible
+from regbench.errors import UsageError, shell_word, visible
 from regbench.sources import resolve
 from regbench.store import canonical, flush_folder, unfinished, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path("runs")
 SCHEMA = "regbench.run/1"
@@ -131,7 +135,8 @@ def publish(draft: Path, folder: Path, is_exact: bool) -> Path:
 
 def occupied(folder: Path) -> str:
     """Return what to say about a folder that holds something."""
-    hint = f"; to finish a run: regbench resume {folder}" if (folder / MANIFEST).exists() else ""
+    is_run = (folder / MANIFEST).exists()
+    hint = f"; to finish a run: regbench resume {shell_word(folder)}" if is_run else ""
     return f"--out: got {visible(folder)}, which is not empty; name a new folder{hint}"
 
 
@@ -217,8 +222,8 @@ def open_run(name: str) -> Run:
     except (OSError, ValueError):  # a name that is too long, a NUL byte
         raise UsageError(f"{source}, which is not a path") from None
     restart = (
-        f"start a new run with --config {folder / CONFIGURATION}, which uses the blocks that are "
-        f"whole in this one"
+        f"start a new run with --config {shell_word(folder / CONFIGURATION)}, which uses the "
+        f"blocks that are whole in this one"
     )
     if manifest is None and (folder / CONFIGURATION).is_file() and (folder / BLOCKS).is_dir():
         raise UsageError(f"{source}, whose {MANIFEST} is missing or damaged; {restart}")
@@ -247,6 +252,34 @@ def open_run(name: str) -> Run:
     return Run(folder, settings, manifest, done if done and is_intact(done) else None)
 
 
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Let `is_in_use` be true of a run within, until the process ends in whatever way.
+
+    Any number of processes may use a run at once, and none ever waits: the lock is shared, is given
+    back by the system, and does without where the file system has no locks.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+
+
+def is_in_use(folder: Path) -> bool:
+    """Whether a process works on a run; never where the file system cannot tell."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    return False
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the object of a small JSON file, or None where there is none."""
     try:
@@ -260,6 +293,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def other_blocks(folder: Path) -> list[Path]:
     """Return the block folders of the runs under `runs/` and of those beside `folder`."""
-    found = {*ROOT.glob(f"*/*/{BLOCKS}"), *folder.parent.glob(f"*/{BLOCKS}")}
+    found = {*find_paths(ROOT, f"*/*/{BLOCKS}"), *find_paths(folder.parent, f"*/{BLOCKS}")}
     own = (folder / BLOCKS).resolve()
     return sorted(path for path in found if path.resolve() != own)
+
+
+def find_paths(root: Path, pattern: str) -> list[Path]:
+    """Return the paths below a folder that fit a pattern, whatever comes and goes there meanwhile.
+
+    Hidden names, such as those of drafts, fit no `*`.
+    """
+    names = glob.glob(pattern, root_dir=root)  # noqa: PTH207 - Path.glob finds hidden names
+    return [root / name for name in names]

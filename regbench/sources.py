@@ -40,6 +40,9 @@ LARGEST_FILE = 1_000_000
 MOST_NUMBERS = 1000
 """Of a list of strengths."""
 
+ROUNDED_DIGITS, EXACT_DIGITS = 4, 17
+"""Significant digits of a number of a spaced range, at least, and of any float64."""
+
 WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -198,7 +201,8 @@ def split_numbers(source: str, field: FieldInfo, text: str) -> list[float]:
 def spaced_numbers(source: str, field: FieldInfo, text: str) -> list[float]:
     """Return the numbers of `linspace:FIRST:LAST:N` or `logspace:FIRST:LAST:N`.
 
-    Those between the ends are rounded to four significant digits, so that arms have short names.
+    Those between the ends are rounded to four significant digits, so that arms have short names,
+    or to as many more as keep them apart and between the ends. See `from_texts` for errors.
     """
     spacing, *parts = text.split(":")
     if spacing not in ("linspace", "logspace") or len(parts) != 3:
@@ -215,7 +219,15 @@ def spaced_numbers(source: str, field: FieldInfo, text: str) -> list[float]:
         between = [first * (last / first) ** share for share in shares]
     else:
         raise UsageError(f"{source}: got {visible(text)}; both ends of logspace must be above 0")
-    return [first, *(float(f"{number:.4g}") for number in between), last]
+    for digits in range(ROUNDED_DIGITS, EXACT_DIGITS + 1):
+        rounded = [float(f"{number:.{digits}g}") for number in between]
+        numbers = [first, *rounded, last]
+        is_within = min(numbers) == min(first, last) and max(numbers) == max(first, last)
+        if is_within and len(set(numbers)) == len(numbers):
+            return numbers
+    raise UsageError(
+        f"{source}: got {visible(text)}; there are no {parts[2]} different numbers between its ends"
+    )
 
 
 def from_environment(
@@ -232,7 +244,8 @@ def from_environment(
         if variable.startswith(ENVIRONMENT_PREFIX):
             key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             if key not in known:
-                raise UsageError(f"{visible(variable)}: no such setting{suggestion(key, known)}")
+                hint = suggestion(key.upper(), map(str.upper, known), ENVIRONMENT_PREFIX)
+                raise UsageError(f"{visible(variable)}: no such setting{hint}")
             if key in fields:
                 yield variable, key, environment[variable]
 
@@ -270,7 +283,7 @@ def read_file(path: Path, experiment: str) -> dict[str, Any]:
     return values
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean ...?' for the nearest known word, or nothing."""
+def suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return '; did you mean ...?' for the nearest known word behind a prefix, or nothing."""
     nearest = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean '{nearest[0]}'?" if nearest else ""
+    return f"; did you mean '{prefix}{nearest[0]}'?" if nearest else ""

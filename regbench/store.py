@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from regbench.errors import RunError, cannot_write
+from regbench.errors import RunError, cannot_read, cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -131,12 +131,16 @@ class Store:
         """Return a file's content, or None where there is none that is whole.
 
         A damaged file is put aside under another name, so that it is made anew.
+
+        Raises:
+            RunError: A file is there and cannot be read: it may well be whole.
         """
         path = self.folder / f"{name}{SUFFIX}"
-        content = read(path)
-        if content is not None:
-            return content
-        if path.exists():
+        sealed = read_bytes(path)
+        if sealed is not None:
+            content = unseal(sealed)
+            if content is not None:
+                return content
             self._put_aside(path)
         for folder in self.elsewhere:
             content = read(folder / f"{name}{SUFFIX}")
@@ -155,6 +159,20 @@ class Store:
             with suppress(OSError):
                 path.replace(path.with_suffix(".damaged"))
         self.note(f"block {path.stem} is damaged and not used")
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Return the bytes of a file, or None where there is none.
+
+    Raises:
+        RunError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise RunError(cannot_read(error, path)) from None
 
 
 def read(path: Path) -> bytes | None:

@@ -307,7 +307,7 @@ def test_any_command_line_is_answered_in_plain_text(
         ("REGBENCH_PLOTS", "maybe", "'maybe'"),
         ("REGBENCH_SEED", "-1", "'-1'"),
         ("REGBENCH_OUT", "", "''"),
-        ("REGBENCH_EPOCH", "10", "epochs"),
+        ("REGBENCH_EPOCH", "10", "did you mean 'REGBENCH_EPOCHS'"),
         ("REGBENCH_\x1b[31m", "10", "\\x1b[31m"),
     ],
 )

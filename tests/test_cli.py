@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 import typer
 from commands import NO_FILES, TINY, run_process
 
@@ -181,7 +182,16 @@ main()
     assert said.count("\n") == 0
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 1 bytes")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA: tried to allocate 1 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes"),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+)
 def test_out_of_memory_names_what_to_lower(
     regbench: Command, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

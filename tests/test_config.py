@@ -62,6 +62,13 @@ def test_variables_of_other_experiments_and_programs_do_not_matter() -> None:
     assert resolve("wdecay", {}, environment) == resolve("wdecay", {}, {})
 
 
+def test_unknown_variable_is_refused_with_the_nearest_variable() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 'REGBENCH_ENGINE'\?"):
+        resolve("wdecay", {}, {"REGBENCH_ENGIN": "fused"})
+    with pytest.raises(UsageError, match=r"'REGBENCH_XYZZY': no such setting$"):
+        resolve("wdecay", {}, {"REGBENCH_XYZZY": "1"})
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_shipped_configuration_loads(path: Path) -> None:
     experiment = tomllib.loads(path.read_text(encoding="utf-8"))["experiment"]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from commands import NO_FILES, TINY
 from training import make_settings, train
 
-from regbench.experiment import plan, run, seconds_estimate
+from regbench.engines import ENGINES
+from regbench.experiment import is_out_of_memory, plan, run, seconds_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,3 +136,21 @@ def test_replicate_of_a_run_is_replayed_by_its_seed(regbench: Command) -> None:
             assert [row[1] for row in values] == pytest.approx(
                 [row[0] for row in second[arm][name]], rel=1e-5
             )
+
+
+def test_other_error_that_speaks_of_memory_is_not_out_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setitem(ENGINES, "batched", fail)  # type: ignore[arg-type]
+    work = plan(make_settings(engine="batched", device="cpu"))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        run(work)
+
+
+def test_torch_says_that_memory_is_out_as_is_known() -> None:
+    with pytest.raises(RuntimeError) as failed:
+        torch.empty(2**60)
+    assert is_out_of_memory(failed.value)

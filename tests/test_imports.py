@@ -27,7 +27,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "blocks": ({"config", "history", "store"}, set()),
     "archive": ({"blocks", "config", "history", "store"}, set()),
     "runs": ({"errors", "config", "sources", "store"}, {"tomli_w"}),
-    "run_list": ({"errors", "runs"}, set()),
+    "run_list": ({"errors", "runs", "store"}, set()),
     "task": ({"config"}, {"torch"}),
     "network": ({"config"}, {"torch"}),
     "randomness": (set(), {"torch"}),

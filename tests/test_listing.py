@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import fcntl
 import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +23,8 @@ from rich.console import Console
 from regbench import blocks
 from regbench.engines import ENGINES
 from regbench.report.listing import print_runs
-from regbench.run_list import ABANDONED, Summary
+from regbench.run_list import ABANDONED, Summary, is_prunable, summarize_run
+from regbench.runs import in_use, is_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,6 +180,45 @@ def test_list_has_state_arms_verdict_and_age(regbench: Command) -> None:
     assert regbench("runs", "--root=elsewhere").out == ""
 
 
+def test_draft_of_a_run_is_not_listed_and_lends_no_blocks(
+    regbench: Command, trained: list[str]
+) -> None:
+    regbench("wdecay", "--lambda=0.1", *BATCHED)
+    regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=run")
+    (named,) = folders()
+    for folder in (named, Path("run")):  # what a killed process leaves
+        folder.rename(folder.with_name(".0123456789abcdef.part"))
+    assert regbench("runs", "--json").document["runs"] == []
+    assert regbench("runs", "--root=.", "--json").document["runs"] == []
+    trained.clear()
+    assert regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=again").code == 0
+    assert trained == ["baseline", "lambda=0.1"]
+
+
+@pytest.mark.parametrize("place", ["environment.json", "blocks", "DONE"])
+@pytest.mark.parametrize("options", [[], ["--prune", "--yes"]])
+def test_run_that_another_process_removes_meanwhile_breaks_no_list(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, place: str, options: list[str]
+) -> None:
+    for option in ("--lambda=0.1", "--lambda=0.2"):
+        regbench("wdecay", option, *BATCHED)
+    kept, removed = folders()
+    for folder in (kept, removed):
+        (folder / "DONE").unlink()
+        age(folder)
+    stat, path = Path.stat, removed / place
+
+    def remove_first(looked_at: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if looked_at == path:
+            shutil.rmtree(removed, ignore_errors=True)
+        return stat(looked_at, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", remove_first)
+    finished = regbench("runs", *options)
+    assert finished.code == 0, finished.err
+    assert str(kept) in finished.out
+
+
 def test_list_fits_eighty_columns_on_a_terminal() -> None:
     now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
     folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
@@ -239,6 +283,71 @@ def test_run_with_a_fresh_block_or_without_a_manifest_is_not_taken_for_abandoned
     os.utime(next((fresh / "blocks").iterdir()))
     assert "removed 1 run" in regbench("runs", "--prune", "--yes").err
     assert set(folders()) == {fresh, unreadable}
+
+
+def test_prune_leaves_alone_what_a_process_works_on(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_long(block: Block, advance: Callable[[int], None]) -> History:
+        (folder,) = folders()
+        age(folder)
+        for at_work in (nullcontext(), in_use(folder)):  # this process alone, and a second one
+            with at_work:
+                now = datetime.datetime.now(datetime.UTC)
+                assert not is_prunable(summarize_run(folder), now)
+        assert is_in_use(folder)
+        raise MemoryError
+
+    monkeypatch.setitem(ENGINES, "batched", take_long)
+    assert "out of memory" in regbench("wdecay", *BATCHED).err
+    (folder,) = folders()
+    with in_use(folder):
+        assert "no abandoned runs" in regbench("runs", "--prune", "--yes").err
+    resumed = in_use(folder)
+
+    class Later(Answer):
+        def readline(self) -> str:
+            resumed.__enter__()
+            return super().readline()
+
+    monkeypatch.setattr(sys, "stdin", Later("y\n"))
+    assert "removed 0 runs" in regbench("runs", "--prune").err
+    resumed.__exit__(None, None, None)
+    assert "removed 1 run\n" in regbench("runs", "--prune", "--yes").err
+
+
+def test_killed_process_does_not_use_its_run_any_more(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys\n"
+        "from regbench.runs import in_use\n"
+        "with in_use(pathlib.Path(sys.argv[1])):\n"
+        "    print(flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert is_in_use(tmp_path)
+        process.kill()
+        process.wait()
+        assert not is_in_use(tmp_path)
+
+
+def test_file_system_without_locks_is_never_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with in_use(tmp_path):
+        assert not is_in_use(tmp_path)
+    with in_use(tmp_path / "gone"):
+        assert not is_in_use(tmp_path / "gone")
 
 
 class Answer:

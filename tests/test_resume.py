@@ -15,7 +15,7 @@ from commands import NO_FILES, TINY, Finished
 from regbench import dropout_scale, experiment
 from regbench.config import TrainingExperiment
 from regbench.engines import ENGINES
-from regbench.runs import CHECKSUM, write_record
+from regbench.runs import CHECKSUM, occupied, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -393,6 +393,26 @@ def test_name_that_is_no_run_is_refused(
     regbench: Command, command: str, name: str, named: str
 ) -> None:
     assert_one_line(regbench(command, name), 2, "RUN: got", named)
+
+
+def test_folder_in_a_hint_is_one_word_of_the_shell(regbench: Command) -> None:
+    options = ["wdecay", *TINY, *NO_FILES]
+    regbench(*options, "--out=a b")
+    assert regbench(*options, "--out=a b").err.endswith("regbench resume 'a b'\n")
+    Path("a b/DONE").unlink()
+    assert regbench("report", "a b").err.endswith("finish it with: regbench resume 'a b'\n")
+    spoil_manifest(Path("a b"))
+    assert "--config 'a b/config.toml', which" in regbench("resume", "a b").err
+
+
+def test_control_characters_in_a_hint_are_escaped(regbench: Command) -> None:
+    regbench("wdecay", *TINY, *NO_FILES, "--out=run")
+    folder = Path("run").rename("\x1b[31mrun")
+    (folder / "DONE").unlink()
+    shown = regbench("report", str(folder), "--quiet").err
+    assert shown.endswith("regbench resume '\\x1b[31mrun'\n")
+    assert shown[:-1].isprintable()
+    assert occupied(folder).endswith("regbench resume '\\x1b[31mrun'")
 
 
 def test_damaged_manifest_costs_no_block(

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from regbench.errors import RunError
 from regbench.store import Store, seal, unseal, write_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_text_is_written_whole_and_replaces_what_was_there(tmp_path: Path) -> None:
@@ -77,6 +74,38 @@ def test_damaged_file_is_put_aside_and_can_be_made_anew(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.damaged"]
     store.save("a", b"again")
     assert store.load("a") == b"again"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE])
+def test_file_that_cannot_be_read_just_now_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(_: Path) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    own, other = tmp_path / "own", tmp_path / "other"
+    for folder in (own, other):
+        folder.mkdir()
+        Store(folder).save("a", b"content")
+    notes: list[str] = []
+    store = Store(own, [other], note=notes.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fail)
+        with pytest.raises(RunError, match=rf"cannot read '.*a\.block': {os.strerror(number)}"):
+            store.load("a")
+    assert notes == []
+    assert store.load("a") == b"content"
+    (own / "a.block").unlink()
+    with monkeypatch.context() as patch:
+        read = Path.read_bytes
+        patch.setattr(Path, "read_bytes", lambda p: (fail if p.parent == other else read)(p))
+        assert store.load("a") is None, "another run's file is not needed"
+
+
+def test_file_below_what_is_no_folder_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("nowhere", "file"):
+        assert Store(tmp_path / folder).load("a") is None
 
 
 def test_reader_changes_nothing(tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from commands import NO_FILES
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from regbench.config import TrainingExperiment
 from regbench.errors import UsageError
+from regbench.regularizers import REGULARIZERS
 from regbench.sources import resolve
 
 if TYPE_CHECKING:
@@ -56,6 +59,51 @@ def test_spaced_strengths_are_numpys_to_four_digits(
     assert isinstance(settings, TrainingExperiment)
     np.testing.assert_allclose(settings.strengths, expected, rtol=5e-4)
     assert (settings.strengths[0], settings.strengths[-1]) == (expected[0], expected[-1])
+
+
+@pytest.mark.parametrize(
+    ("experiment", "text", "expected"),
+    [
+        ("dropout", "linspace:0.50001:0.50003:3", [0.50001, 0.50002, 0.50003]),
+        ("dropout", "linspace:0.99991:0.99999:3", [0.99991, 0.99995, 0.99999]),
+        ("wdecay", "linspace:0.10004:0.10008:3", [0.10004, 0.10006, 0.10008]),
+        ("wdecay", "linspace:0.10008:0.10004:3", [0.10008, 0.10006, 0.10004]),
+        ("wdecay", "linspace:0.1:0.1001:4", [0.1, 0.10003, 0.10007, 0.1001]),
+        ("wdecay", "logspace:1.00001:1.00003:3", [1.00001, 1.00002, 1.00003]),
+        ("wdecay", "logspace:1e-4:1:5", [1e-4, 1e-3, 1e-2, 1e-1, 1]),
+        ("wdecay", "logspace:1e-4:1:7", [1e-4, 4.642e-4, 2.154e-3, 0.01, 0.04642, 0.2154, 1]),
+    ],
+)
+def test_spaced_strengths_are_short_different_and_between_the_ends(
+    experiment: str, text: str, expected: list[float]
+) -> None:
+    settings = resolve(experiment, {REGULARIZERS[experiment].option: [text]})
+    assert isinstance(settings, TrainingExperiment)
+    assert list(settings.strengths) == expected
+
+
+@given(
+    st.sampled_from(["linspace", "logspace"]),
+    st.floats(1e-3, 1),
+    st.integers(0, 12),
+    st.integers(2, 9),
+)
+def test_spaced_strengths_never_leave_the_range(
+    spacing: str, first: float, narrowness: int, count: int
+) -> None:
+    last = first * (1 + 10.0**-narrowness)
+    settings = resolve("wdecay", {"lambda": [f"{spacing}:{first!r}:{last!r}:{count}"]})
+    assert isinstance(settings, TrainingExperiment)
+    steps = np.diff(settings.strengths)
+    assert (settings.strengths[0], settings.strengths[-1]) == (first, last)
+    assert len(steps) == count - 1
+    assert (steps > 0).all()
+
+
+def test_range_without_room_is_refused() -> None:
+    for text in ("linspace:0.1:0.1:2", "linspace:0.1:0.10000000000000002:3"):
+        with pytest.raises(UsageError, match=r"--lambda: got .*no [23] different numbers"):
+            resolve("wdecay", {"lambda": [text]})
 
 
 def test_sweep_finds_the_best_strength_and_confirms_it_on_fresh_seeds(regbench: Command) -> None:
