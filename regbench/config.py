@@ -303,9 +303,12 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
             )
         confirm = self.confirm or 0
         if self.seed + self.replicates + confirm > 2**32:
+            many = f"--replicates {self.replicates}"
+            if self.target_width is not None:
+                many = f"the {self.replicates} replicates of --target-width {self.target_width:g}"
             also = f" and --confirm {confirm}" if confirm else ""
             raise UsageError(
-                f"--seed: got {self.seed}, but with {self.replicates} replicates{also} the last "
+                f"--seed: got {self.seed}, but with {many}{also} the last "
                 f"seed would pass 4294967295; lower one of them"
             )
         if self.confirm is not None and self.vary != "both":

@@ -54,7 +54,10 @@ def visible(text: object, limit: int = 60) -> str:
     Control, formatting and surrogate characters become escapes; more than `limit` characters
     are cut in the middle.
     """
-    plain = str(text)
+    try:
+        plain = str(text)
+    except ValueError:  # a whole number of more digits than Python converts
+        plain = f"{text:#x}"
     if len(plain) > limit:
         plain = f"{plain[: limit // 2]}...{plain[-limit // 4 :]}"
     shown = "".join(

@@ -88,6 +88,9 @@ def last_change(places: Iterable[Path]) -> datetime.datetime:
 
 
 def is_prunable(summary: Summary, now: datetime.datetime) -> bool:
-    """Whether a run is not done, unchanged for `ABANDONED`, and no process works on it."""
+    """Whether a run is not done, unchanged for `ABANDONED`, and no process works on it.
+
+    A link to a run is none of its own.
+    """
     is_old = summary.state == "not done" and now - summary.touched > ABANDONED
-    return is_old and not is_in_use(summary.folder)
+    return is_old and not summary.folder.is_symlink() and not is_in_use(summary.folder)

@@ -81,8 +81,7 @@ def create_run(settings: Experiment, manifest: Mapping[str, Any]) -> Path:
             if folder.exists():  # perhaps a mount, or in a folder that cannot be written to
                 fill_empty(folder, settings, manifest)
                 return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished(folder) as draft:
+        with made(folder.parent), unfinished(folder) as draft:
             draft.mkdir()
             fill_empty(draft, settings, manifest)
             return publish(draft, folder, is_exact=settings.out is not None)
@@ -92,6 +91,24 @@ def create_run(settings: Experiment, manifest: Mapping[str, Any]) -> Path:
             f"--out: cannot write to {visible(settings.out or ROOT)}: {reason}; "
             f"name a folder that can be written to"
         ) from None
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Make a folder with its parents, and remove again what was made where the work within fails.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    new = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for path in new:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def fill_empty(folder: Path, settings: Experiment, manifest: Mapping[str, Any]) -> None:
@@ -197,7 +214,12 @@ def git_state() -> dict[str, Any] | None:
             return None
         commit, status = (
             subprocess.run(
-                ["git", *arguments], capture_output=True, text=True, check=True, timeout=5
+                ["git", "-c", "core.fsmonitor=false", *arguments],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=True,
+                timeout=5,
             ).stdout
             for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
         )
@@ -242,7 +264,11 @@ def open_run(name: str) -> Run:
     experiment = manifest["experiment"]
     if experiment not in EXPERIMENTS:
         raise UsageError(f"{source}, whose experiment {visible(experiment)} is not known here")
-    settings = resolve(experiment, {}, {}, str(folder / CONFIGURATION))
+    try:
+        settings = resolve(experiment, {}, {}, str(folder / CONFIGURATION))
+    except UsageError as error:
+        what = str(error).removeprefix("--config ")
+        raise UsageError(f"{source}, which cannot be gone on with: {what}") from None
     if settings.digest != manifest["configuration"]:
         raise UsageError(
             f"{source}, whose {CONFIGURATION} was changed since the run began; start a new run "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -178,9 +179,19 @@ def to_number(source: str, field: FieldInfo, text: str) -> float:
         elif re.fullmatch(r"[0-9]{1,3}(\.[0-9]*)?%", text):
             hint = f" (a percentage? write {float(text[:-1]) / 100!r})"
         raise UsageError(f"{source}: got {visible(text)}; allowed: {allowed(field)}{hint}")
-    number = float(text)
+    number = to_float(source, text)
     if number in (float("inf"), float("-inf")):
         raise UsageError(f"{source}: got {visible(text)}, which is too large for a float")
+    return number
+
+
+def to_float(source: str, text: str) -> float:
+    """Return the number that a text of ASCII digits spells, or infinity where it is too large.
+
+    Raises:
+        UsageError: It is not 0 and would become 0.
+    """
+    number = float(text)
     if number == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
         raise UsageError(f"{source}: got {visible(text)}, which would silently become 0")
     return number
@@ -263,7 +274,8 @@ def read_file(path: Path, experiment: str) -> dict[str, Any]:
             raise UsageError(f"{source}: not a file")
         if path.stat().st_size > LARGEST_FILE:
             raise UsageError(f"{source}: larger than {LARGEST_FILE} bytes")
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text, parse_float=partial(to_float, source))
     except UnicodeDecodeError:
         raise UsageError(f"{source}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:

@@ -162,14 +162,16 @@ class Store:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """Return the bytes of a file, or None where there is none.
+    """Return the bytes of a file, or None where there is none; of a folder or device there are no.
 
     Raises:
         RunError: It cannot be read.
     """
     try:
+        if not path.is_file():
+            return b"" if path.exists() else None
         return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
     except OSError as error:
         raise RunError(cannot_read(error, path)) from None
@@ -177,7 +179,6 @@ def read_bytes(path: Path) -> bytes | None:
 
 def read(path: Path) -> bytes | None:
     """Return the content of a sealed file, or None where it is missing, unreadable or damaged."""
-    try:
-        return unseal(path.read_bytes())
-    except OSError:
-        return None
+    with suppress(RunError):
+        return unseal(read_bytes(path) or b"")
+    return None

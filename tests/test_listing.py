@@ -316,6 +316,17 @@ def test_prune_leaves_alone_what_a_process_works_on(
     assert "removed 1 run\n" in regbench("runs", "--prune", "--yes").err
 
 
+def test_prune_leaves_a_link_and_what_it_leads_to(regbench: Command, tmp_path: Path) -> None:
+    regbench("wdecay", *BATCHED, "--out=elsewhere/run")
+    Path("elsewhere/run/DONE").unlink()
+    age(Path("elsewhere/run"))
+    Path("links").mkdir()
+    Path("links/run").symlink_to(tmp_path / "elsewhere/run")
+    assert "no abandoned runs" in regbench("runs", "--root=links", "--prune", "--yes").err
+    assert Path("links/run/environment.json").exists()
+    assert "removed 1 run" in regbench("runs", "--root=elsewhere", "--prune", "--yes").err
+
+
 def test_killed_process_does_not_use_its_run_any_more(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys\n"

@@ -366,7 +366,7 @@ SPOILT: list[tuple[Callable[[Path], None], Sequence[str]]] = [
     (spoil_manifest_wholly, ["environment.json is missing or damaged", "--config run/config.toml"]),
     (spoil_configuration, ["config.toml was changed"]),
     (spoil_configuration_wholly, ["config.toml", "not TOML"]),
-    (spoil_configuration_away, ["config.toml", "not a file"]),
+    (spoil_configuration_away, ["RUN: got ", "config.toml': not a file"]),
 ]
 
 

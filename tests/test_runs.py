@@ -78,6 +78,12 @@ def test_state_of_the_repository_is_its_commit_and_whether_a_file_of_it_was_chan
     assert git_state() == state
     tracked.write_text("lambda = 0.2")
     assert git_state() == {**state, "is_clean": False}
+    # A changed file whose name is no text, in a repository that shows names as they are.
+    odd = Path(os.fsdecode(b"c\xff"))
+    odd.touch()
+    for command in (["add", "."], ["config", "core.quotepath", "false"]):
+        subprocess.run(["git", *command], check=True, capture_output=True)
+    assert git_state() == {**state, "is_clean": False}
 
 
 def test_empty_folder_is_used_and_a_filled_one_refused(tmp_path: Path) -> None:

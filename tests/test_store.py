@@ -102,6 +102,25 @@ def test_file_that_cannot_be_read_just_now_is_not_taken_for_damaged(
         assert store.load("a") is None, "another run's file is not needed"
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_not_read_but_put_aside(tmp_path: Path, kind: str) -> None:
+    own, other = tmp_path / "own", tmp_path / "other"
+    for folder in (own, other):
+        folder.mkdir()
+        block = folder / "a.block"
+        if kind == "pipe":
+            os.mkfifo(block)  # whoever reads it waits
+        elif kind == "device":
+            block.symlink_to("/dev/zero")  # whoever reads it never ends
+        else:
+            block.mkdir()
+    notes: list[str] = []
+    assert Store(own, [other], note=notes.append).load("a") is None
+    assert notes == ["block a is damaged and not used"]
+    assert [path.name for path in own.iterdir()] == ["a.damaged"]
+    assert [path.name for path in other.iterdir()] == ["a.block"]
+
+
 def test_file_below_what_is_no_folder_is_missing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in ("nowhere", "file"):
