@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from regbench.config import TrainingExperiment
 
-BLOCK_SCHEMA = "regbench.block/2"
+BLOCK_SCHEMA = "regbench.block/3"
 """To be raised where a block's content, or how its numbers come about, changes within a version."""
 DATA_FIELDS = tuple(Data.__dataclass_fields__)
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from regbench.config import TrainingExperiment
 from regbench.engines import ENGINES, Block, choose_device, choose_engine
 from regbench.environment import describe_environment, describe_provenance
-from regbench.errors import OUT_OF_MEMORY, RunError, UsageError
+from regbench.errors import OUT_OF_MEMORY, RunError, UsageError, visible
 from regbench.history import (
     FITTED_REPLICATES,
     GRID_POINTS,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from regbench.archive import Archive
     from regbench.blocks import Part, Provenance
-    from regbench.config import TrainingExperiment
+    from regbench.config import Experiment
     from regbench.result import Result
     from regbench.stages import Measured
 
@@ -122,12 +123,18 @@ def untracked(stage: str, epochs: int) -> Iterator[Callable[[int], None]]:
     yield lambda done: None
 
 
-def plan(settings: TrainingExperiment) -> Plan:
+def plan(settings: Experiment) -> Plan:
     """Choose engine and device, and check that the work fits the machine.
 
     Raises:
-        UsageError: There is no such device, or the work is out of all proportion.
+        UsageError: There is no such device, the work is out of all proportion, or the experiment
+            trains nothing.
     """
+    if not isinstance(settings, TrainingExperiment):
+        raise UsageError(
+            f"{visible(settings.experiment)}: trains no network, so that there is nothing to plan; "
+            f"run it with: regbench {settings.experiment}"
+        )
     device, engine = choose_device(settings), choose_engine(settings)
     check_feasible(settings)
     environment = describe_environment(

@@ -64,9 +64,12 @@ def resolve(
         file: Path of a TOML file, or None.
 
     Raises:
-        UsageError: An unknown key, a value out of range, or an unreadable file. The message
-            names the setting, what was received and what is allowed.
+        UsageError: An unknown experiment or key, a value out of range, or an unreadable file. The
+            message names the setting, what was received and what is allowed.
     """
+    if experiment not in EXPERIMENTS:
+        hint = suggestion(experiment, EXPERIMENTS) or f"; allowed: {', '.join(EXPERIMENTS)}"
+        raise UsageError(f"{visible(experiment)}: no such experiment{hint}")
     fields = settings_of(experiment)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -77,6 +80,8 @@ def resolve(
         values[key] = from_texts(variable, fields[key], [text])
         sources[key] = variable
     for key, given in flags.items():
+        if key not in fields:
+            raise UsageError(f"unknown key {visible(key)}{suggestion(key, fields)}")
         sources[key] = option_of(key)
         values[key] = (
             given if isinstance(given, bool) else from_texts(sources[key], fields[key], given)

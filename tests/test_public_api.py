@@ -5,14 +5,39 @@ from __future__ import annotations
 import pytest
 
 import regbench
+from regbench.errors import UsageError
 
 
 def test_an_experiment_runs_from_python() -> None:
     flags = {"lambda": ["0.01", "0.1"], "replicates": ["3"], "hidden": ["5"], "epochs": ["4"]}
     settings = regbench.resolve("wdecay", flags)
-    result = regbench.run(regbench.plan(settings))  # type: ignore[arg-type]
+    result = regbench.run(regbench.plan(settings))
     assert [comparison.arm for comparison in result.comparisons] == ["lambda=0.01", "lambda=0.1"]
     assert result.history.test_loss.shape == (1, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "flags", "said"),
+    [
+        ("wdcay", {}, "'wdcay': no such experiment; did you mean 'wdecay'?"),
+        ("\x1b", {}, r"'\x1b': no such experiment; allowed: wdecay, dropout, "),
+        ("wdecay", {"bogus": ["1"]}, "unknown key 'bogus'"),
+        ("wdecay", {"lamda": ["1"]}, "unknown key 'lamda'; did you mean 'lambda'?"),
+        ("dropout-scale", {"epochs": ["1"]}, "unknown key 'epochs'"),
+    ],
+)
+def test_unknown_experiment_or_key_is_a_usage_error(
+    experiment: str, flags: dict[str, list[str] | bool], said: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        regbench.resolve(experiment, flags)
+    assert str(refused.value).startswith(said)
+    assert str(refused.value).isprintable()
+
+
+def test_experiment_that_trains_nothing_has_no_plan() -> None:
+    with pytest.raises(UsageError, match="'dropout-scale': trains no network"):
+        regbench.plan(regbench.resolve("dropout-scale", {}))
 
 
 def test_every_public_name_is_there_and_no_other() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from training import make_settings, train
 from regbench.engines import ENGINES
 from regbench.history import MEASURED
 from regbench.randomness import layer_noise, noise_keys
-from regbench.regularizers import REGULARIZERS, Baseline
+from regbench.regularizers import REGULARIZERS, Baseline, Regularizer
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from regbench.history import History
 
 FIELDS = MEASURED
@@ -116,6 +119,56 @@ def test_engines_agree_at_the_default_strength(command: str) -> None:
         np.testing.assert_allclose(
             getattr(batched, field), getattr(reference, field), rtol=1e-10, atol=1e-10
         )
+
+
+@dataclass(frozen=True)
+class Invented(Regularizer):
+    """Acts through every hook, and by replicate, as no regularizer of the package does."""
+
+    command: ClassVar[str] = "invented"
+    option: ClassVar[str] = "tau"
+    symbol: ClassVar[str] = "τ"
+    default: ClassVar[float] = 0.1
+    summary: ClassVar[str] = "Compare an invention with none."
+
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor) -> None:
+        """Add λ‖θ‖θ."""
+        norms = parameter.flatten(1).norm(dim=1).reshape(-1, *[1] * (parameter.dim() - 1))
+        gradient.add_(parameter * norms, alpha=self.strength)
+
+    def shrink_(self, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
+        """Take off a share of the largest, and slow down."""
+        largest = parameter.flatten(1).abs().amax(dim=1)
+        parameter.sub_(lr * self.strength * largest.reshape(-1, *[1] * (parameter.dim() - 1)))
+        if momentum is not None:
+            momentum.mul_(1 - lr * self.strength)
+
+    def hidden_factor(self, noise: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return 1 and uniform noise."""
+        return 1 + self.strength * noise.to(dtype) / 2**31
+
+
+@pytest.mark.parametrize("hook", ["add_penalty_gradient_", "shrink_", "hidden_factor", None])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_reference_and_batched_agree_on_a_regularizer_that_they_do_not_know(
+    monkeypatch: pytest.MonkeyPatch, hook: str | None, optimizer: str
+) -> None:
+    for other in ("add_penalty_gradient_", "shrink_", "hidden_factor"):
+        if hook is not None and other != hook:
+            monkeypatch.setattr(Invented, other, getattr(Regularizer, other))
+    monkeypatch.setitem(REGULARIZERS, "invented", Invented)
+    for pairing in ("shared", "independent"):
+        settings = make_settings(
+            "invented", (0.0, 0.1), dtype="float64", optimizer=optimizer, pairing=pairing
+        )
+        reference, batched = train(settings, "reference"), train(settings, "batched")
+        assert (reference.test_loss[:, 1] != reference.test_loss[:, 2]).all()
+        for field in FIELDS:
+            np.testing.assert_allclose(
+                getattr(reference, field), getattr(batched, field), rtol=1e-10, atol=1e-10
+            )
+        for name, gradients in batched.gradients.items():
+            np.testing.assert_allclose(reference.gradients[name], gradients, rtol=1e-10, atol=1e-10)
 
 
 @every_command

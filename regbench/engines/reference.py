@@ -1,7 +1,7 @@
 """The article's program: one network at a time, `nn.Module` and `torch.optim`, on the CPU.
 
 This is the specification that the other engines are held against: short and slow. Weight decay is
-torch's own; what acts after the step is the regularizer's hook.
+torch's own, and dropout with independent pairing; all else is the regularizer's hooks.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
                 loss = loss_function(network(x), y)
                 optimizer.zero_grad()
                 loss.backward()
+                gradients = [parameter.grad for parameter in network.parameters()]
+                if arm.strength and not isinstance(arm, WeightDecay):
+                    add_penalty_gradient_(arm, network)
                 optimizer.step()
                 if arm.strength:
-                    with torch.no_grad():
-                        for parameter in network.parameters():
-                            buffer = optimizer.state[parameter].get("momentum_buffer")
-                            arm.shrink_(parameter, buffer, settings.lr)
+                    shrink_(arm, network, optimizer, settings.lr)
                 if epoch in logged:
                     network.eval()
                     with torch.no_grad():
@@ -78,7 +78,7 @@ def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
                             {"train_loss": loss.detach()[None]}
                             | evaluate(network, x, y, test_x, test_y)
                             | {"fits": network(grid_x).mT[: block.fitted]}
-                            | snapshot(network, names)
+                            | snapshot(network, gradients, names)
                         )
                     network.train()
                 if epoch % EPOCHS_PER_REPORT == 0:
@@ -103,12 +103,33 @@ def make_optimizer(
     )
 
 
+@torch.no_grad()
+def add_penalty_gradient_(arm: Regularizer, network: nn.Module) -> None:
+    """Put gradients with the arm's penalty in them in the place of the loss's own."""
+    for parameter in network.parameters():
+        assert parameter.grad is not None
+        gradient = parameter.grad.clone()
+        arm.add_penalty_gradient_(gradient[None], parameter[None])
+        parameter.grad = gradient
+
+
+@torch.no_grad()
+def shrink_(
+    arm: Regularizer, network: nn.Module, optimizer: torch.optim.Optimizer, lr: float
+) -> None:
+    """Let the arm change the parameters, and SGD's momentum where there is one, after a step."""
+    for parameter in network.parameters():
+        buffer = optimizer.state[parameter].get("momentum_buffer")
+        arm.shrink_(parameter[None], None if buffer is None else buffer[None], lr)
+
+
 def build_network(block: Block, start: Start, index: int) -> nn.Sequential:
     """Return the network of one arm of a replicate, with its initial parameters.
 
-    Dropout stands before every layer but the first, or before the only one. With independent
-    pairing it is torch's own and goes on with the random numbers after the arm's weights, as in the
-    article; with shared pairing its masks are those of the other engines.
+    What multiplies hidden activations stands before every layer but the first, or before the only
+    one. With independent pairing dropout is torch's own and goes on with the random numbers after
+    the arm's weights, as in the article; with shared pairing its masks are those of the other
+    engines.
     """
     arm = block.arms[index]
     parameters = start.parameters[index]
@@ -117,7 +138,7 @@ def build_network(block: Block, start: Start, index: int) -> nn.Sequential:
         if place > 0:
             layers.append(nn.ReLU())
         if place > 0 or block.settings.depth == 0:
-            layers.extend(dropout_layer(block, arm, max(place - 1, 0)))
+            layers.extend(factor_layer(block, arm, max(place - 1, 0)))
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
         linear.weight = nn.Parameter(weight.to(block.dtype, copy=True))
         linear.bias = nn.Parameter(bias.to(block.dtype, copy=True))
@@ -125,22 +146,22 @@ def build_network(block: Block, start: Start, index: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def dropout_layer(block: Block, arm: Regularizer, layer: int) -> list[nn.Module]:
-    """Return the dropout of a layer of activations, or nothing for the other regularizers."""
-    if not isinstance(arm, Dropout):
+def factor_layer(block: Block, arm: Regularizer, layer: int) -> list[nn.Module]:
+    """Return what multiplies a layer of activations in training, or nothing where nothing does."""
+    if not arm.strength or not arm.acts_on_hidden:
         return []
-    if block.settings.pairing == "independent":
+    if isinstance(arm, Dropout) and block.settings.pairing == "independent":
         return [nn.Dropout(arm.strength)]
-    return [CoordinateDropout(arm, block.noise_seeds[0], layer)]
+    return [HiddenFactor(arm, block.noise_seeds[0], layer)]
 
 
-class CoordinateDropout(nn.Module):
-    """Dropout whose masks are a function of seed, layer, sample, unit and epoch.
+class HiddenFactor(nn.Module):
+    """An arm's `hidden_factor`, from noise by seed, layer, sample, unit and epoch.
 
     The epoch is the number of forward passes in training mode.
     """
 
-    def __init__(self, arm: Dropout, seed: int, layer: int) -> None:
+    def __init__(self, arm: Regularizer, seed: int, layer: int) -> None:
         super().__init__()
         self.arm = arm
         self.seed = seed
@@ -148,14 +169,14 @@ class CoordinateDropout(nn.Module):
         self.epoch = torch.tensor(0)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Return hidden activations `(N, H)` with their mask on, in training mode."""
+        """Return hidden activations `(N, H)`, multiplied in training mode."""
         if not self.training:
             return hidden
         self.epoch += 1
         samples, units = hidden.shape
         keys = noise_keys(torch.tensor([self.seed]), self.layer + 1, samples)[self.layer :]
         factor = self.arm.hidden_factor(layer_noise(keys, self.epoch, units), hidden.dtype)
-        return hidden * factor[0, 0]
+        return hidden if factor is None else hidden * factor[0, 0]
 
 
 def evaluate(
@@ -173,11 +194,11 @@ def evaluate(
     }
 
 
-def snapshot(network: nn.Module, names: list[str]) -> Measurement:
-    """Return copies of the parameters and their gradients."""
+def snapshot(network: nn.Module, gradients: list[Tensor | None], names: list[str]) -> Measurement:
+    """Return copies of the parameters and the loss's gradients."""
     copies: Measurement = {}
-    for name, parameter in zip(names, network.parameters(), strict=False):
+    for name, parameter, gradient in zip(names, network.parameters(), gradients, strict=False):
         copies[f"parameters/{name}"] = parameter.detach().clone()
-        assert parameter.grad is not None
-        copies[f"gradients/{name}"] = parameter.grad.clone()
+        assert gradient is not None
+        copies[f"gradients/{name}"] = gradient.clone()
     return copies
