@@ -348,8 +348,6 @@ def kept(run: Run) -> Iterator[None]:
     try:
         with stopping(f"interrupted; {hint}"):
             yield
-    except BrokenPipeError:
-        raise
     except UsageError as error:  # a pilot asks for too much: resuming would not help
         raise RegbenchError(str(error)) from error
     except RunError as error:
