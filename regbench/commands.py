@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import shlex
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from regbench.errors import (
     RunError,
     UsageError,
     cannot_write,
+    shell_word,
     visible,
 )
 from regbench.run_list import find_runs, is_prunable, remove_run, summarize_run
@@ -362,7 +362,7 @@ def kept(run: Run) -> Iterator[None]:
 
 def resume_command(run: Run) -> str:
     """Return the command that finishes a run."""
-    return f"regbench resume {shlex.quote(str(run.folder))}"
+    return f"regbench resume {shell_word(run.folder, sys.stderr.encoding)}"
 
 
 def verify_cases(machine: Experiment, names: list[str], is_json: bool, is_quiet: bool) -> int:

@@ -5,6 +5,8 @@ Knows nothing about what was being done: `cli.py` alone turns these into exit co
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import ClassVar
 
 OUT_OF_MEMORY = "out of memory; lower --hidden, --points, --replicates or the number of arms"
@@ -34,7 +36,7 @@ def cannot_write(error: OSError, path: object = None) -> str:
 
 def error_line(message: str) -> str:
     """Return the one line that says what ended the process."""
-    return f"regbench: error: {' '.join(visible(message, limit=1000)[1:-1].split())}"
+    return f"regbench: error: {visible(message, limit=1000)[1:-1]}"
 
 
 def visible(text: object, limit: int = 60) -> str:
@@ -50,3 +52,23 @@ def visible(text: object, limit: int = 60) -> str:
         character if character.isprintable() else ascii(character)[1:-1] for character in plain
     )
     return f"'{shown}'"
+
+
+def shell_word(path: object, encoding: str) -> str:
+    """Return a path as a word of a command that can be copied, safe to show in a terminal.
+
+    Where it has characters that are not safe, or not in the encoding of what shows it, they are
+    escaped as `$'...'` of bash, zsh and POSIX (2024).
+    """
+    text = str(path)
+    if text.startswith("-"):  # or it would be an option
+        text = f"./{text}"
+    if text.isprintable() and text.encode(encoding, "ignore").decode(encoding) == text:
+        return shlex.quote(text)
+    escaped = "".join(
+        character
+        if character.isascii() and character.isprintable() and character not in "\\'"
+        else "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+        for character in text
+    )
+    return f"$'{escaped}'"

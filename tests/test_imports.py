@@ -63,8 +63,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "report": (
-        {"version", "config", "history", "regularizers", "statistics", "decomposition", "store",
-         "result", "dropout_scale", "run_list", "verification"},
+        {"errors", "version", "config", "history", "regularizers", "statistics", "decomposition",
+         "store", "result", "dropout_scale", "run_list", "verification"},
         {"matplotlib", "PIL", "rich", "tensorboard"},
     ),
     "commands": (
