@@ -37,7 +37,7 @@ def open_streams() -> None:
         io.TextIOWrapper(
             io.BufferedWriter(Outlet(stream.fileno(), "w", closefd=False)),
             encoding=stream.encoding,
-            errors=stream.errors,
+            errors="backslashreplace",
             line_buffering=bool(stream.line_buffering),
         )
         for stream in (sys.stdout, sys.stderr)

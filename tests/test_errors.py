@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import NO_FILES, TINY
+from commands import NO_FILES, TINY, run_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,3 +67,12 @@ def test_folder_of_any_name_is_shown_without_harm_and_can_be_gone_on_with(
     assert resumed.out.splitlines()[-1] == f"Results: {word}"
     for line in (listed.out + reported.err + resumed.out).splitlines():
         assert line.isprintable()
+
+def test_name_beyond_the_encoding_of_the_terminal_is_escaped(tmp_path: Path) -> None:
+    for arguments in (["wdecay", *TINY, *NO_FILES, "--out=é"], ["runs", "--root=."]):
+        finished = run_process(arguments, tmp_path, PYTHONIOENCODING="ascii")
+        assert (finished.code, finished.err) == (0, "")
+        assert r"$'\xc3\xa9'" in finished.out
+    finished = run_process(["report", "ù"], tmp_path, PYTHONIOENCODING="ascii")
+    assert (finished.code, finished.err.count("\n")) == (2, 1)
+    assert r"\xf9" in finished.err
