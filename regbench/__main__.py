@@ -7,6 +7,9 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Run the command line; until that is loaded, Ctrl-C ends the process without a word."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from regbench.streams import open_streams
+
+    open_streams()
     from regbench import cli
 
     cli.main()

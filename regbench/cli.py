@@ -11,7 +11,6 @@ import gc
 import inspect
 import os
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 import typer
@@ -71,12 +70,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = fail(error.exit_code, error.format_message())
     except RegbenchError as error:
         code = fail(error.exit_code, str(error))
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        code = 0
-        silence_stdout()
     except OSError as error:
         code = fail(1, cannot_write(error))
-        silence_stdout()
     sys.exit(code)
 
 
@@ -84,12 +79,6 @@ def fail(code: int, message: str) -> int:
     """Print one line on stderr and return the exit code."""
     print(error_line(message), file=sys.stderr)
     return code
-
-
-def silence_stdout() -> None:
-    """Send what is still buffered nowhere, so that the interpreter's last flush cannot fail."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.callback(invoke_without_command=True)

@@ -31,7 +31,7 @@ from regbench.runs import (
     other_blocks,
     write_manifest,
 )
-from regbench.signals import stopping
+from regbench.signals import interruptible, stopping
 from regbench.store import Store
 
 NOT_MET = 3
@@ -237,7 +237,8 @@ def complete_training(run: Run, work: Plan) -> int:
     tables.print_training_header(details, settings, work.engine, str(work.device))
     tables.print_estimate(errors, experiment.seconds_estimate(work))
     track = partial(progress, errors, is_quiet=settings.quiet)
-    result = experiment.run(work, archive, track, partial(print_line, details))
+    say = partial(print_line, details)
+    result = interruptible(partial(experiment.run, work, archive, track, say))
     show_result(result, details, closing)
     logged = len(result.history.epochs)
     with progress(errors, "pictures and logs", logged, settings.quiet) as advance:
@@ -261,7 +262,8 @@ def complete_scale(run: Run) -> int:
     scale_tables.print_scale_header(details, settings)
     trials, archive = settings.trials * len(settings.p), open_archive(run, settings.cache)
     with progress(errors, "drawing", trials, settings.quiet) as advance:
-        result = run_dropout_scale(settings, advance, run.manifest["environment"], archive)
+        environment = run.manifest["environment"]
+        result = interruptible(partial(run_dropout_scale, settings, advance, environment, archive))
     scale_tables.print_scale_tables(details, result)
     scale_tables.print_scale_verdicts(closing, result)
     with progress(errors, "pictures and logs", len(settings.p), settings.quiet) as advance:
@@ -349,8 +351,6 @@ def kept(run: Run) -> Iterator[None]:
     try:
         with stopping(f"interrupted; {hint}"), in_use(run.folder):
             yield
-    except BrokenPipeError:
-        raise
     except UsageError as error:  # a pilot asks for too much: resuming would not help
         raise RegbenchError(str(error)) from error
     except RunError as error:
@@ -363,7 +363,7 @@ def kept(run: Run) -> Iterator[None]:
 
 def resume_command(run: Run) -> str:
     """Return the command that finishes a run."""
-    return f"regbench resume {shell_word(run.folder)}"
+    return f"regbench resume {shell_word(run.folder, sys.stderr.encoding)}"
 
 
 def verify_cases(machine: Experiment, names: list[str], is_json: bool, is_quiet: bool) -> int:
@@ -388,7 +388,7 @@ def verify_cases(machine: Experiment, names: list[str], is_json: bool, is_quiet:
         stopping("interrupted; nothing was verified"),
         progress(errors, "verifying", len(cases), is_quiet) as advance,
     ):
-        verified = verify(cases, machine, device, advance)
+        verified = interruptible(partial(verify, cases, machine, device, advance))
     if is_json:
         document = verification.verification_document(verified, machine, names)
         sys.stdout.write(result_json.to_text(document))

@@ -5,6 +5,7 @@ Knows nothing about what was being done: `cli.py` alone turns these into exit co
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import ClassVar
 
@@ -40,12 +41,7 @@ def cannot_read(error: OSError, path: object) -> str:
 
 def error_line(message: str) -> str:
     """Return the one line that says what ended the process."""
-    return f"regbench: error: {' '.join(visible(message, limit=1000)[1:-1].split())}"
-
-
-def shell_word(path: object) -> str:
-    """Return a path as one word of a command to copy, safe to show in a terminal as `visible`."""
-    return visible(shlex.quote(str(path)), limit=10_000)[1:-1]
+    return f"regbench: error: {visible(message, limit=1000)[1:-1]}"
 
 
 def visible(text: object, limit: int = 60) -> str:
@@ -64,3 +60,23 @@ def visible(text: object, limit: int = 60) -> str:
         character if character.isprintable() else ascii(character)[1:-1] for character in plain
     )
     return f"'{shown}'"
+
+
+def shell_word(path: object, encoding: str | None) -> str:
+    """Return a path as a word of a command that can be copied, safe to show in a terminal.
+
+    Where it has characters that are not safe, or not in the encoding of what shows it, they are
+    escaped as `$'...'` of bash, zsh and POSIX (2024).
+    """
+    text, encoding = str(path), encoding or "utf-8"
+    if text.startswith("-"):  # or it would be an option
+        text = f"./{text}"
+    if text.isprintable() and text.encode(encoding, "ignore").decode(encoding) == text:
+        return shlex.quote(text)
+    escaped = "".join(
+        character
+        if character.isascii() and character.isprintable() and character not in "\\'"
+        else "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+        for character in text
+    )
+    return f"$'{escaped}'"

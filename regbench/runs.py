@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import subprocess
+import sys
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,11 @@ def publish(draft: Path, folder: Path, is_exact: bool) -> Path:
 def occupied(folder: Path) -> str:
     """Return what to say about a folder that holds something."""
     is_run = (folder / MANIFEST).exists()
-    hint = f"; to finish a run: regbench resume {shell_word(folder)}" if is_run else ""
+    hint = (
+        f"; to finish a run: regbench resume {shell_word(folder, sys.stderr.encoding)}"
+        if is_run
+        else ""
+    )
     return f"--out: got {visible(folder)}, which is not empty; name a new folder{hint}"
 
 
@@ -244,8 +249,8 @@ def open_run(name: str) -> Run:
     except (OSError, ValueError):  # a name that is too long, a NUL byte
         raise UsageError(f"{source}, which is not a path") from None
     restart = (
-        f"start a new run with --config {shell_word(folder / CONFIGURATION)}, which uses the "
-        f"blocks that are whole in this one"
+        f"start a new run with --config {shell_word(folder / CONFIGURATION, sys.stderr.encoding)}, "
+        f"which uses the blocks that are whole in this one"
     )
     if manifest is None and (folder / CONFIGURATION).is_file() and (folder / BLOCKS).is_dir():
         raise UsageError(f"{source}, whose {MANIFEST} is missing or damaged; {restart}")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from regbench.errors import error_line
 from regbench.store import discard_unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Outcome = TypeVar("Outcome")
 
 
 @contextmanager
@@ -47,3 +49,13 @@ def stopping(message: str) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def interruptible(work: Callable[[], Outcome]) -> Outcome:
+    """Return what some work returns, done in a thread of its own.
+
+    A handler runs in the main thread between two steps of Python, and one step in a library may
+    take minutes.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()

@@ -108,15 +108,38 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str], tmp_path: P
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True)
 
 
-def test_closed_pipe_ends_quietly(tmp_path: Path) -> None:
-    # The long document is written after the reader has gone.
-    process = subprocess.run(
-        ["bash", "-c", '"$0" -m regbench "$@" 2>err | head -1; echo "${PIPESTATUS[0]}"',
-         sys.executable, "dropout-scale", "--json", "--units=2", "--trials=50000", *NO_FILES],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert process.stdout == "{\n0\n"
-    assert (tmp_path / "err").read_text() == ""
+def run_unread(arguments: list[str], folder: Path, lines: int) -> tuple[int, str]:
+    """Run a command whose reader leaves after some lines; return exit code and stderr."""
+    said = folder / "stderr"
+    with said.open("w") as stderr, subprocess.Popen(
+        [sys.executable, "-m", "regbench", *arguments],
+        cwd=folder, stdout=subprocess.PIPE, stderr=stderr, pipesize=4096,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for _ in range(lines):
+            process.stdout.readline()
+        process.stdout.close()
+        return process.wait(timeout=60), said.read_text()
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+@pytest.mark.parametrize("form", ["--plots", "--json"])
+def test_run_is_finished_though_its_reader_leaves(tmp_path: Path, lines: int, form: str) -> None:
+    arguments = ["wdecay", *TINY, "--lambda=logspace:1e-4:1:50", "--out=run", *NO_FILES, form]
+    code, said = run_unread([*arguments, "--require=better"], tmp_path, lines)
+    assert code == 4, "as where everything is read"
+    progress = {"training", "pictures and logs"}  # of a busy machine
+    assert {line.split(":")[0] for line in said.splitlines()} - progress == {"--require better"}
+    assert {"DONE", "blocks", "summary.json"} < {path.name for path in (tmp_path / "run").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--help"], 0), (["--version"], 0), (["l1", "--help"], 0), ([], 2)]
+)
+def test_what_only_prints_ends_quietly_when_its_reader_leaves(
+    tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    assert run_unread(arguments, tmp_path, 0) == (code, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

@@ -16,6 +16,7 @@ HEAVY = {"torch", "matplotlib", "scipy", "tensorboard", "PIL", "rich", "tomli_w"
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "version": (set(), set()),
     "errors": (set(), set()),
+    "streams": (set(), set()),
     "store": ({"errors"}, set()),
     "signals": ({"errors", "store"}, set()),
     "history": (set(), set()),
@@ -65,8 +66,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "report": (
-        {"version", "config", "history", "regularizers", "statistics", "decomposition", "store",
-         "result", "dropout_scale", "run_list", "verification"},
+        {"errors", "version", "config", "history", "regularizers", "statistics", "decomposition",
+         "store", "result", "dropout_scale", "run_list", "verification"},
         {"matplotlib", "PIL", "rich", "tensorboard"},
     ),
     "commands": (
@@ -80,12 +81,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"version", "config", "sources", "errors", "regularizers", "commands", "signals"},
         set(),
     ),
-    "__main__": ({"cli"}, set()),
+    "__main__": ({"streams", "cli"}, set()),
     "__init__": ({"version", "sources", "experiment"}, set()),  # where they are first used
 }  # fmt: skip
 AT_START = {
     "__init__",
     "errors",
+    "streams",
     "signals",
     "store",
     "regularizers",

@@ -410,9 +410,9 @@ def test_control_characters_in_a_hint_are_escaped(regbench: Command) -> None:
     folder = Path("run").rename("\x1b[31mrun")
     (folder / "DONE").unlink()
     shown = regbench("report", str(folder), "--quiet").err
-    assert shown.endswith("regbench resume '\\x1b[31mrun'\n")
+    assert shown.endswith("regbench resume $'\\x1b[31mrun'\n")
     assert shown[:-1].isprintable()
-    assert occupied(folder).endswith("regbench resume '\\x1b[31mrun'")
+    assert occupied(folder).endswith("regbench resume $'\\x1b[31mrun'")
 
 
 def test_damaged_manifest_costs_no_block(

@@ -170,3 +170,23 @@ def test_ctrl_c_before_the_command_line_is_loaded_leaves_no_traceback(tmp_path: 
         env={"PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
     assert (process.returncode, process.stderr) == (-signal.SIGINT, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_training_stops_though_a_library_lets_nobody_in(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    # A hash of hours stands in for an epoch of a huge network.
+    program = """
+import hashlib, os, threading
+from regbench import cli
+from regbench.engines import ENGINES
+def train(*_):
+    threading.Timer(0.5, os.kill, (os.getpid(), NUMBER)).start()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+ENGINES["batched"] = train
+cli.main(["wdecay", "--engine=batched", "--device=cpu", "--out=run", "--quiet"])
+"""
+    code, said = interrupt(program, number, tmp_path)
+    assert code == 128 + number
+    assert said.endswith("interrupted; finished blocks are kept; go on with: regbench resume run\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from regbench.errors import shell_word
 from regbench.report.format import make_table
 from regbench.report.terminal import print_table
 
@@ -31,7 +32,8 @@ def print_runs(console: Console, runs: Sequence[Summary], now: datetime.datetime
     for run in runs:
         verdicts = [f"{arm} {run.verdicts.get(arm, '')}".strip() for arm in run.arms]
         age = "" if run.started is None else age_text((now - run.started).total_seconds())
-        table.add_row(str(run.folder), run.state, age, separator.join(shortened(verdicts)))
+        folder = shell_word(run.folder, console.encoding)
+        table.add_row(folder, run.state, age, separator.join(shortened(verdicts)))
     print_table(console, table)
 
 

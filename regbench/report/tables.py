@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from regbench.config import PILOT_REPLICATES
+from regbench.errors import shell_word
 from regbench.report.format import (
     count,
     interval_text,
@@ -266,7 +266,7 @@ def divergence_lines(result: Result) -> list[str]:
 
 def print_files(console: Console, folder: Path, has_tensorboard: bool) -> None:
     """Say where the files are and how to look at them."""
-    print_whole(console, f"Results: {folder}")
+    print_whole(console, f"Results: {shell_word(folder, console.encoding)}")
     if has_tensorboard:
-        logs = shlex.quote(str(folder / "tensorboard"))
+        logs = shell_word(folder / "tensorboard", console.encoding)
         print_whole(console, f"Look inside: tensorboard --logdir {logs}")

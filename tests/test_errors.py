@@ -1,0 +1,79 @@
+"""What is shown of a name: nothing that drives a terminal, and a command that can be copied."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import NO_FILES, TINY, run_process
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regbench.errors import error_line, shell_word
+
+if TYPE_CHECKING:
+    from commands import Command
+
+ODD_NAMES = ["b\x1b[31mX", "c\udcff", "q'\u202ez", "a  b", "-x", "a\\b\n", "é"]
+NAMES = st.binary(min_size=1).filter(lambda name: 0 not in name) | st.text(
+    st.characters(categories=["Cc", "Cf", "Zs", "Po", "L", "N"], exclude_characters="\0"),
+    min_size=1,
+).map(os.fsencode)
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@settings(max_examples=settings().max_examples // 10)
+@given(names=st.lists(NAMES, min_size=1, max_size=50))
+def test_word_is_safe_to_show_and_names_the_same_file_in_a_shell(
+    encoding: str, names: list[bytes]
+) -> None:
+    words = [shell_word(os.fsdecode(name), encoding) for name in names]
+    assert all(word.isprintable() and word.encode(encoding) for word in words)
+    script = f"printf '%s\\0' {' '.join(words)}"
+    read = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+    paths = [b"./" + name if name.startswith(b"-") else name for name in names]
+    assert read.split(b"\0")[:-1] == paths
+
+
+def test_plain_name_is_shown_as_it_is() -> None:
+    assert shell_word(Path("runs/l1/20260101T000000Z-0123abcd"), "ascii") == (
+        "runs/l1/20260101T000000Z-0123abcd"
+    )
+
+
+def test_error_line_keeps_the_spaces_of_a_name() -> None:
+    assert error_line("go on with: regbench resume 'a  b'\n").endswith(r"resume 'a  b'\n")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_folder_of_any_name_is_shown_without_harm_and_can_be_gone_on_with(
+    regbench: Command, name: str
+) -> None:
+    regbench("wdecay", *TINY, *NO_FILES, "--out=run")
+    Path("run/DONE").unlink()
+    Path("run").rename(name)
+    word = shell_word(name, "utf-8")
+    listed = regbench("runs", "--root=.")
+    assert listed.out.splitlines()[1].startswith(word)
+    reported = regbench("report", "--quiet", "--", name)
+    assert reported.err.endswith(f"regbench resume {word}\n")
+    resumed = regbench("resume", "--quiet", "--", name)
+    assert (resumed.code, resumed.err) == (0, "")
+    assert resumed.out.splitlines()[-1] == f"Results: {word}"
+    for line in (listed.out + reported.err + resumed.out).splitlines():
+        assert line.isprintable()
+
+
+def test_name_beyond_the_encoding_of_the_terminal_is_escaped(tmp_path: Path) -> None:
+    for arguments in (["wdecay", *TINY, *NO_FILES, "--out=é"], ["runs", "--root=."]):
+        finished = run_process(arguments, tmp_path, PYTHONIOENCODING="ascii")
+        assert (finished.code, finished.err) == (0, "")
+        assert r"$'\xc3\xa9'" in finished.out
+    finished = run_process(["report", "ù"], tmp_path, PYTHONIOENCODING="ascii")
+    assert (finished.code, finished.err.count("\n")) == (2, 1)
+    assert r"\xf9" in finished.err
