@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from commands import NO_FILES, TINY, Finished
 
 from regbench import dropout_scale, experiment
@@ -290,8 +291,6 @@ def test_other_versions_finish_a_run_only_where_that_is_allowed(
 
 
 def test_run_of_a_gpu_is_not_finished_on_a_cpu_in_silence(regbench: Command) -> None:
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     regbench(*THREE_PARTS, "--out=run")
@@ -464,8 +463,8 @@ def test_changed_setting_never_finds_the_blocks_of_another(
     trained.clear()
     after = run("after", **{name: changed[name]})
     shared = set(before) & set(after)
-    if name == "device":  # `auto` is the CPU here, or named so in the provenance
-        return
-    # Only the baseline may be shared, and only where nothing but the arm differs.
-    assert len(shared) == (1 if name in ("strengths", "experiment") else 0)
+    # Only the baseline may be shared, and only where nothing but the arm differs; or all of it
+    # where `auto` is the same device.
+    expected = {"strengths": 1, "experiment": 1, "device": 0 if torch.cuda.is_available() else 2}
+    assert len(shared) == expected.get(name, 0)
     assert all(before[block] == after[block] for block in shared)

@@ -1,6 +1,6 @@
-"""Measure the memory that a run of many replicates takes at its peak.
+"""Measure the memory that a run of many replicates takes at its peak, and how it grows with them.
 
-    python tests/faults/memory.py [--replicates 10000] [--megabytes 1500]
+    python tests/faults/memory.py [--replicates 10000] [--hidden 200] [--megabytes 1500]
 
 Ten logged epochs of the article's network, a baseline and one arm; only few epochs are trained,
 since what is kept depends on how many are logged.
@@ -15,25 +15,39 @@ import sys
 import tempfile
 
 EPOCHS = ["--epochs=20", "--log-every=2"]
+FEW = 201
+"""Replicates to compare with. Permutation tests of fewer take more memory than all of these."""
+KILOBYTES = 28.0
+"""Most that a replicate may add. Its predictions are 16: 201 of each arm at each logged epoch."""
 
 
-def main() -> None:
-    """Run once and compare."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--replicates", type=int, default=10_000)
-    parser.add_argument("--megabytes", type=int, default=1500)
-    given = parser.parse_args()
+def peak(replicates: int, hidden: int) -> float:
+    """Run once and return the megabytes it took at its peak."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [sys.executable, "-m", "regbench", "wdecay", *EPOCHS, "--device=cpu", "--quiet",
-             f"--replicates={given.replicates}", "--out=run"],
+             f"--hidden={hidden}", f"--replicates={replicates}", "--out=run"],
             cwd=folder, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-    peak = usage.ru_maxrss / 1024  # kilobytes on Linux
-    assert peak < given.megabytes, f"{peak:.0f} MB"
-    print(f"{given.replicates} replicates: {peak:.0f} MB at the peak")
+    return usage.ru_maxrss / 1024  # kilobytes on Linux
+
+
+def main() -> None:
+    """Run twice and compare."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--replicates", type=int, default=10_000)
+    parser.add_argument("--hidden", type=int, default=200)
+    parser.add_argument("--megabytes", type=int, default=1500)
+    given = parser.parse_args()
+    few, many = (peak(count, given.hidden) for count in (FEW, given.replicates))
+    growth = 1024 * (many - few) / (given.replicates - FEW)
+    assert many < given.megabytes, f"{many:.0f} MB"
+    assert growth < KILOBYTES, f"{growth:.1f} KB for each replicate"
+    print(
+        f"{given.replicates} replicates: {many:.0f} MB at the peak, {growth:.1f} KB for each more"
+    )
 
 
 if __name__ == "__main__":
