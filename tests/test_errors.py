@@ -68,6 +68,7 @@ def test_folder_of_any_name_is_shown_without_harm_and_can_be_gone_on_with(
     for line in (listed.out + reported.err + resumed.out).splitlines():
         assert line.isprintable()
 
+
 def test_name_beyond_the_encoding_of_the_terminal_is_escaped(tmp_path: Path) -> None:
     for arguments in (["wdecay", *TINY, *NO_FILES, "--out=é"], ["runs", "--root=."]):
         finished = run_process(arguments, tmp_path, PYTHONIOENCODING="ascii")
