@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Try a few hundred inputs of each kind, or with `--faults` 10⁵ of all kinds together."""
+    """Try a few hundred inputs of each kind, or with `--faults` 10⁵ of all kinds together.
+
+    Commands hear Ctrl-C even where the suite was put in the background by a script.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     count = 25_000 if config.getoption("--faults") else 300
     slow = [HealthCheck.too_slow]
     settings.register_profile(
