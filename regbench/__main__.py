@@ -6,7 +6,8 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line; until that is loaded, Ctrl-C ends the process without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's for the background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from regbench.streams import open_streams
 
     open_streams()

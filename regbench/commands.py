@@ -22,6 +22,7 @@ from regbench.errors import (
 )
 from regbench.run_list import find_runs, is_prunable, remove_run, summarize_run
 from regbench.runs import (
+    DONE,
     Run,
     create_run,
     describe_run,
@@ -32,7 +33,7 @@ from regbench.runs import (
     write_manifest,
 )
 from regbench.signals import interruptible, stopping
-from regbench.store import Store
+from regbench.store import Store, unfinished
 
 NOT_MET = 3
 INCONCLUSIVE = 4
@@ -126,7 +127,7 @@ def admit(run: Run, provenance: Provenance, is_mixed_allowed: bool) -> Run:
     """Return the run with today's provenance as its last one.
 
     Raises:
-        UsageError: It is a new one, and mixing is not allowed.
+        UsageError: It is a new one, and mixing is not allowed; or the run cannot be written to.
     """
     known = [known for known in run.manifest["provenances"] if known != provenance]
     if len(known) == len(run.manifest["provenances"]) and not is_mixed_allowed:
@@ -140,10 +141,33 @@ def admit(run: Run, provenance: Provenance, is_mixed_allowed: bool) -> Run:
             f"RUN: got {visible(run.folder)}, which was computed otherwise: {differences}; "
             f"use the same, or --allow-mixed to finish it nevertheless"
         )
+    check_writable(run)
     manifest = {**run.manifest, "provenances": [*known, provenance]}
     if manifest != run.manifest:
         write_manifest(run.folder, manifest)
     return dataclasses.replace(run, manifest=manifest)
+
+
+def check_writable(run: Run) -> None:
+    """See that blocks and files can be written; a folder of blocks that is missing is made.
+
+    Raises:
+        UsageError: They cannot.
+    """
+    for folder in (run.folder, run.blocks):
+        try:
+            folder.mkdir(exist_ok=True)
+            with unfinished(folder / "probe") as probe:
+                probe.touch()
+        except OSError as error:
+            raise UsageError(
+                f"RUN: {cannot_write(error, folder)}; make it writable, or resume a copy"
+            ) from None
+    for name in (DONE, "history.csv", "summary.json"):
+        if (run.folder / name).is_dir():
+            raise UsageError(
+                f"RUN: got {visible(run.folder)}, where {name} is a folder; remove that"
+            )
 
 
 def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int:

@@ -26,16 +26,18 @@ def stopping(message: str) -> Iterator[None]:
 
     It ends there and then, since every file is whole or absent at any time. An exception would not
     do: raised inside a library it may become another one, be ignored, or abort the process. A
-    second signal spares itself the message.
+    second signal spares itself the message. One that the parent ignores, as a shell does for what a
+    script puts in the background, stays ignored.
     """
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"  # before a progress bar wraps it
     is_animated = os.isatty(2) and os.environ.get("TERM") not in {"dumb", "unknown"}
     show_cursor = "\x1b[?25h" if is_animated else ""
     line = f"{show_cursor}\n{error_line(message)}\n".encode(encoding, "backslashreplace")
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def leave(number: int, frame: FrameType | None) -> None:
         del frame
-        for other in SIGNALS:
+        for other in heard:
             signal.signal(other, signal.SIG_DFL)
         try:
             discard_unfinished()
@@ -43,7 +45,7 @@ def stopping(message: str) -> Iterator[None]:
         finally:
             os._exit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in SIGNALS}
+    before = {number: signal.signal(number, leave) for number in heard}
     try:
         yield
     finally:

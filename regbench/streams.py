@@ -11,6 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from _typeshed import ReadableBuffer
 
 
@@ -32,13 +34,22 @@ class Outlet(io.FileIO):
 
 
 def open_streams() -> None:
-    """Put streams with these properties in the place of stdout and stderr."""
-    sys.stdout, sys.stderr = (
-        io.TextIOWrapper(
-            io.BufferedWriter(Outlet(stream.fileno(), "w", closefd=False)),
-            encoding=stream.encoding,
-            errors="backslashreplace",
-            line_buffering=bool(stream.line_buffering),
-        )
-        for stream in (sys.stdout, sys.stderr)
+    """Put such streams in the place of stdout and stderr, and open what a shell has closed.
+
+    Otherwise the next file that is opened would be taken for it.
+    """
+    for descriptor, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+    sys.stdin = sys.stdin or io.StringIO()
+    sys.stdout, sys.stderr = outlet(1, sys.stdout), outlet(2, sys.stderr)
+
+
+def outlet(descriptor: int, stream: TextIO | None) -> TextIO:
+    """Return what a stream is replaced by, with its encoding; what that lacks is escaped."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(Outlet(descriptor, "w", closefd=False)),
+        encoding=stream.encoding if stream else "utf-8",
+        errors="backslashreplace",
+        line_buffering=bool(stream and stream.line_buffering),
     )

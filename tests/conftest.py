@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,8 +26,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Try a few hundred inputs of each kind, or with `--faults` 10⁵ of all kinds together.
 
-    The few hundred are always the same ones.
+    The few hundred are always the same ones. Commands hear Ctrl-C even where the suite was put in the
+    background by a script.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     is_full = config.getoption("--faults")
     count = 25_000 if is_full else 300
     slow = [HealthCheck.too_slow]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -468,3 +470,57 @@ def test_changed_setting_never_finds_the_blocks_of_another(
     expected = {"strengths": 1, "experiment": 1, "device": 0 if torch.cuda.is_available() else 2}
     assert len(shared) == expected.get(name, 0)
     assert all(before[block] == after[block] for block in shared)
+
+
+def refuse_to_make_files(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        if path.parent == run / "blocks":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+
+
+def put_a_file_for_the_blocks(run: Path, _: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(run / "blocks")
+    (run / "blocks").write_text("")
+
+
+def put_a_folder_for_a_file(run: Path, _: pytest.MonkeyPatch) -> None:
+    (run / "summary.json").unlink()
+    (run / "summary.json").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (refuse_to_make_files, ["cannot write 'run/blocks': Read-only file system"]),
+        (put_a_file_for_the_blocks, ["cannot write 'run/blocks': File exists"]),
+        (put_a_folder_for_a_file, ["'run'", "summary.json is a folder"]),
+    ],
+)
+@pytest.mark.parametrize("options", [THREE_PARTS, SCALE])
+def test_run_that_cannot_be_written_to_is_refused_before_anything_is_trained(
+    regbench: Command,
+    trained: list[tuple[int, tuple[str, ...]]],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    spoil: Callable[[Path, pytest.MonkeyPatch], None],
+    named: list[str],
+) -> None:
+    regbench(*options, "--out=run")
+    Path("run/DONE").unlink()
+    next(Path("run/blocks").iterdir()).unlink()
+    trained.clear()
+    with monkeypatch.context() as spoiled:
+        spoil(Path("run"), spoiled)
+        assert_one_line(regbench("resume", "run"), 2, "RUN: ", *named)
+    assert trained == []
+
+
+def test_run_without_its_folder_of_blocks_is_trained_anew(regbench: Command) -> None:
+    regbench("wdecay", *TINY, *NO_FILES, "--out=run")
+    numbers = numbers_of("run")
+    shutil.rmtree("run/blocks")
+    assert regbench("resume", "run").code == 0
+    assert numbers_of("run") == numbers
+    assert regbench("report", "run").code == 0

@@ -161,6 +161,30 @@ except ValueError:
     assert interrupt(program, signal.SIGINT, tmp_path) == (0, "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_that_the_parent_ignores_is_ignored(number: signal.Signals, tmp_path: Path) -> None:
+    program = """
+import os
+signal.signal(NUMBER, signal.SIG_IGN)
+with stopping("interrupted"), stopping("interrupted; go on"):
+    os.kill(os.getpid(), NUMBER)
+assert signal.getsignal(NUMBER) is signal.SIG_IGN
+"""
+    assert interrupt(program, number, tmp_path) == (0, "")
+
+
+def test_ctrl_c_that_the_parent_ignores_ends_no_command(tmp_path: Path) -> None:
+    # A package that takes its time stands in for the one that the entry point loads.
+    (tmp_path / "typer.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise SystemExit(7)\n"
+    )
+    process = subprocess.run(
+        ["sh", "-c", 'trap "" INT; exec "$0" -m regbench', sys.executable],
+        env={"PYTHONPATH": str(tmp_path)}, capture_output=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert (process.returncode, process.stderr) == (7, b"")
+
+
 def test_ctrl_c_before_the_command_line_is_loaded_leaves_no_traceback(tmp_path: Path) -> None:
     # A package that takes its time stands in for the one that the entry point loads.
     (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
