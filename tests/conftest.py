@@ -26,8 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Try a few hundred inputs of each kind, or with `--faults` 10⁵ of all kinds together.
 
-    The few hundred are always the same ones. Commands hear Ctrl-C even where the suite was put in the
-    background by a script.
+    The few hundred are always the same ones. Commands hear Ctrl-C even where a script has put the
+    suite in the background.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     is_full = config.getoption("--faults")
