@@ -207,6 +207,8 @@ def show_training(run: Run, is_rewriting: bool) -> tuple[int, int, int]:
     details, closing, errors = make_consoles(settings.quiet, settings.json_)
     result, done, total = read_back(settings, environment, open_archive(run, is_writable=False))
     if result is None:
+        if settings.json_:
+            sys.stdout.write(files.empty_text(settings, environment, run.folder))
         return done, total, 1
     tables.print_training_header(
         details, result.settings, environment["engine"], environment["device"]

@@ -200,13 +200,19 @@ def test_whole_block_under_the_name_of_another_is_noticed_and_trained_again(
     assert blocks_of("run") == whole
 
 
-def test_run_without_a_block_is_said_to_have_none(regbench: Command) -> None:
-    regbench(*THREE_PARTS, "--out=run")
-    shutil.rmtree("run/blocks")
-    Path("run/blocks").mkdir()
+@pytest.mark.parametrize("options", [["wdecay", *TINY, *NO_FILES], SCALE])
+def test_report_of_a_run_without_blocks_is_a_document_too(
+    regbench: Command, options: list[str]
+) -> None:
+    regbench(*options, "--out=run")
+    for path in [Path("run/DONE"), *Path("run/blocks").iterdir()]:
+        path.unlink()
     reported = regbench("report", "run", "--json")
-    assert (reported.code, reported.out) == (1, "")
-    assert "it has 0 of 9 blocks" in reported.err
+    assert reported.code == 1
+    assert reported.document["is_complete"] is False
+    assert reported.document["experiment"] == options[0]
+    assert reported.document["run_dir"] == "run"
+    assert "it has 0 of 2 blocks" in reported.err
 
 
 def test_partial_document_says_that_it_is(regbench: Command) -> None:
@@ -219,9 +225,9 @@ def test_partial_document_says_that_it_is(regbench: Command) -> None:
         partial = regbench("report", "run", "--json")
         path.write_bytes(content)
         assert partial.code == 1
-        if partial.out:  # else the first part is missing, and there is nothing to show
-            document = partial.document
-            assert document["is_complete"] is False
+        document = partial.document
+        assert document["is_complete"] is False
+        if "seeds" in document:  # else the first part is missing, and there is nothing to show
             shown = len(document["seeds"])
             assert shown in (64, 128)
             for name, history in document["history"].items():

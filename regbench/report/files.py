@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regbench.report.history_csv import csv_pieces
-from regbench.report.result_json import scale_document, to_text, training_document
+from regbench.report.result_json import empty_document, scale_document, to_text, training_document
 from regbench.store import write_text, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from regbench.config import Experiment
     from regbench.dropout_scale import ScaleResult
     from regbench.result import Result
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 def training_text(result: Result, folder: Path, blocks: tuple[int, int] | None = None) -> str:
     """Return the JSON document of a training run; see `result_json`."""
     return to_text(training_document(result, folder, blocks))
+
+
+def empty_text(settings: Experiment, environment: dict[str, Any], folder: Path) -> str:
+    """Return the JSON document of a run that has measured nothing yet; see `result_json`."""
+    return to_text(empty_document(settings, environment, folder))
 
 
 def scale_text(result: ScaleResult, folder: Path, blocks: tuple[int, int] | None = None) -> str:

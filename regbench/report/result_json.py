@@ -112,6 +112,13 @@ def scale_document(
     }
 
 
+def empty_document(
+    settings: Experiment, environment: dict[str, Any], run_folder: Path
+) -> dict[str, Any]:
+    """Return the document of a run that has measured nothing yet."""
+    return {**_head(settings, environment, blocks=(0, 1)), "run_dir": str(run_folder)}
+
+
 def to_text(document: dict[str, Any]) -> str:
     """Return the document as JSON text; numbers that are not finite become null."""
     return json.dumps(_finite(document), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
