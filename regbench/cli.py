@@ -235,7 +235,10 @@ def resume(
 
 @app.command()
 def runs(
-    root: Annotated[str, typer.Option("--root", metavar="DIR", help="Where runs are.")] = "runs",
+    root: Annotated[
+        list[str] | None,
+        typer.Option("--root", metavar="DIR", help="Where runs are: `runs` where not given."),
+    ] = None,
     prune: Annotated[
         bool,
         typer.Option("--prune", help="Show runs that were never finished, and offer to remove."),
@@ -246,7 +249,10 @@ def runs(
     """List the runs with state, arms, verdict and age."""
     if yes and not prune:
         raise UsageError("--yes: means nothing without --prune")
-    return commands.list_runs(root, json, prune, yes)
+    roots = root or []
+    if len(roots) > 1:
+        raise UsageError(f"--root: given {len(roots)} times; give it once")
+    return commands.list_runs(roots[0] if roots else None, json, prune, yes)
 
 
 @app.command()

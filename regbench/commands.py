@@ -23,6 +23,7 @@ from regbench.errors import (
 from regbench.run_list import find_runs, is_prunable, remove_run, summarize_run
 from regbench.runs import (
     DONE,
+    ROOT,
     Run,
     create_run,
     describe_run,
@@ -424,15 +425,20 @@ def verify_cases(machine: Experiment, names: list[str], is_json: bool, is_quiet:
     return 0 if verified.holds else 1
 
 
-def list_runs(root: str, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
-    """List the runs below a folder, or remove the abandoned ones; returns the exit code."""
+def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
+    """List the runs below a folder, or remove the abandoned ones; returns the exit code.
+
+    Raises:
+        UsageError: The folder that was named is none.
+    """
     from regbench.report.format import count
     from regbench.report.listing import print_runs, runs_text
     from regbench.report.terminal import make_consoles, print_whole
 
+    folder = ROOT if root is None else named_folder(root)
     now = datetime.datetime.now(datetime.UTC)
     _, console, errors = make_consoles(is_quiet=False, is_json=False)
-    found = [summarize_run(folder) for folder in find_runs(Path(root))]
+    found = [summarize_run(folder) for folder in find_runs(folder)]
     if is_pruning:
         found = [run for run in found if is_prunable(run, now)]
     if is_json:
@@ -441,7 +447,7 @@ def list_runs(root: str, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
         print_runs(console, found, now)
     else:
         what = "abandoned runs: not done, and untouched for an hour" if is_pruning else "runs"
-        print_whole(errors, f"no {what}, below {visible(root)}")
+        print_whole(errors, f"no {what}, below {visible(folder)}")
     if not (is_pruning and found):
         return 0
     question = f"remove {count(len(found), 'run')} with all their blocks? [y/N] "
@@ -453,6 +459,21 @@ def list_runs(root: str, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
         remove_run(run.folder)
     print_whole(errors, f"removed {count(len(found), 'run')}")
     return 0
+
+
+def named_folder(root: str) -> Path:
+    """Return the folder that `--root` names.
+
+    Raises:
+        UsageError: There is none.
+    """
+    try:
+        is_folder = bool(root) and Path(root).is_dir()
+    except OSError:  # a name that is too long
+        is_folder = False
+    if not is_folder:
+        raise UsageError(f"--root: got {visible(root)}; allowed: a folder that is there")
+    return Path(root)
 
 
 def ask(question: str) -> bool:

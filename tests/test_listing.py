@@ -177,6 +177,7 @@ def test_list_has_state_arms_verdict_and_age(regbench: Command) -> None:
         assert str(folder) in shown.out
     assert "not done" in shown.out
     assert f"lambda=0.1 {verdicts['lambda=0.1']}" in shown.out
+    Path("elsewhere").mkdir()
     assert regbench("runs", "--root=elsewhere").out == ""
 
 
