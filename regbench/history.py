@@ -1,4 +1,4 @@
-"""What training leaves behind: losses, predictions and a few snapshots, as frozen arrays.
+"""What training leaves behind: losses, predictions and a few snapshots, as arrays.
 
 Everything that people look at is derived from this. Knows nothing about how it was made.
 """

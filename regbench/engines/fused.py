@@ -168,7 +168,7 @@ def train_network(
 
 def note_compilation() -> None:
     """Say why nothing happens for some seconds."""
-    print("compiling the fused kernel, once on this machine ...", file=sys.stderr, flush=True)
+    print("compiling the fused kernel, once for so many points ...", file=sys.stderr, flush=True)
 
 
 def by_name(kind: str, names: list[str], parameters: list[Array]) -> Course:
