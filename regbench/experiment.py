@@ -53,9 +53,20 @@ OPERATIONS_PER_SECOND = 1e12
 """More than a CPU manages and less than a large GPU; only to refuse the absurd."""
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "defaultcpuallocator")
 """What torch says, in lower case, where a `RuntimeError` is for want of memory."""
-THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e10, 3e-4)}
-"""Of a CPU thread: operations per second, and seconds that an epoch of a network takes besides.
-Rough: only to say how long a run will take."""
+THREAD_SPEED = {
+    "fused": (8e10, 2e-6, 1.5e-4),
+    "batched": (2e10, 2e-5, 2e-5),
+    "reference": (1e10, 3e-4, 3e-4),
+}
+"""Of a CPU thread: operations per second, seconds that an epoch of a network takes besides, and
+seconds to measure it, in Python, where threads wait for each other. Rough: only to say how long a
+run will take."""
+FILE_SECONDS = 1.5e-5
+"""What a logged epoch of a network takes in the files."""
+FILE_BYTES = 800
+"""The memory that a logged epoch of a network takes while the JSON document is written."""
+STATISTICS_SECONDS = 6e-3
+"""What the comparison of two arms at a logged epoch takes."""
 
 
 @dataclass(frozen=True)
@@ -245,18 +256,28 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def seconds_estimate(work: Plan) -> float:
-    """Return about how many seconds training takes, within a factor of three or so on a CPU.
+    """Return about how many seconds a run takes, within a factor of three or so on a CPU.
 
-    Without what a pilot may ask for.
+    Without what a pilot may ask for, and without pictures and TensorBoard logs.
     """
     settings = work.settings
-    speed, overhead = THREAD_SPEED[work.engine]
-    pairs = settings.replicates * len(settings.arms) + 2 * (settings.confirm or 0)
-    share = pairs / (settings.replicates * len(settings.arms))
-    threads = 1 if work.engine == "reference" else min(settings.threads, pairs)
+    speed, overhead, to_measure = THREAD_SPEED[work.engine]
+    networks = settings.replicates * len(settings.arms) + 2 * (settings.confirm or 0)
+    share = networks / (settings.replicates * len(settings.arms))
+    operations = share * operations_of(settings)
     if work.device.type == "cuda":
-        return share * operations_of(settings) / OPERATIONS_PER_SECOND
-    return (share * operations_of(settings) / speed + overhead * pairs * settings.epochs) / threads
+        training = operations / OPERATIONS_PER_SECOND
+    else:
+        threads = 1 if work.engine == "reference" else min(settings.threads, networks)
+        points = settings.points + settings.test_points + GRID_POINTS
+        logged = 2.0 * settings.parameter_count * points * settings.logged_count * networks
+        training = (operations + logged) / speed / threads
+        training += overhead * networks * settings.epochs / threads
+        training += to_measure * networks * settings.logged_count
+    is_compared = settings.replicates > 1
+    comparisons = is_compared * (len(settings.arms) - 1) * settings.logged_count
+    files = FILE_SECONDS * networks * settings.logged_count
+    return training + files + STATISTICS_SECONDS * comparisons
 
 
 def operations_of(settings: TrainingExperiment) -> float:
@@ -272,7 +293,8 @@ def operations_of_one(settings: TrainingExperiment) -> float:
 def memory_estimate(settings: TrainingExperiment) -> float:
     """Return about how many bytes a run needs on top of the libraries.
 
-    Counted are a block's networks with momenta and what one epoch computes, and the history.
+    Counted are a block's networks with momenta and what one epoch computes, the history, and the
+    JSON document.
     """
     arms, epochs = len(settings.arms), settings.logged_count
     points = settings.points + settings.test_points + GRID_POINTS
@@ -282,7 +304,8 @@ def memory_estimate(settings: TrainingExperiment) -> float:
         + arms * epochs * 2 * settings.parameter_count
     )
     training = min(settings.replicates, BLOCK_REPLICATES) * replicate_bytes(settings)
-    return training + 2.0 * item_bytes(settings) * history  # its pieces, and all in one
+    document = FILE_BYTES * settings.replicates * arms * epochs
+    return training + document + 2.0 * item_bytes(settings) * history  # its pieces, and all in one
 
 
 def replicate_bytes(settings: TrainingExperiment) -> float:
