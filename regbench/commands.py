@@ -279,14 +279,15 @@ def complete_training(run: Run, work: Plan) -> int:
 
 def complete_scale(run: Run) -> int:
     """Draw what is missing of a dropout-scale run; see `complete_training`."""
-    from regbench.dropout_scale import run_dropout_scale
-    from regbench.report import files, scale_tables
+    from regbench.dropout_scale import run_dropout_scale, seconds_estimate
+    from regbench.report import files, scale_tables, tables
     from regbench.report.terminal import make_consoles, progress
 
     settings = run.settings
     assert isinstance(settings, DropoutScale)
     details, closing, errors = make_consoles(settings.quiet, settings.json_)
     scale_tables.print_scale_header(details, settings)
+    tables.print_estimate(errors, seconds_estimate(settings), "drawing")
     trials, archive = settings.trials * len(settings.p), open_archive(run, settings.cache)
     with progress(errors, "drawing", trials, settings.quiet) as advance:
         environment = run.manifest["environment"]

@@ -39,6 +39,8 @@ EVALUATIONS = 10
 """Outputs in evaluation mode: one of a layer that drops there too may be right by chance."""
 CHUNK = 2**22
 """Units drawn at once."""
+UNIT_SECONDS = 2.5e-8
+"""What drawing and adding up a unit takes, roughly."""
 SMALLEST_EXPECTED_COUNT = 5.0
 """Of a bin in the chi-square test."""
 
@@ -192,6 +194,11 @@ def run_dropout_scale(
         scales.append(scale)
     duration = round(time.perf_counter() - started, 3)
     return ScaleResult(settings, {**environment, "duration_seconds": duration}, scales)
+
+
+def seconds_estimate(settings: DropoutScale) -> float:
+    """Return about how many seconds it takes to draw all trials."""
+    return UNIT_SECONDS * settings.units * settings.trials * len(settings.p)
 
 
 def scale_key(settings: DropoutScale, p: float) -> dict[str, Any]:

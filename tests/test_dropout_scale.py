@@ -14,6 +14,7 @@ from torch import nn
 
 from regbench.config import DropoutScale
 from regbench.dropout_scale import Scale, run_dropout_scale
+from regbench.errors import UsageError
 
 if TYPE_CHECKING:
     from commands import Command
@@ -139,3 +140,20 @@ def test_several_p_are_the_same_as_each_alone(regbench: Command) -> None:
         regbench("dropout-scale", f"--p={p}", *options).document["scales"][0] for p in (0.2, 0.5)
     ]
     assert both == alone
+
+
+def test_long_drawing_says_so_before_it_begins(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UsageError("drawing began")
+
+    monkeypatch.setattr("regbench.dropout_scale.measure_scale", refuse)
+    finished = regbench("dropout-scale", "--units=100000", "--trials=100000", "--p=0.1,0.2")
+    said, ended = finished.err.splitlines()
+    assert said.startswith(
+        "This will take about 8 minutes of drawing"
+    )  # at 40 million units a second
+    assert "drawing began" in ended
+    finished = regbench("dropout-scale", "--units=10000", "--trials=1000")
+    assert len(finished.err.splitlines()) == 1

@@ -82,13 +82,13 @@ def print_training_header(
     )
 
 
-def print_estimate(console: Console, seconds: float) -> None:
-    """Say how long training will take, roughly, where that is more than a minute."""
+def print_estimate(console: Console, seconds: float, work: str = "training") -> None:
+    """Say how long training, or other work, will take, roughly, where that is over a minute."""
     if seconds > LONG_SECONDS:
         unit, length = next((u, n) for u, n in UNITS if seconds >= n)
         print_line(
             console,
-            f"This will take about {count(round(seconds / length), unit)} of training, by rough "
+            f"This will take about {count(round(seconds / length), unit)} of {work}, by rough "
             f"estimate; it can be interrupted and resumed.",
         )
 
