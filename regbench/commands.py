@@ -81,7 +81,7 @@ def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) ->
 
     Args:
         name: The run's folder.
-        options: Settings that change no number, by field: `threads`, `quiet`, `json_`.
+        options: Settings that change no number, by field: `quiet`, `json_`.
         is_mixed_allowed: Whether other versions or another device may finish it.
 
     Raises:
