@@ -69,8 +69,11 @@ def unfinished(path: Path) -> Iterator[Path]:
 
 
 def discard_unfinished() -> None:
-    """Remove what this process has not finished writing, since it is about to end."""
-    for temporary in _unfinished:
+    """Remove what this process has not finished writing, since it is about to end.
+
+    Another thread may be writing meanwhile.
+    """
+    for temporary in list(_unfinished):
         remove(temporary)
 
 

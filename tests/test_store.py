@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from regbench import store
 from regbench.errors import RunError
 from regbench.store import Store, seal, unseal, write_text
 
@@ -143,3 +144,18 @@ def test_file_of_another_store_is_copied_unless_it_is_damaged(tmp_path: Path) ->
     assert (own / "a.block").read_bytes() == (good / "a.block").read_bytes()
     assert (bad / "a.block").read_bytes() == b"damaged"
     assert Store(own).load("b") is None
+
+
+def test_unfinished_files_are_discarded_though_another_thread_begins_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Path] = []
+
+    def remove_slowly(path: Path) -> None:
+        removed.append(path)
+        store._unfinished.add(tmp_path / "begun meanwhile")
+
+    monkeypatch.setattr(store, "_unfinished", {tmp_path / "first", tmp_path / "second"})
+    monkeypatch.setattr(store, "remove", remove_slowly)
+    store.discard_unfinished()
+    assert set(removed) == {tmp_path / "first", tmp_path / "second"}
