@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from regbench.config import MOST_REPLICATES
-from regbench.decomposition import decompose
-from regbench.report.verdicts import is_too_skewed
-from regbench.statistics import (
+from regbench.analysis.decomposition import decompose
+from regbench.analysis.statistics import (
     mean_interval,
     median_interval,
     probability_interval,
@@ -28,14 +26,16 @@ from regbench.statistics import (
     sign_flip_probability,
     skewness,
 )
+from regbench.report.verdicts import is_too_skewed
+from regbench.settings.study import MOST_REPLICATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.random import Generator
 
-    from regbench.history import Array
-    from regbench.statistics import Interval
+    from regbench.analysis.history import Array
+    from regbench.analysis.statistics import Interval
 
 CONFIDENCE = 0.95
 LAWS: dict[str, tuple[Callable[[Generator, int], Array], float, float]] = {

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from regbench.experiment import plan, run
-from regbench.sources import resolve
+from regbench.experiments.training import plan, run
+from regbench.settings.parse import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable

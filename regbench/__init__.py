@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from regbench.version import __version__
 
 if TYPE_CHECKING:
-    from regbench.experiment import plan, run
-    from regbench.sources import resolve
+    from regbench.experiments.training import plan, run
+    from regbench.settings.parse import resolve
 
 __all__ = ["__version__", "plan", "resolve", "run"]
 
@@ -25,11 +25,11 @@ __all__ = ["__version__", "plan", "resolve", "run"]
 def __getattr__(name: str) -> Any:
     """Import the public functions where they are first used: torch is heavy."""
     if name == "resolve":
-        from regbench.sources import resolve
+        from regbench.settings.parse import resolve
 
         return resolve
     if name in ("plan", "run"):
-        from regbench import experiment
+        from regbench.experiments import training as experiment
 
         return getattr(experiment, name)
     raise AttributeError(f"module 'regbench' has no attribute {name!r}")

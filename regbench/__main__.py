@@ -8,7 +8,7 @@ def main() -> NoReturn:
     """Run the command line; until that is loaded, Ctrl-C ends the process without a word."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's for the background
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from regbench.streams import open_streams
+    from regbench.process.streams import open_streams
 
     open_streams()
     from regbench import cli

@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, g
 import typer
 
 from regbench import commands
-from regbench.config import (
+from regbench.errors import RegbenchError, UsageError, cannot_write, error_line
+from regbench.process.signals import stopping
+from regbench.regularizers import REGULARIZERS
+from regbench.settings.parse import ENVIRONMENT_PREFIX, resolve
+from regbench.settings.study import (
     NetworkSettings,
     OutputSettings,
     Settings,
@@ -27,10 +31,6 @@ from regbench.config import (
     option_of,
     settings_of,
 )
-from regbench.errors import RegbenchError, UsageError, cannot_write, error_line
-from regbench.regularizers import REGULARIZERS
-from regbench.signals import stopping
-from regbench.sources import ENVIRONMENT_PREFIX, resolve
 from regbench.version import __version__
 
 if TYPE_CHECKING:

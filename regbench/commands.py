@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench.config import DropoutScale, TrainingExperiment
 from regbench.errors import (
     OUT_OF_MEMORY,
     RegbenchError,
@@ -20,8 +19,10 @@ from regbench.errors import (
     shell_word,
     visible,
 )
-from regbench.run_list import find_runs, is_prunable, remove_run, summarize_run
-from regbench.runs import (
+from regbench.process.signals import interruptible, stopping
+from regbench.settings.study import DropoutScale, TrainingExperiment
+from regbench.storage.files import Store, unfinished
+from regbench.storage.run_folder import (
     DONE,
     ROOT,
     Run,
@@ -33,8 +34,7 @@ from regbench.runs import (
     other_blocks,
     write_manifest,
 )
-from regbench.signals import interruptible, stopping
-from regbench.store import Store, unfinished
+from regbench.storage.run_list import find_runs, is_prunable, remove_run, summarize_run
 
 NOT_MET = 3
 INCONCLUSIVE = 4
@@ -44,16 +44,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from regbench.archive import Archive
-    from regbench.blocks import Provenance
-    from regbench.config import Experiment
-    from regbench.experiment import Plan
-    from regbench.result import Result
+    from regbench.analysis.result import Result
+    from regbench.experiments.training import Plan
+    from regbench.settings.study import Experiment
+    from regbench.storage.archive import Archive
+    from regbench.storage.blocks import Provenance
 
 
 def run_training(settings: TrainingExperiment) -> int:
     """Train, show and record an experiment; returns the exit code."""
-    from regbench.experiment import plan
+    from regbench.experiments.training import plan
 
     work = plan(settings)
     run = begin(settings, work.environment, work.provenance)
@@ -63,7 +63,7 @@ def run_training(settings: TrainingExperiment) -> int:
 
 def run_scale(settings: DropoutScale) -> int:
     """Draw, show and record the dropout-scale experiment; returns the exit code."""
-    from regbench.dropout_scale import scale_environment
+    from regbench.experiments.dropout_scale import scale_environment
 
     run = begin(settings, *scale_environment())
     with kept(run):
@@ -94,12 +94,12 @@ def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) ->
     settings = run.settings.model_copy(update=dict(options))
     run = dataclasses.replace(run, settings=settings)
     if isinstance(settings, DropoutScale):
-        from regbench.dropout_scale import scale_environment
+        from regbench.experiments.dropout_scale import scale_environment
 
         run = admit(run, scale_environment()[1], is_mixed_allowed)
         with kept(run):
             return complete_scale(run)
-    from regbench.experiment import plan_again
+    from regbench.experiments.training import plan_again
 
     assert isinstance(settings, TrainingExperiment)
     work = plan_again(settings, run.manifest["environment"], is_mixed_allowed)
@@ -110,14 +110,14 @@ def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) ->
 
 def is_whole(run: Run) -> bool:
     """Whether every block of a run is there and undamaged."""
-    from regbench.archive import Archive
+    from regbench.storage.archive import Archive
 
     archive = Archive(Store(run.blocks, is_writable=False), run.manifest["provenances"])
     if isinstance(run.settings, DropoutScale):
-        from regbench.dropout_scale import load_scale
+        from regbench.experiments.dropout_scale import load_scale
 
         return all(load_scale(archive, run.settings, p) for p in run.settings.p)
-    from regbench.stages import read_back
+    from regbench.experiments.stages import read_back
 
     assert isinstance(run.settings, TrainingExperiment)
     _, done, total = read_back(run.settings, run.manifest["environment"], archive)
@@ -199,9 +199,9 @@ def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int
 
 def show_training(run: Run, is_rewriting: bool) -> tuple[int, int, int]:
     """Show what is there of a training run; returns blocks, of how many, and the exit code."""
+    from regbench.experiments.stages import read_back
     from regbench.report import files, tables
-    from regbench.report.terminal import make_consoles, print_line, progress
-    from regbench.stages import read_back
+    from regbench.report.terminal.console import make_consoles, print_line, progress
 
     settings, environment = run.settings, {**run.manifest["environment"], **times(run)}
     assert isinstance(settings, TrainingExperiment)
@@ -229,9 +229,10 @@ def show_training(run: Run, is_rewriting: bool) -> tuple[int, int, int]:
 
 def show_scale(run: Run, is_rewriting: bool) -> tuple[int, int, int]:
     """Show what is there of a dropout-scale run; see `show_training`."""
-    from regbench.dropout_scale import ScaleResult, load_scale
-    from regbench.report import files, scale_tables
-    from regbench.report.terminal import make_consoles, progress
+    from regbench.experiments.dropout_scale import ScaleResult, load_scale
+    from regbench.report import dropout_scale as scale_tables
+    from regbench.report import files
+    from regbench.report.terminal.console import make_consoles, progress
 
     settings = run.settings
     assert isinstance(settings, DropoutScale)
@@ -254,9 +255,9 @@ def show_scale(run: Run, is_rewriting: bool) -> tuple[int, int, int]:
 
 def complete_training(run: Run, work: Plan) -> int:
     """Train what is missing of a run, show it and write its files; returns the exit code."""
-    from regbench import experiment
+    from regbench.experiments import training as experiment
     from regbench.report import files, tables
-    from regbench.report.terminal import make_consoles, print_line, progress
+    from regbench.report.terminal.console import make_consoles, print_line, progress
 
     settings = work.settings
     details, closing, errors = make_consoles(settings.quiet, settings.json_)
@@ -279,9 +280,10 @@ def complete_training(run: Run, work: Plan) -> int:
 
 def complete_scale(run: Run) -> int:
     """Draw what is missing of a dropout-scale run; see `complete_training`."""
-    from regbench.dropout_scale import run_dropout_scale, seconds_estimate
-    from regbench.report import files, scale_tables, tables
-    from regbench.report.terminal import make_consoles, progress
+    from regbench.experiments.dropout_scale import run_dropout_scale, seconds_estimate
+    from regbench.report import dropout_scale as scale_tables
+    from regbench.report import files, tables
+    from regbench.report.terminal.console import make_consoles, progress
 
     settings = run.settings
     assert isinstance(settings, DropoutScale)
@@ -318,9 +320,9 @@ def exit_code(result: Result, errors: Console) -> int:
 
     The gate is met when every arm meets it; where an arm was confirmed, that one alone counts.
     """
-    from regbench.report.terminal import arm_label, print_line
+    from regbench.analysis.statistics import judge
+    from regbench.report.terminal.console import arm_label, print_line
     from regbench.report.verdicts import gate_line
-    from regbench.statistics import judge
 
     if result.has_diverged:
         return 1
@@ -340,7 +342,7 @@ def exit_code(result: Result, errors: Console) -> int:
 
 def open_archive(run: Run, is_cached: bool = False, is_writable: bool = True) -> Archive:
     """Open the blocks of a run, and with a cache those of other runs."""
-    from regbench.archive import Archive
+    from regbench.storage.archive import Archive
 
     store = Store(
         run.blocks,
@@ -403,11 +405,12 @@ def verify_cases(machine: Experiment, names: list[str], is_json: bool, is_quiet:
         is_json: Whether to print one document and nothing else.
         is_quiet: Whether to print the closing line only.
     """
-    from regbench.cases import CASES
     from regbench.engines import choose_device
-    from regbench.report import result_json, verification
-    from regbench.report.terminal import make_consoles, progress
-    from regbench.verification import select, verify
+    from regbench.report import json as result_json
+    from regbench.report.terminal import verification
+    from regbench.report.terminal.console import make_consoles, progress
+    from regbench.verify.cases import CASES
+    from regbench.verify.runner import select, verify
 
     assert isinstance(machine, TrainingExperiment)
     cases, device = select(CASES, names), choose_device(machine)
@@ -433,8 +436,8 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
         UsageError: The folder that was named is none.
     """
     from regbench.report.format import count
-    from regbench.report.listing import print_runs, runs_text
-    from regbench.report.terminal import make_consoles, print_whole
+    from regbench.report.terminal.console import make_consoles, print_whole
+    from regbench.report.terminal.run_list import print_runs, runs_text
 
     folder = ROOT if root is None else named_folder(root)
     now = datetime.datetime.now(datetime.UTC)

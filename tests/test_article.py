@@ -12,9 +12,9 @@ import pytest
 from oracles import ArticleRun, run_article_program
 from training import train
 
-from regbench.config import TrainingExperiment
 from regbench.engines import ENGINES
-from regbench.sources import resolve
+from regbench.settings.parse import resolve
+from regbench.settings.study import TrainingExperiment
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = json.loads(

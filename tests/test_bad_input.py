@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regbench import commands
-from regbench.config import EXPERIMENTS, option_of, settings_of
 from regbench.errors import UsageError
+from regbench.settings.study import EXPERIMENTS, option_of, settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from commands import Command, Finished
 
-    from regbench.config import Experiment
+    from regbench.settings.study import Experiment
 
 DIGITS = "1" * 5000
 
@@ -39,8 +39,8 @@ def assert_refused(finished: Finished, *named: str) -> None:
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a run fail at once where a mistake is not refused."""
-    from regbench import dropout_scale
     from regbench.engines import ENGINES
+    from regbench.experiments import dropout_scale
 
     def refuse(*_: object) -> None:
         raise AssertionError("training began")

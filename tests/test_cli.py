@@ -14,8 +14,8 @@ import typer
 from commands import NO_FILES, TINY, run_process
 
 from regbench import __version__, cli
-from regbench.config import EXPERIMENTS, option_of, settings_of
 from regbench.regularizers import REGULARIZERS
+from regbench.settings.study import EXPERIMENTS, option_of, settings_of
 
 if TYPE_CHECKING:
     from commands import Command

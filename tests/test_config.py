@@ -12,10 +12,10 @@ import tomli_w
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from regbench.config import DropoutScale, Experiment, TrainingExperiment, settings_of
 from regbench.errors import UsageError, visible
 from regbench.regularizers import REGULARIZERS
-from regbench.sources import resolve
+from regbench.settings.parse import resolve
+from regbench.settings.study import DropoutScale, Experiment, TrainingExperiment, settings_of
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = [*REGULARIZERS, "dropout-scale"]

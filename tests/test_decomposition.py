@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 from training import make_settings, train
 
-from regbench import result
-from regbench.decomposition import decompose, jackknife_interval
+from regbench.analysis import result
+from regbench.analysis.decomposition import decompose, jackknife_interval
+from regbench.analysis.result import Result
 from regbench.errors import RunError
-from regbench.result import Result
 
 
 def loop(predictions: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:

@@ -12,9 +12,9 @@ from commands import NO_FILES
 from scipy import stats
 from torch import nn
 
-from regbench.config import DropoutScale
-from regbench.dropout_scale import Scale, run_dropout_scale
 from regbench.errors import UsageError
+from regbench.experiments.dropout_scale import Scale, run_dropout_scale
+from regbench.settings.study import DropoutScale
 
 if TYPE_CHECKING:
     from commands import Command
@@ -148,7 +148,7 @@ def test_long_drawing_says_so_before_it_begins(
     def refuse(*_: object) -> None:
         raise UsageError("drawing began")
 
-    monkeypatch.setattr("regbench.dropout_scale.measure_scale", refuse)
+    monkeypatch.setattr("regbench.experiments.dropout_scale.measure_scale", refuse)
     finished = regbench("dropout-scale", "--units=100000", "--trials=100000", "--p=0.1,0.2")
     said, ended = finished.err.splitlines()
     assert said.startswith(

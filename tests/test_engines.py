@@ -12,19 +12,19 @@ from oracles import forward, keeps, sgd_step, torch_threads
 from torch import nn
 from training import make_settings, train
 
+from regbench.analysis.history import MEASURED
 from regbench.engines import batched, choose_device, choose_engine
 from regbench.engines.base import draw_start
 from regbench.engines.batched import train_stacks
 from regbench.errors import UsageError
-from regbench.history import MEASURED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from regbench.analysis.history import Array, History
     from regbench.engines import Block
-    from regbench.history import Array, History
 
 ENGINES = ("reference", "batched")
 

@@ -13,7 +13,13 @@ from commands import NO_FILES, TINY
 from training import make_settings, train
 
 from regbench.engines import ENGINES
-from regbench.experiment import is_out_of_memory, memory_estimate, plan, run, seconds_estimate
+from regbench.experiments.training import (
+    is_out_of_memory,
+    memory_estimate,
+    plan,
+    run,
+    seconds_estimate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +61,7 @@ def test_blocks_are_the_replicates_in_turn(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ["reference", "batched", "fused"])
 def test_estimate_counts_the_confirmation(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regbench.experiment.STATISTICS_SECONDS", 0.0)
+    monkeypatch.setattr("regbench.experiments.training.STATISTICS_SECONDS", 0.0)
     asked = {"strengths": (0.1, 0.2, 0.3), "replicates": 4, "engine": engine, "threads": 2}
     alone, confirmed = (
         seconds_estimate(plan(make_settings(**asked, confirm=confirm)))  # type: ignore[arg-type]

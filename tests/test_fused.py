@@ -17,15 +17,17 @@ import pytest
 import torch
 from numba.core.caching import FunctionCache
 
-from regbench.config import TrainingExperiment
-from regbench.engines import ENGINES, Block, choose_device, choose_engine, fused_kernel, simd
-from regbench.engines.fused_network import Coefficients, Network, Workspace
+from regbench.analysis.history import concatenate
+from regbench.engines import ENGINES, Block, choose_device, choose_engine
+from regbench.engines.fused import kernel as fused_kernel
+from regbench.engines.fused import simd
+from regbench.engines.fused.network import Coefficients, Network, Workspace
 from regbench.errors import UsageError
-from regbench.history import concatenate
 from regbench.regularizers import Dropout, WeightDecay
+from regbench.settings.study import TrainingExperiment
 
 if TYPE_CHECKING:
-    from regbench.history import Array, History
+    from regbench.analysis.history import Array, History
 
 SMALL: dict[str, Any] = {
     "experiment": "wdecay",
@@ -346,7 +348,7 @@ def test_arms_that_do_not_fit_are_left_to_the_batched_engine(
 def test_compilation_is_told_once_and_numba_is_imported_by_training_alone(tmp_path: Path) -> None:
     program = """if True:
         import sys, torch
-        from regbench.config import TrainingExperiment
+        from regbench.settings.study import TrainingExperiment
         from regbench.engines import ENGINES, Block
         assert "numba" not in sys.modules
         settings = TrainingExperiment(experiment="wdecay", strengths=(0.1,), epochs=1)

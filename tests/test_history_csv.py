@@ -7,8 +7,8 @@ import itertools
 
 from training import make_settings, train
 
-from regbench.report.history_csv import csv_pieces
-from regbench.result import Result
+from regbench.analysis.result import Result
+from regbench.report.csv import csv_pieces
 
 
 def test_every_number_stands_beside_its_arm_seed_epoch_and_metric() -> None:

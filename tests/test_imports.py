@@ -12,91 +12,48 @@ import regbench
 PACKAGE = Path(regbench.__file__).parent
 HEAVY = {"torch", "matplotlib", "scipy", "tensorboard", "PIL", "rich", "tomli_w"}
 
-# Each part may import the package's parts before it that are named here, and these heavy libraries.
+# Each room (a folder, or a module of the root) may import the rooms that are named here, all of
+# which stand above it, and these heavy libraries.
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "version": (set(), set()),
     "errors": (set(), set()),
-    "streams": (set(), set()),
-    "store": ({"errors"}, set()),
-    "signals": ({"errors", "store"}, set()),
-    "history": (set(), set()),
-    "statistics": ({"history"}, {"scipy"}),
-    "decomposition": ({"history", "statistics"}, {"scipy"}),
     "regularizers": (set(), {"torch"}),  # for type checkers only, see below
-    "config": ({"errors", "regularizers"}, set()),
-    "sources": ({"errors", "regularizers", "config"}, set()),
-    "blocks": ({"config", "history", "store"}, set()),
-    "archive": ({"blocks", "config", "history", "store"}, set()),
-    "runs": ({"errors", "config", "sources", "store"}, {"tomli_w"}),
-    "run_list": ({"errors", "runs", "store"}, set()),
-    "task": ({"config"}, {"torch"}),
-    "network": ({"config"}, {"torch"}),
-    "randomness": (set(), {"torch"}),
-    "environment": ({"version"}, {"torch"}),
+    "settings": ({"errors", "regularizers"}, set()),
+    "analysis": ({"errors", "regularizers", "settings"}, {"scipy"}),
+    "model": ({"settings"}, {"torch"}),
     "engines": (
-        {"errors", "history", "regularizers", "config", "task", "network", "randomness"},
+        {"version", "errors", "regularizers", "settings", "analysis", "model"},
         {"torch"},
     ),
-    "result": (
-        {"errors", "history", "statistics", "decomposition", "config", "regularizers"},
-        set(),
-    ),
-    "stages": (
-        {"errors", "archive", "blocks", "config", "history", "result", "statistics"},
-        set(),
-    ),
-    "dropout_scale": (
-        {"archive", "blocks", "config", "environment", "history"},
+    "storage": ({"errors", "settings", "analysis"}, {"tomli_w"}),
+    "process": ({"errors", "storage"}, set()),
+    "experiments": (
+        {"errors", "settings", "analysis", "engines", "storage"},
         {"torch", "scipy"},
     ),
-    "experiment": (
-        {"errors", "archive", "blocks", "history", "config", "engines", "environment", "result",
-         "stages"},
-        {"torch"},
-    ),
-    "theory": ({"history"}, {"scipy"}),
-    "numpy_network": ({"history"}, set()),
-    "verification": (
-        {"errors", "config", "sources", "environment", "dropout_scale", "experiment"},
-        {"torch"},  # for type checkers only
-    ),
-    "cases": (
-        {"history", "decomposition", "config", "result", "engines", "dropout_scale", "theory",
-         "numpy_network", "verification"},
-        set(),
+    "verify": (
+        {"errors", "settings", "analysis", "engines", "experiments"},
+        {"torch", "scipy"},
     ),
     "report": (
-        {"errors", "version", "config", "history", "regularizers", "statistics", "decomposition",
-         "store", "result", "dropout_scale", "run_list", "verification"},
+        {"version", "errors", "regularizers", "settings", "analysis", "storage", "experiments",
+         "verify"},
         {"matplotlib", "PIL", "rich", "tensorboard"},
     ),
     "commands": (
-        {"archive", "blocks", "config", "errors", "experiment", "report", "result", "runs",
-         "run_list",
-         "signals", "stages", "statistics", "store", "dropout_scale", "engines", "verification",
-          "cases"},
+        {"errors", "settings", "analysis", "engines", "storage", "process", "experiments", "verify",
+         "report"},
         {"rich"},
     ),
     "cli": (
-        {"version", "config", "sources", "errors", "regularizers", "commands", "signals"},
+        {"version", "errors", "regularizers", "settings", "process", "commands"},
         set(),
     ),
-    "__main__": ({"streams", "cli"}, set()),
-    "__init__": ({"version", "sources", "experiment"}, set()),  # where they are first used
+    "__main__": ({"process", "cli"}, set()),
+    "__init__": ({"version", "settings", "experiments"}, set()),  # where they are first used
 }  # fmt: skip
-AT_START = {
-    "__init__",
-    "errors",
-    "streams",
-    "signals",
-    "store",
-    "regularizers",
-    "config",
-    "sources",
-    "runs",
-    "run_list",
-}
-AT_START |= {"commands", "cli", "__main__"}
+AT_START = {"__init__", "errors", "process", "regularizers", "settings", "storage", "commands"}
+AT_START |= {"cli", "__main__"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

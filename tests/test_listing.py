@@ -20,19 +20,19 @@ import pytest
 from commands import NO_FILES, TINY
 from rich.console import Console
 
-from regbench import blocks
 from regbench.engines import ENGINES
-from regbench.report.listing import print_runs
-from regbench.run_list import ABANDONED, Summary, is_prunable, summarize_run
-from regbench.runs import in_use, is_in_use
+from regbench.report.terminal.run_list import print_runs
+from regbench.storage import blocks
+from regbench.storage.run_folder import in_use, is_in_use
+from regbench.storage.run_list import ABANDONED, Summary, is_prunable, summarize_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from commands import Command
 
+    from regbench.analysis.history import History
     from regbench.engines import Block
-    from regbench.history import History
 
 BATCHED = [*TINY, *NO_FILES, "--engine=batched", "--quiet"]
 
@@ -331,7 +331,7 @@ def test_prune_leaves_a_link_and_what_it_leads_to(regbench: Command, tmp_path: P
 def test_killed_process_does_not_use_its_run_any_more(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys\n"
-        "from regbench.runs import in_use\n"
+        "from regbench.storage.run_folder import in_use\n"
         "with in_use(pathlib.Path(sys.argv[1])):\n"
         "    print(flush=True)\n"
         "    sys.stdin.read()\n"

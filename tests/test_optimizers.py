@@ -13,10 +13,10 @@ from training import make_settings, train
 from regbench.engines import ENGINES, choose_engine
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
-from regbench.experiment import plan
+from regbench.experiments.training import plan
 
 if TYPE_CHECKING:
-    from regbench.config import TrainingExperiment
+    from regbench.settings.study import TrainingExperiment
 
 SGD_ENGINES = sorted(ENGINES)
 ADAM_ENGINES = sorted(set(ENGINES) - {"fused"})

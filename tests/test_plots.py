@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from training import make_settings, train
 
-from regbench.config import DropoutScale
-from regbench.dropout_scale import run_dropout_scale
-from regbench.report import plots
-from regbench.result import Result
+from regbench.analysis.result import Result
+from regbench.experiments.dropout_scale import run_dropout_scale
+from regbench.report import figures as plots
+from regbench.settings.study import DropoutScale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ from scipy import stats
 from training import make_settings
 
 from regbench.engines.base import draw_start
-from regbench.randomness import layer_noise, noise_keys, replicate_generator
+from regbench.model.randomness import layer_noise, noise_keys, replicate_generator
 from regbench.regularizers import Dropout
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from regbench.config import option_of, settings_of
 from regbench.regularizers import REGULARIZERS
+from regbench.settings.study import option_of, settings_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

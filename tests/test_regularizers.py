@@ -10,15 +10,15 @@ import pytest
 import torch
 from training import make_settings, train
 
+from regbench.analysis.history import MEASURED
 from regbench.engines import ENGINES
-from regbench.history import MEASURED
-from regbench.randomness import layer_noise, noise_keys
+from regbench.model.randomness import layer_noise, noise_keys
 from regbench.regularizers import REGULARIZERS, Baseline, Regularizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from regbench.history import History
+    from regbench.analysis.history import History
 
 FIELDS = MEASURED
 

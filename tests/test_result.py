@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 from training import make_settings, train
 
-from regbench.result import Result
-from regbench.statistics import sign_flip_probability
+from regbench.analysis.result import Result
+from regbench.analysis.statistics import sign_flip_probability
 
 
 def test_tests_before_the_last_epoch_draw_a_tenth_of_the_flips() -> None:

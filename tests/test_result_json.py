@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from commands import NO_FILES, TINY
 
-from regbench.report.result_json import to_text
+from regbench.report.json import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,18 +15,19 @@ import pytest
 import torch
 from commands import NO_FILES, TINY, Finished
 
-from regbench import dropout_scale, experiment
-from regbench.config import TrainingExperiment
 from regbench.engines import ENGINES
-from regbench.runs import CHECKSUM, occupied, write_record
+from regbench.experiments import dropout_scale
+from regbench.experiments import training as experiment
+from regbench.settings.study import TrainingExperiment
+from regbench.storage.run_folder import CHECKSUM, occupied, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from commands import Command
 
+    from regbench.analysis.history import History
     from regbench.engines import Block
-    from regbench.history import History
 
 THREE_PARTS = [
     *("wdecay", "--lambda=0.1,0.2", "--points=4", "--hidden=4", "--depth=1", "--replicates=150"),

@@ -15,7 +15,7 @@ import pytest
 from training import make_settings
 
 from regbench.errors import RunError, UsageError
-from regbench.runs import create_run, describe_run, git_state, open_run
+from regbench.storage.run_folder import create_run, describe_run, git_state, open_run
 
 
 def begin(out: str | None) -> Path:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 BEGINNING = """
 import signal, sys, time
 from pathlib import Path
-from regbench.signals import stopping
-from regbench.store import unfinished, write_whole
+from regbench.process.signals import stopping
+from regbench.storage.files import unfinished, write_whole
 NUMBER = signal.Signals[sys.argv[1]]
 """
 INTERRUPTED = {

@@ -12,14 +12,14 @@ from scipy import stats
 from training import make_settings, train
 
 from regbench.errors import UsageError
-from regbench.stages import conduct, parts_of, replicates_for_width
+from regbench.experiments.stages import conduct, parts_of, replicates_for_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from regbench.config import TrainingExperiment
-    from regbench.history import History
-    from regbench.stages import Measured
+    from regbench.analysis.history import History
+    from regbench.experiments.stages import Measured
+    from regbench.settings.study import TrainingExperiment
 
 STRENGTHS = (0.1, 0.2, 0.4)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from regbench.statistics import (
+from regbench.analysis.statistics import (
     compare,
     compare_arms,
     holm,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from regbench import store
 from regbench.errors import RunError
-from regbench.store import Store, seal, unseal, write_text
+from regbench.storage import files as store
+from regbench.storage.files import Store, seal, unseal, write_text
 
 
 def test_text_is_written_whole_and_replaces_what_was_there(tmp_path: Path) -> None:

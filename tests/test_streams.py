@@ -39,7 +39,7 @@ def test_closed_streams_take_nothing_and_end_nothing(tmp_path: Path, closed: str
 def test_what_an_encoding_lacks_is_escaped(tmp_path: Path) -> None:
     program = (
         "import sys\n"
-        "from regbench.streams import open_streams\n"
+        "from regbench.process.streams import open_streams\n"
         "open_streams()\n"
         "print('λ\\udcff')\n"
         "print('é', file=sys.stderr)\n"

@@ -14,18 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from regbench.config import TrainingExperiment
 from regbench.errors import UsageError
 from regbench.regularizers import REGULARIZERS
-from regbench.sources import resolve
+from regbench.settings.parse import resolve
+from regbench.settings.study import TrainingExperiment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from commands import Command
 
+    from regbench.analysis.history import History
     from regbench.engines import Block
-    from regbench.history import History
 
 SMALL = ["--points=6", "--hidden=8", "--depth=1", "--epochs=40", "--log-every=20", *NO_FILES]
 LINEAR = ["--depth=0", "--momentum=0", "--lr=0.3", "--epochs=60", "--log-every=60", *NO_FILES]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from training import make_settings
 
-from regbench.randomness import replicate_generator
-from regbench.task import draw_dataset, inputs, truth
+from regbench.model.randomness import replicate_generator
+from regbench.model.task import draw_dataset, inputs, truth
 
 
 def test_inputs_are_evenly_spaced_with_both_ends() -> None:

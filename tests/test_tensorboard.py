@@ -13,11 +13,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import make_settings, train
 
-from regbench.config import DropoutScale
-from regbench.dropout_scale import run_dropout_scale
-from regbench.report import plots
+from regbench.analysis.result import Result
+from regbench.experiments.dropout_scale import run_dropout_scale
+from regbench.report import figures as plots
 from regbench.report.tensorboard import write_scale_logs, write_training_logs
-from regbench.result import Result
+from regbench.settings.study import DropoutScale
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,6 +14,7 @@ from rich.console import Console
 from scipy import stats
 from training import make_settings, train
 
+from regbench.analysis.result import Result
 from regbench.regularizers import REGULARIZERS, Baseline, WeightDecay
 from regbench.report.format import interval_text, number, probability, rounded
 from regbench.report.tables import (
@@ -24,8 +25,7 @@ from regbench.report.tables import (
     print_tables,
     print_verdicts,
 )
-from regbench.report.terminal import arm_label, progress
-from regbench.result import Result
+from regbench.report.terminal.console import arm_label, progress
 
 
 def make_console(width: int, is_terminal: bool, encoding: str = "utf-8") -> Console:

@@ -9,10 +9,11 @@ import pytest
 import torch
 from sklearn.linear_model import Lasso, Ridge
 
-from regbench import numpy_network, theory
+from regbench.verify import closed_forms as theory
+from regbench.verify import numpy_network
 
 if TYPE_CHECKING:
-    from regbench.history import Array
+    from regbench.analysis.history import Array
 
 
 def make_data(points: int = 12, width: int = 3) -> tuple[Array, Array]:

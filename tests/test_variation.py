@@ -8,12 +8,12 @@ import torch
 from oracles import keeps
 from training import make_settings, train
 
+from regbench.analysis.history import MEASURED
 from regbench.engines import ENGINES, choose_engine
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
-from regbench.experiment import plan
-from regbench.history import MEASURED
-from regbench.task import expand, truth
+from regbench.experiments.training import plan
+from regbench.model.task import expand, truth
 
 every_engine = pytest.mark.parametrize("engine", sorted(ENGINES))
 

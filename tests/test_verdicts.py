@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from training import make_settings, train
 
+from regbench.analysis.result import Result
+from regbench.analysis.statistics import Comparison, compare, skewness
 from regbench.report.verdicts import cautions, choice, gate_line, is_too_skewed, sentence
-from regbench.result import Result
-from regbench.statistics import Comparison, compare, skewness
 
 LABELS = {"lambda=0.1": "λ=0.1"}
 

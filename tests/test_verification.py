@@ -12,19 +12,19 @@ import pytest
 import torch
 from training import make_settings
 
-from regbench import cases
-from regbench.cases import CASES
-from regbench.decomposition import Decomposition, Part, decompose
+from regbench.analysis.decomposition import Decomposition, Part, decompose
 from regbench.engines import batched, choose_device
 from regbench.regularizers import L1, DecoupledDecay, Dropout, WeightDecay
-from regbench.verification import compare_means, compare_values, select, verify
+from regbench.verify import decomposition as decomposition_cases
+from regbench.verify.cases import CASES
+from regbench.verify.runner import compare_means, compare_values, select, verify
 
 if TYPE_CHECKING:
     from commands import Command
     from torch import Tensor
 
-    from regbench.history import Array
-    from regbench.verification import Outcome
+    from regbench.analysis.history import Array
+    from regbench.verify.runner import Outcome
 
 NAMES = [case.name for case in CASES]
 
@@ -181,7 +181,7 @@ def test_bias_squared_without_its_correction_is_found(monkeypatch: pytest.Monkey
         wrong = parts.bias_squared.value + parts.variance.value / len(predictions)
         return dataclasses.replace(parts, bias_squared=Part(wrong, None))
 
-    monkeypatch.setattr(cases.decomposition, "decompose", plug_in)
+    monkeypatch.setattr(decomposition_cases, "decompose", plug_in)
     assert_failing("decomposition", "least-squares-bias")
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from regbench.config import TrainingExperiment
 from regbench.engines import ENGINES, Block
+from regbench.settings.study import TrainingExperiment
 
 if TYPE_CHECKING:
-    from regbench.history import History
+    from regbench.analysis.history import History
 
 SMALL = {"points": 6, "hidden": 12, "depth": 2, "epochs": 30, "log_every": 10, "replicates": 3}
 """A network and a run that take milliseconds."""

@@ -8,12 +8,12 @@ import torch
 
 from regbench.engines.base import Block, Engine
 from regbench.engines.batched import train_batched
-from regbench.engines.fused import train_fused
+from regbench.engines.fused.engine import train_fused
 from regbench.engines.reference import train_reference
 from regbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from regbench.config import TrainingExperiment
+    from regbench.settings.study import TrainingExperiment
 
 __all__ = ["ENGINES", "Block", "Engine", "choose_device", "choose_engine"]
 

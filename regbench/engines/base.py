@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from regbench.history import GRID_POINTS, Array, Data, History, fitted_count
-from regbench.network import Parameters, draw_parameters
-from regbench.randomness import replicate_generator
-from regbench.task import Dataset, draw_dataset, inputs, truth
+from regbench.analysis.history import GRID_POINTS, Array, Data, History, fitted_count
+from regbench.model.network import Parameters, draw_parameters
+from regbench.model.randomness import replicate_generator
+from regbench.model.task import Dataset, draw_dataset, inputs, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from regbench.config import TrainingExperiment
     from regbench.regularizers import Regularizer
+    from regbench.settings.study import TrainingExperiment
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from regbench.analysis.history import Array, History, concatenate
 from regbench.engines.base import Block, Measurement, assemble, draw_starts, gather_data
 from regbench.engines.threads import in_threads
-from regbench.history import Array, History, concatenate
-from regbench.network import Parameters, forward
-from regbench.randomness import layer_noise, noise_keys
-from regbench.task import expand
+from regbench.model.network import Parameters, forward
+from regbench.model.randomness import layer_noise, noise_keys
+from regbench.model.task import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable

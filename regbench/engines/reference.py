@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from regbench.analysis.history import History, concatenate
 from regbench.engines.base import (
     Block,
     Measurement,
@@ -20,17 +21,16 @@ from regbench.engines.base import (
     gather_data,
 )
 from regbench.engines.threads import one_thread_each
-from regbench.history import History, concatenate
-from regbench.randomness import layer_noise, noise_keys
+from regbench.model.randomness import layer_noise, noise_keys
+from regbench.model.task import expand
 from regbench.regularizers import Dropout, Regularizer, WeightDecay
-from regbench.task import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from regbench.config import TrainingExperiment
+    from regbench.settings.study import TrainingExperiment
 
 EPOCHS_PER_REPORT = 50
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from regbench.report.history_csv import csv_pieces
-from regbench.report.result_json import empty_document, scale_document, to_text, training_document
-from regbench.store import write_text, write_whole
+from regbench.report.csv import csv_pieces
+from regbench.report.json import empty_document, scale_document, to_text, training_document
+from regbench.storage.files import write_text, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from regbench.config import Experiment
-    from regbench.dropout_scale import ScaleResult
-    from regbench.result import Result
+    from regbench.analysis.result import Result
+    from regbench.experiments.dropout_scale import ScaleResult
+    from regbench.settings.study import Experiment
 
 
 def training_text(result: Result, folder: Path, blocks: tuple[int, int] | None = None) -> str:
@@ -45,7 +45,7 @@ def write_training(
     settings = result.settings
     pictures, notes = [], []
     if settings.plots or settings.tensorboard:
-        from regbench.report import plots
+        from regbench.report import figures as plots
 
         for epoch, picture in plots.fit_pictures(result):
             pictures.append((epoch, picture))
@@ -81,7 +81,7 @@ def write_scale(result: ScaleResult, folder: Path, advance: Callable[[int], None
     settings = result.settings
     pictures = []
     if settings.plots or settings.tensorboard:
-        from regbench.report import plots
+        from regbench.report import figures as plots
 
         for scale in result.scales:
             pictures.append(plots.scale_picture(scale))

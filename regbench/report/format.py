@@ -11,7 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from regbench.statistics import Interval
+    from regbench.analysis.statistics import Interval
 
 
 def make_table(console: Console) -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from regbench.config import PILOT_REPLICATES
 from regbench.errors import shell_word
 from regbench.report.format import (
     count,
@@ -16,7 +15,7 @@ from regbench.report.format import (
     rounded,
     seeds_text,
 )
-from regbench.report.terminal import (
+from regbench.report.terminal.console import (
     arm_label,
     print_line,
     print_table,
@@ -25,6 +24,7 @@ from regbench.report.terminal import (
     table_width,
 )
 from regbench.report.verdicts import cautions, choice, sentence
+from regbench.settings.study import PILOT_REPLICATES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from regbench.config import TrainingExperiment
-    from regbench.result import Result
+    from regbench.analysis.result import Result
+    from regbench.settings.study import TrainingExperiment
 
 SHAPES = {"linear": "x", "quadratic": "x^2", "sine": " sin(pi x)", "step": " sign(x)", "abs": "|x|"}
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}

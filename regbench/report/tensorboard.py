@@ -16,16 +16,16 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from regbench.store import write_whole
+from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from regbench.dropout_scale import ScaleResult
-    from regbench.history import Array
-    from regbench.report.plots import Picture
-    from regbench.result import Result
+    from regbench.analysis.history import Array
+    from regbench.analysis.result import Result
+    from regbench.experiments.dropout_scale import ScaleResult
+    from regbench.report.figures import Picture
 
 LOG = "events.out.tfevents.regbench"
 """TensorBoard reads files with `tfevents` in their name."""

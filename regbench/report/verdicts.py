@@ -16,8 +16,8 @@ from regbench.report.format import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from regbench.result import Result
-    from regbench.statistics import Comparison, Judgement
+    from regbench.analysis.result import Result
+    from regbench.analysis.statistics import Comparison, Judgement
 
 SIGNIFICANT = 0.05
 FEWEST_FOR_DECOMPOSITION = 50

@@ -21,7 +21,7 @@ from pathlib import Path
 from forks import Child, finish, start
 from results import SWEEPS, fingerprint
 
-from regbench.store import read
+from regbench.storage.files import read
 
 OPTIONS = [*SWEEPS["batched"], "--quiet", "--out=run"]
 SMALLEST = 4000

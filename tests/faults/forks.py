@@ -18,11 +18,11 @@ import numba  # noqa: F401
 import scipy.optimize
 import scipy.stats  # noqa: F401
 
-import regbench.dropout_scale
-import regbench.engines.fused_kernel
-import regbench.experiment
+import regbench.engines.fused.kernel
+import regbench.experiments.dropout_scale
+import regbench.experiments.training
+import regbench.report.figures
 import regbench.report.files
-import regbench.report.plots
 import regbench.report.tables
 import regbench.report.tensorboard  # noqa: F401
 from regbench.cli import main

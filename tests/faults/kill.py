@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 from forks import Child, finish, start
 from results import SMALL, SWEEPS, fingerprint
 
-from regbench.store import SUFFIX, Store, read
+from regbench.storage.files import SUFFIX, Store, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from results import fingerprint
 
-from regbench.store import read
+from regbench.storage.files import read
 
 COMMAND = [sys.executable, "-m", "regbench"]
 OPTIONS = ["wdecay", "--lambda=0.01,0.1", "--replicates=130", "--engine=fused", "--hidden=24",

@@ -1,0 +1,121 @@
+"""A finished experiment as a value: what was asked, where it ran, and what came out."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regbench.analysis.decomposition import Decomposition, decompose
+from regbench.analysis.statistics import Comparison, compare_arms
+from regbench.errors import RunError
+
+if TYPE_CHECKING:
+    from regbench.analysis.history import History
+    from regbench.analysis.statistics import Verdict
+    from regbench.regularizers import Regularizer
+    from regbench.settings.study import TrainingExperiment
+
+LARGEST_RESIDUAL = 1e-12
+"""Of bias² + variance = error, relative to the error: only rounding is between the two sides."""
+EARLIER_RESAMPLES = 999
+"""Of permutation tests at the epochs before the last."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The settings, the environment and the history of an experiment.
+
+    Attributes:
+        settings: What was asked.
+        environment: Versions, device, engine and times, ready for JSON.
+        history: What was measured.
+        confirmation: The best arm again on fresh replicates, where that was asked for.
+    """
+
+    settings: TrainingExperiment
+    environment: dict[str, Any]
+    history: History
+    confirmation: Result | None = None
+
+    @property
+    def best_arm(self) -> Regularizer | None:
+        """The arm of the lowest mean test loss at the last epoch, the baseline left out.
+
+        None where every arm has a loss that is not finite.
+        """
+        losses = self.history.test_loss[-1, 1:].mean(axis=1, dtype=np.float64)
+        finite = np.where(np.isfinite(losses), losses, np.inf)
+        return self.settings.arms[1:][int(finite.argmin())] if np.isfinite(losses).any() else None
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """Each arm against the baseline, by the test loss at the last epoch."""
+        return self.comparisons_by_epoch[-1]
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict on each arm by its name; a confirmed one has that of the confirmation."""
+        own = {c.arm: c.verdict for c in self.comparisons}
+        return own | (self.confirmation.verdicts if self.confirmation else {})
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether a loss is not finite, those of the confirmation included."""
+        confirmation = self.confirmation
+        return bool(self.divergences) or (confirmation is not None and confirmation.has_diverged)
+
+    @cached_property
+    def comparisons_by_epoch(self) -> list[list[Comparison]]:
+        """Each arm against the baseline, by the test loss at each logged epoch.
+
+        Permutation tests draw fewer resamples before the last one.
+        """
+        names, confidence = self.settings.arm_names, self.settings.confidence
+        *earlier, last = self.history.test_loss
+        return [
+            *(compare_arms(names, losses, confidence, EARLIER_RESAMPLES) for losses in earlier),
+            compare_arms(names, last, confidence),
+        ]
+
+    @cached_property
+    def decompositions(self) -> list[list[Decomposition | None]]:
+        """Each arm's expected test error in its parts, at each logged epoch; None for R = 1.
+
+        Raises:
+            RunError: The parts do not add up to the error.
+        """
+        noise, confidence = self.settings.test_noise**2, self.settings.confidence
+        truth = self.history.data.test_truth
+        found = [
+            [decompose(predictions, truth, noise, confidence) for predictions in arms]
+            for arms in self.history.predictions
+        ]
+        for parts in itertools.chain(*found):
+            if parts is not None and parts.residual > LARGEST_RESIDUAL:
+                raise RunError(
+                    f"bias² + variance differs from the error by {parts.residual:.1e} of it, which "
+                    f"is more than rounding: this is a mistake in regbench"
+                )
+        return found
+
+    @property
+    def divergences(self) -> list[tuple[int, int, int]]:
+        """The arms that have a loss that is not finite, each with three numbers.
+
+        Its index, the first such logged epoch, and the number of such replicates.
+        """
+        history = self.history
+        is_bad = ~(
+            np.isfinite(history.train_loss)
+            & np.isfinite(history.train_loss_eval)
+            & np.isfinite(history.test_loss)
+        )
+        return [
+            (arm, int(history.epochs[is_bad[:, arm].any(axis=1)][0]), int(count))
+            for arm, count in enumerate(is_bad.any(axis=0).sum(axis=1))
+            if count
+        ]

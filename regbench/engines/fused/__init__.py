@@ -1,0 +1,1 @@
+"""Each network trained alone by compiled code."""

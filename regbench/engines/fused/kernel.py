@@ -1,0 +1,393 @@
+"""Train one small ReLU network on the CPU, fast: what Numba compiles.
+
+A network is trained through many epochs while its parameters stay in a core's own cache. The
+three products of an epoch are written with explicit vectors, so that up to ten samples, a block,
+are summed in registers at once. Knows nothing about threads, arms or what is measured.
+
+A row of parameters holds the weights that lead out of one unit, padded with zeros to whole
+vectors. The row after a layer's last unit holds the biases, as the weights of a unit that is
+always 1. `theta[r, 0]` is row r, `theta[r, 1]` its momentum:
+
+    rows 0 .. D                the D inputs and their constant 1      (none without hidden layers)
+    rows .. H, depth-1 times   the H hidden units and their constant 1
+    the last row but one       the output's weights, one for each unit of the last hidden layer
+    the last row               the output's bias, in column 0
+
+`signal[r, b, s]` is what unit r sends for sample s of block b. `grid[b, s, j]` holds the same
+the other way round, for the layer at work; `back[r, b, s]` and `slope[b, s, j]` are the same two
+layouts for the derivatives of the loss. A unit that sends 0 for all samples needs no product in
+either direction: such silent rows are passed over, and catch up on their steps (momentum, decay)
+when the unit speaks again.
+
+What Numba compiles is kept on disk until this file changes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core.caching import FunctionCache
+from numba.core.event import Listener, install_listener
+from numba.extending import intrinsic
+
+from regbench.engines.fused.simd import (
+    REGISTERS,
+    fill,
+    flush_denormals,
+    fma,
+    lane_sums,
+    lanes_of,
+    load,
+    load_each,
+    mul,
+    restore_denormals,
+    spread,
+    store,
+    sum_products,
+    transposed,
+    where_positive,
+    zeros,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LARGEST_BLOCK = 10 if REGISTERS == 32 else 5
+"""Samples that are summed at once, each in two registers."""
+
+SIMD_SOURCE = "5ecdaf8b0b1782a1"
+"""The start of the SHA-256 of `simd.py`, so that a change there changes this file as well."""
+
+U64 = np.uint64
+
+
+class KernelCache(FunctionCache):
+    """Numba's cache on disk, which must never stop or mislead a run.
+
+    A full disk or a damaged file costs a compilation, and no more. Numba numbers its files from 1,
+    so that two processes which compile at once could take each other's; here each begins at random.
+    """
+
+    def __init__(self, function):
+        super().__init__(function)
+        files, first = self._cache_file, secrets.randbits(60)
+        files._data_name = lambda number: files._data_name_pattern.format(number=first + number)
+
+    def load_overload(self, *arguments):
+        """Return what was compiled earlier, or None."""
+        with suppress(Exception):  # whatever unpickling damaged bytes may raise
+            return super().load_overload(*arguments)
+
+    def save_overload(self, *arguments):
+        """Keep what was compiled, if that is possible."""
+        with suppress(OSError):
+            super().save_overload(*arguments)
+
+
+def compiled(function):
+    """Compile a function when it is first called, and keep the result on disk where possible."""
+    dispatcher = njit(nogil=True, error_model="numpy")(function)
+    with suppress(RuntimeError):  # neither the package's folder nor the user's cache is writable
+        dispatcher._cache = KernelCache(function)
+    return dispatcher
+
+
+class CompilationListener(Listener):
+    """Calls `note` before Numba first compiles what it has not found in its cache."""
+
+    def __init__(self, note):
+        self.note, self.is_due = note, True
+
+    def on_start(self, event):
+        """Note the first compilation."""
+        if self.is_due:
+            self.is_due = False
+            self.note()
+
+    def on_end(self, event):
+        """Do nothing."""
+
+
+@contextmanager
+def compilation_noted(note: Callable[[], None]) -> Iterator[None]:
+    """Call `note` once where something is compiled, which takes some seconds, and not loaded."""
+    with install_listener("numba:compile", CompilationListener(note)):
+        yield
+
+
+# The masks of dropout: `randomness.layer_noise` again, where and when they are needed.
+
+
+@njit(inline="always")
+def mix64(z):
+    """Return the finalizer of SplitMix64."""
+    z = (z ^ (z >> U64(30))) * U64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> U64(27))) * U64(0x94D049BB133111EB)
+    return z ^ (z >> U64(31))
+
+
+@njit(inline="always")
+def absorb(key, coordinate):
+    """Return the key that has taken in one more coordinate."""
+    return mix64(key + U64(0x9E3779B97F4A7C15) * U64(coordinate + 1))
+
+
+@intrinsic
+def kept(typingctx, key, first, threshold, scale):
+    """Return `scale` in the lanes of the units from `first` on that are kept, and 0 in others."""
+    words = ir.VectorType(ir.IntType(32), scale.lanes)
+
+    def codegen(context, builder, signature, arguments):
+        def constant(*numbers):
+            return words([n % 2**32 for n in numbers * (words.count // len(numbers))])
+
+        key, first, threshold, scale = arguments
+        low, high, unit, least = (
+            spread(builder, builder.trunc(number, words.element), words)
+            for number in (key, builder.lshr(key, key.type(32)), first, threshold)
+        )
+        unit = builder.add(unit, constant(*range(words.count)))
+        x = builder.add(low, builder.mul(unit, constant(0x9E3779B9)))
+        x = builder.mul(builder.xor(x, builder.lshr(x, constant(16))), constant(0x7FEB352D))
+        x = builder.xor(x, builder.lshr(x, constant(15)))
+        x = builder.mul(builder.xor(x, high), constant(0x846CA68B))
+        return builder.select(builder.icmp_signed(">=", x, least), scale, scale.type(None))
+
+    return scale(types.uint64, types.int64, types.int64, scale), codegen
+
+
+@compiled
+def drop(grid, seed, layer, epoch, p, scale, block):
+    """Multiply grid[b, s, u] by `scale`, or by 0 with probability p."""
+    blocks, samples, columns = grid.shape
+    threshold = np.int64(min(np.ceil(p * 2.0**32), 2.0**32 - 1)) - 2**31
+    for b in range(blocks):
+        for s in range(len(block)):
+            key = absorb(absorb(U64(0), seed), layer)
+            key = absorb(absorb(key, b * len(block) + s), epoch)
+            for j in range(0, columns, lanes_of(grid)):
+                at = (b * samples + s) * columns + j
+                factor = kept(key, j, threshold, scale)
+                store(grid, at, 0, mul(load(grid, at, 0, scale), factor))
+
+
+# One network. The arguments are those of `train`; block, width and square are tuples that count
+# the vectors which one operation takes, so that their length is known when it is compiled.
+
+
+@compiled
+def forward(theta, signal, rows, grid, start, stop, block, width):
+    """Compute a layer's columns from start to stop, len(width) registers at a time.
+
+    grid[b, s, j] = relu(sum over r in rows of signal[r, b, s] * theta[r, 0, j]).
+    """
+    blocks, samples, columns = grid.shape
+    for b in range(blocks):
+        for j in range(start, stop, len(width) * lanes_of(theta)):
+            totals = zeros(theta, block, width)
+            for r in rows:
+                w = load(theta, 2 * r * columns + j, 0, totals[0])
+                totals = fma(load_each(signal, (r * blocks + b) * samples, totals), w, totals)
+            store(grid, b * samples * columns + j, columns, where_positive(totals, totals))
+
+
+@compiled
+def backward(theta, signal, rows, grid, back, rates, block):
+    """Pass the derivatives back over some rows, and step each row on the way.
+
+    With grid holding the derivatives of what the rows lead to, back[r, b, s] = scale * sum over j
+    of grid[b, s, j] * theta[r, 0, j] where signal[r, b, s] > 0, and 0 elsewhere.
+    """
+    blocks, samples, columns = grid.shape
+    mu, l2, rate, scale, limits = rates
+    one, nil = fill(1, mu), fill(0, mu)
+    for r in rows:
+        for b in range(blocks):
+            mu_, l2_ = (mu, l2) if b == 0 else (one, nil)
+            rate_ = rate if b == blocks - 1 else nil
+            dots = zeros(theta, block, (0,))
+            here = (r * blocks + b) * samples
+            factors = load_each(signal, here, dots)
+            for j in range(0, columns, lanes_of(theta)):
+                at = 2 * r * columns + j
+                w, v = load(theta, at, 0, mu), load(theta, at + columns, 0, mu)
+                g = load(grid, b * samples * columns + j, columns, dots)
+                dots = fma(g, w, dots)
+                v = sum_products(fma(mu_, v, mul(l2_, w)), g, factors)
+                store(theta, at + columns, 0, v)
+                store(theta, at, 0, fma(rate_, v, w))
+            sums = lane_sums(dots)
+            gate = load(signal, here, 0, sums)
+            store(back, here, 0, where_positive(gate, mul(sums, fill(scale, sums))))
+        shrink(theta, r, limits)
+
+
+@compiled
+def shrink(theta, r, limits):
+    """Apply decoupled decay and soft thresholding to one row; its momentum takes up what is cut."""
+    keep, cut, per_lr = limits
+    if keep != 1 or cut != 0:
+        for j in range(theta.shape[2]):
+            w = keep * theta[r, 0, j]
+            taken = min(max(w, -cut), cut)
+            theta[r, 0, j] = w - taken
+            theta[r, 1, j] += per_lr * taken
+
+
+@compiled
+def step(theta, r, times, gradient, rates):
+    """Take some steps of one row, with the same gradient for all of its columns."""
+    columns = theta.shape[2]
+    mu, l2, rate, _, limits = rates
+    for _ in range(times):
+        for at in range(2 * r * columns, (2 * r + 1) * columns, lanes_of(theta)):
+            w, v = load(theta, at, 0, mu), load(theta, at + columns, 0, mu)
+            v = fma(mu, v, fma(l2, w, fill(gradient, mu)))
+            store(theta, at + columns, 0, v)
+            store(theta, at, 0, fma(rate, v, w))
+        shrink(theta, r, limits)
+
+
+@compiled
+def catch_up(theta, rows, rest, rates):
+    """Take the rest[r] steps that silent rows have put off."""
+    for r in rows:
+        if rest[r]:
+            step(theta, r, rest[r], 0, rates)
+            rest[r] = 0
+
+
+@compiled
+def turn(source, at, stride, target, to, step, count, square):
+    """Set target.flat[to + i * step + j] = source.flat[at + j * stride + i].
+
+    For i < count, rounded up to whole squares, and j < lanes.
+    """
+    like = zeros(source, square, (0,))
+    for i in range(0, count, len(square)):
+        store(target, to + i * step, step, transposed(load(source, at + i, stride, like)))
+
+
+@compiled
+def emit(grid, signal, first, units, order, square):
+    """Turn grid round into signal[first : first + units].
+
+    `order` becomes the row of the biases, the rows that speak and the silent ones; returns the
+    number of the first two kinds.
+    """
+    blocks, samples, columns = grid.shape
+    lively = np.zeros(columns, grid.dtype)
+    for b in range(blocks):
+        for s in range(samples):
+            if s % len(square) == 0:
+                source = (b * samples + s) * columns
+                target = (first * blocks + b) * samples + s
+                turn(grid, source, columns, signal, target, blocks * samples, columns, square)
+            for j in range(columns):
+                lively[j] += grid[b, s, j]
+    order[0] = first + units
+    low, high = 1, units
+    for u in range(units):
+        order[low] = order[high] = first + u
+        speaks = lively[u] != 0
+        low += speaks
+        high -= not speaks
+    return low
+
+
+@compiled
+def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, block, square):
+    """Train one network for `count` epochs, of which the first has the number `epoch`.
+
+    Args:
+        theta: `(rows, 2, columns)`, changed in place.
+        y: Targets `(blocks, len(block))`.
+        share: 1 / N for each sample, and 0 for those that fill up the last block; as `y`.
+        sizes: D, H and the number of hidden layers.
+        coefficients: lr, momentum, l2, l1, decoupled, p.
+        seed: The replicate's.
+        epoch: 1 for the first of a run.
+        count: With 0 the network only answers.
+        scratch: See `Workspace`; the answers are in `guess`.
+        block: As long as the number of samples in a block.
+        square: As long as the number of numbers in a register.
+
+    Returns:
+        The loss before the last update.
+    """
+    control_word = flush_denormals()
+    signal, back, grid, slope, guess, order, rest = scratch
+    blocks, samples, columns = grid.shape
+    inputs, units, depth = sizes
+    lanes, number, out = lanes_of(theta), theta.dtype.type, theta.shape[0] - 2
+    even = columns - columns % (2 * lanes)
+    lr, momentum, l2, l1, decoupled, p = coefficients
+    empty = zeros(theta, block, (0,))
+    vector, scale = empty[0], number(1 / (1 - p))
+    per_lr = number(1 / lr) if l1 > 0 else number(0)
+    limits = number(1 - lr * decoupled), number(lr * l1), per_lr
+    rates = (fill(momentum, vector), fill(l2, vector), fill(-lr, vector), scale, limits)
+    speaking = np.full(depth + 1, inputs + 1)
+    loss = number(0)
+    for now in range(epoch, epoch + max(count, 1)):
+        first = 0
+        for layer in range(depth):
+            if layer > 0:
+                speaking[layer] = emit(grid, signal, first, units, order[first:out], square)
+                for b in range(blocks):
+                    for s in range(len(block)):
+                        signal[first + units, b, s] = share[b, s] > 0
+            rows = order[first : first + speaking[layer]]
+            catch_up(theta, rows, rest, rates)
+            forward(theta, signal, rows, grid, 0, even, block, (0, 0))
+            forward(theta, signal, rows, grid, even, columns, block, (0,))
+            if p > 0:
+                drop(grid, seed, layer, now, p, fill(scale, vector), block)
+            first += (units if layer else inputs) + 1
+
+        loss, tilt = number(0), number(0)
+        for b in range(blocks):
+            dots, here = empty, b * samples * columns
+            for j in range(0, columns, lanes):
+                w = load(theta, 2 * out * columns + j, 0, vector)
+                dots = fma(load(grid, here + j, columns, dots), w, dots)
+            store(guess, b * samples, 0, lane_sums(dots))
+            for s in range(len(block)):
+                guess[b, s] += theta[out + 1, 0, 0]
+                gap = guess[b, s] - y[b, s]
+                loss += share[b, s] * gap * gap
+                signal[out, b, s] = number(2) * share[b, s] * gap
+                tilt += signal[out, b, s]
+            errors = load_each(signal, (out * blocks + b) * samples, empty)
+            for j in range(0, columns, lanes):
+                w = load(theta, 2 * out * columns + j, 0, vector)
+                pushed = mul(errors, mul(w, fill(scale, vector)))
+                sent = load(grid, here + j, columns, empty)
+                store(slope, here + j, columns, where_positive(sent, pushed))
+        if count == 0:
+            break
+        backward(theta, signal, order[out : out + 1], grid, back, rates, block)
+        step(theta, out + 1, 1, tilt, rates)
+
+        for layer in range(depth - 1, -1, -1):
+            width = units if layer else inputs
+            first -= width + 1
+            rows = order[first : first + speaking[layer]]
+            backward(theta, signal, rows, slope, back, rates, block)
+            for r in order[first + speaking[layer] : first + width + 1]:
+                rest[r] += 1
+                back[r] = 0
+            for b in range(blocks if layer else 0):
+                for j in range(0, columns, lanes):
+                    source = ((first + j) * blocks + b) * samples
+                    target = b * samples * columns + j
+                    turn(back, source, blocks * samples, slope, target, columns, samples, square)
+            slope[:, :, units:] = 0
+    catch_up(theta, order, rest, rates)
+    restore_denormals(control_word)
+    return loss

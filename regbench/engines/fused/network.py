@@ -1,0 +1,162 @@
+"""One network in the layout of the fused kernel, and what a thread needs to train it.
+
+Knows the kernel's memory, so that others see weights and biases as `nn.Linear` has them. Knows
+nothing about threads, arms or what is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from regbench.engines.fused.kernel import LARGEST_BLOCK, U64, train
+from regbench.engines.fused.simd import VECTOR_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regbench.analysis.history import Array
+
+
+class Coefficients(NamedTuple):
+    """What one network is trained with; `l2` to `p` are the regularizers' (see their base)."""
+
+    lr: float
+    momentum: float
+    l2: float = 0.0
+    l1: float = 0.0
+    decoupled: float = 0.0
+    p: float = 0.0
+
+
+class Network:
+    """The parameters and momenta of one network, in the layout of `train`.
+
+    Args:
+        parameters: Weights `(out, in)` and biases `(out,)` in turn, of one dtype (float32 or
+            float64), for hidden layers of one width and a single output.
+    """
+
+    def __init__(self, parameters: Sequence[Array]) -> None:
+        weights = parameters[::2]
+        self.sizes = [weights[0].shape[1], *(weight.shape[0] for weight in weights)]
+        dtype = weights[0].dtype
+        columns = round_up(self.sizes[-2], VECTOR_BYTES // dtype.itemsize)
+        rows = sum(size + 1 for size in self.sizes[:-2]) + 2
+        self.theta = aligned((rows, 2, columns), dtype)
+        for view, parameter in zip(self.views(0), parameters, strict=True):
+            view[:] = parameter
+
+    def views(self, kind: int) -> list[Array]:
+        """Return writable views of the parameters (kind 0) or momenta (kind 1).
+
+        Weights `(out, in)` and biases `(out,)` in turn, as the constructor takes them.
+        """
+        first, views = 0, []
+        for before, after in zip(self.sizes[:-2], self.sizes[1:-1], strict=True):
+            rows = self.theta[first : first + before + 1, kind, :after]
+            views += [rows[:-1].T, rows[-1]]
+            first += before + 1
+        return [*views, self.theta[-2:-1, kind, : self.sizes[-2]], self.theta[-1, kind, :1]]
+
+
+class Workspace:
+    """What a thread needs to train or ask networks of one shape at N inputs.
+
+    Args:
+        network: A network of the shape.
+        x: The inputs `(N, D)`.
+    """
+
+    def __init__(self, network: Network, x: Array) -> None:
+        rows, _, columns = network.theta.shape
+        dtype = network.theta.dtype
+        self.points, inputs = x.shape
+        self.lanes = VECTOR_BYTES // dtype.itemsize
+        blocks = -(-self.points // LARGEST_BLOCK)
+        self.block = -(-self.points // blocks)
+        self.sizes = inputs, network.sizes[-2], len(network.sizes) - 2
+        samples = round_up(self.block, self.lanes)
+        signal, back = (aligned((rows + self.lanes, blocks, samples), dtype) for _ in range(2))
+        grid, slope = (aligned((blocks, samples, columns), dtype) for _ in range(2))
+        self.answer = aligned((blocks, samples), dtype)
+        self.scratch = signal, back, grid, slope, self.answer, np.arange(rows), np.zeros(rows, int)
+        self.share = self.in_blocks(np.full((1, self.points), 1 / self.points, dtype))[0]
+        if len(network.sizes) > 2:
+            signal[:inputs, :, : self.block] = self.in_blocks(x.T)
+            signal[inputs, :, : self.block] = self.share > 0
+        else:
+            grid[:, : self.block, :inputs] = np.moveaxis(self.in_blocks(x.T), 0, 2)
+
+    def in_blocks(self, rows: Array) -> Array:
+        """Return `(..., N)` as `(..., blocks, block)`, filled up with zeros."""
+        blocks = len(self.answer)
+        padded = np.pad(rows, [(0, 0), (0, blocks * self.block - self.points)])
+        return np.ascontiguousarray(padded).reshape(-1, blocks, self.block)
+
+    def train(
+        self,
+        network: Network,
+        y: Array,
+        coefficients: Coefficients,
+        seed: int,
+        epoch: int,
+        count: int,
+    ) -> float:
+        """Train a network for `count` epochs and return its loss before the last update.
+
+        Args:
+            network: Changed in place.
+            y: Targets `(N,)`.
+            coefficients: How to train.
+            seed: The replicate's, for the masks.
+            epoch: The number of the first of these epochs; a run's first is 1.
+            count: How many, or 0 to leave the network as it is and only fill `self.answer`.
+        """
+        return float(
+            train(
+                network.theta,
+                self.in_blocks(y[None])[0],
+                self.share,
+                self.sizes,
+                tuple(map(float, coefficients)),
+                U64(seed),
+                epoch,
+                count,
+                self.scratch,
+                (0,) * self.block,
+                (0,) * self.lanes,
+            )
+        )
+
+    def ask(self, network: Network) -> Array:
+        """Return a network's answers `(N,)` in evaluation mode."""
+        nothing = np.zeros(self.points, network.theta.dtype)
+        self.train(network, nothing, Coefficients(0.0, 0.0), seed=0, epoch=1, count=0)
+        return self.answer[:, : self.block].flatten()[: self.points]
+
+    def gradients(
+        self, network: Network, y: Array, coefficients: Coefficients, seed: int, epoch: int
+    ) -> list[Array]:
+        """Return the gradients of the loss that the epoch's update will use, without penalties.
+
+        They are the momenta after one step of length 0 that starts from none.
+        """
+        copied = Network(network.views(0))
+        self.train(copied, y, Coefficients(0.0, 0.0, p=coefficients.p), seed, epoch, 1)
+        return copied.views(1)
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return zeros that start at a multiple of 64 bytes."""
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def round_up(count: int, unit: int) -> int:
+    """Return the smallest multiple of `unit` from `count` on."""
+    return -(-count // unit) * unit

@@ -1,0 +1,1 @@
+"""The experiments: from settings to a result."""

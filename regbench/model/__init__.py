@@ -1,0 +1,1 @@
+"""What is trained: the synthetic task, the network, and where random numbers come from."""

@@ -1,0 +1,61 @@
+"""The multi-layer perceptron: its parameters, their initial values, and the forward pass.
+
+Knows nothing about data, losses or training.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from regbench.settings.study import NetworkSettings
+
+Parameters = list["Tensor"]
+"""Weight and bias of each layer in turn, `(..., out, in)` and `(..., out)`, as in `nn.Linear`."""
+
+
+def draw_parameters(network: NetworkSettings, generator: torch.Generator) -> Parameters:
+    """Draw initial parameters of one network, float32, digit for digit as `nn.Linear` does.
+
+    Weights are Kaiming-uniform with a = √5 and biases uniform, which for both is
+    U(-1/√in, 1/√in); each layer's weight is drawn before its bias.
+    """
+    parameters: Parameters = []
+    for fan_in, fan_out in itertools.pairwise(network.layer_sizes):
+        weight = torch.empty(fan_out, fan_in)
+        nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
+        bound = 1 / math.sqrt(fan_in)
+        bias = torch.empty(fan_out).uniform_(-bound, bound, generator=generator)
+        parameters += [weight, bias]
+    return parameters
+
+
+def forward(parameters: Parameters, x: Tensor, factors: Tensor | None = None) -> list[Tensor]:
+    """Return the input of every layer, and last the networks' outputs.
+
+    Args:
+        parameters: Of R networks: weights `(R, out, in)`, biases `(R, out)`.
+        x: Inputs `(R, N, D)`.
+        factors: What multiplies the hidden activations, `(L, R, N, H)`, or None in evaluation.
+            Without hidden layers it multiplies the inputs: `(1, R, N, D)`.
+
+    Returns:
+        The inputs, the hidden activations `(R, N, H)` after ReLU and factor, and the outputs
+        `(R, N, 1)`.
+    """
+    activations = [x * factors[0] if len(parameters) == 2 and factors is not None else x]
+    for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
+        output = torch.baddbmm(bias.unsqueeze(1), activations[-1], weight.mT)
+        if 2 * layer + 2 < len(parameters):
+            output.relu_()
+            if factors is not None:
+                output *= factors[layer]
+        activations.append(output)
+    return activations

@@ -1,0 +1,67 @@
+"""The synthetic regression task: a known truth, its inputs, and the noise on the targets.
+
+Knows nothing about networks or training.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from regbench.settings.study import TaskSettings
+
+SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "quadratic": torch.square,
+    "sine": lambda x: torch.sin(math.pi * x),
+    "step": torch.sign,
+    "abs": torch.abs,
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One replicate's data, float32.
+
+    **Shape:** `train_x`, `train_y`: `(N, 1)`; `test_x`, `test_y`: `(T, 1)`.
+    """
+
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+
+
+def truth(task: TaskSettings, x: Tensor) -> Tensor:
+    """Return the noise-free target f(x), of the shape of `x`: the slope times a fixed shape."""
+    return task.slope * SHAPES[task.truth](x)
+
+
+def inputs(task: TaskSettings, count: int) -> Tensor:
+    """Return `count` evenly spaced inputs `(count, 1)` from `x_min` to `x_max`, float32."""
+    return torch.linspace(task.x_min, task.x_max, count).unsqueeze(1)
+
+
+def expand(x: Tensor, degree: int) -> Tensor:
+    """Return the powers 1 to K of inputs: `(..., 1)` to `(..., K)`, rounded once from float64."""
+    if degree == 1:
+        return x
+    return x.double().pow(torch.arange(1, degree + 1, device=x.device)).to(x.dtype)
+
+
+def draw_dataset(task: TaskSettings, generator: torch.Generator) -> Dataset:
+    """Draw the training noise, then the test noise, both normal, from `generator`."""
+    train_x = inputs(task, task.points)
+    test_x = inputs(task, task.test_points)
+    train_noise = torch.normal(0.0, task.noise, train_x.shape, generator=generator)
+    test_noise = torch.normal(0.0, task.test_noise, test_x.shape, generator=generator)
+    return Dataset(
+        train_x, truth(task, train_x) + train_noise, test_x, truth(task, test_x) + test_noise
+    )

@@ -1,0 +1,1 @@
+"""What a process owes its shell: signals and standard streams."""

@@ -1,0 +1,294 @@
+"""Pictures of finished results, drawn once by matplotlib.
+
+Uses `Figure` objects and the Agg canvas, never pyplot, so that nothing global changes.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from regbench.report.format import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
+
+    from regbench.analysis.history import Array
+    from regbench.analysis.result import Result
+    from regbench.analysis.statistics import Interval
+    from regbench.experiments.dropout_scale import Scale
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure as a PNG file; width and height in pixels."""
+
+    png: bytes
+    width: int
+    height: int
+
+
+ARM_COLORS = ("blue", "darkorange", "green", "purple", "saddlebrown", "deeppink", "teal", "olive")
+ARM_INCHES, MOST_INCHES = 0.32, 14.0
+"""Height of an arm's row in a comparison, and of the axes that hold them all."""
+ROW_INCHES = 0.215
+"""Height of a legend row."""
+SPREAD = (10, 90)
+"""Percentiles of the replicates that bound the shaded band."""
+
+
+def arm_style(index: int) -> dict[str, Any]:
+    """Return the line style of an arm: the baseline solid red, the first arm dashed blue."""
+    if index == 0:
+        return {"color": "red", "linestyle": "-"}
+    dashes = ("--", "-.", ":")[(index - 1) // len(ARM_COLORS) % 3]
+    return {"color": ARM_COLORS[(index - 1) % len(ARM_COLORS)], "linestyle": dashes}
+
+
+def make_figure(width: float, height: float, legend_rows: int) -> Figure:
+    """Return a figure with room for a legend below its axes; sizes in inches without legend."""
+    bottom = legend_rows * ROW_INCHES + 0.72
+    figure = Figure(figsize=(width, height + bottom), dpi=100)
+    FigureCanvasAgg(figure)
+    total = height + bottom
+    figure.subplots_adjust(left=0.95 / width, right=1 - 0.2 / width, top=1 - 0.45 / total)
+    figure.subplots_adjust(bottom=bottom / total)
+    return figure
+
+
+def render(figure: Figure) -> Picture:
+    """Draw the figure."""
+    canvas = canvas_of(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return encode(canvas)
+
+
+def canvas_of(figure: Figure) -> FigureCanvasAgg:
+    """Return the figure's canvas, which `make_figure` gave it."""
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    return figure.canvas
+
+
+def encode(canvas: FigureCanvasAgg) -> Picture:
+    """Return what is drawn on the canvas."""
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, "png", compress_level=1)
+    height, width, _ = pixels.shape
+    return Picture(png.getvalue(), width, height)
+
+
+def fit_pictures(result: Result) -> Iterator[tuple[int, Picture]]:
+    """Yield epoch and picture of the first replicate's fits at every logged epoch.
+
+    Train and test points, the truth, every arm's fit, and both losses of each arm. What is the
+    same at all epochs is drawn once.
+    """
+    history, arms = result.history, result.settings.arms
+    data = history.data
+    figure = make_figure(8, 5, legend_rows=len(arms) + 3)
+    canvas = canvas_of(figure)
+    axes = figure.add_subplot()
+    axes.scatter(data.train_x, data.train_y[0], c="blue", s=50, alpha=0.3, label="training points")
+    axes.scatter(data.test_x, data.test_y[0], c="red", s=50, alpha=0.3, label="test points")
+    axes.plot(data.grid_x, data.grid_truth, color="grey", linewidth=1, label="truth")
+    lines = [
+        axes.plot(data.grid_x, data.grid_x, linewidth=2.5, label=arm.label, **arm_style(index))[0]
+        for index, arm in enumerate(arms)
+    ]
+    axes.set_ylim(*fit_limits(result))
+    axes.set_xlabel("x")
+    axes.set_ylabel("y")
+    title = axes.set_title("epoch")
+    legend = legend_below(figure, axes, columns=1)
+    changing = [*lines, title, legend]
+    for artist in changing:
+        artist.set_animated(True)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    unchanging = canvas.copy_from_bbox(figure.bbox)  # type: ignore[no-untyped-call]
+    for place, epoch in enumerate(history.epochs.tolist()):
+        losses = history.train_loss[place, :, 0], history.test_loss[place, :, 0]
+        texts = legend.get_texts()[-len(arms) :]
+        for arm, line, text, fit, train, test in zip(
+            arms, lines, texts, history.fits[place, :, 0], *losses, strict=True
+        ):
+            line.set_ydata(clip(fit, axes))
+            text.set_text(f"{arm.label}: train loss {train:.5g}, test loss {test:.5g}")
+        title.set_text(f"{result.settings.experiment}, seed {result.settings.seed}: epoch {epoch}")
+        canvas.restore_region(unchanging)  # type: ignore[no-untyped-call]
+        for artist in changing:
+            figure.draw_artist(artist)
+        yield epoch, encode(canvas)
+
+
+def fit_limits(result: Result) -> tuple[float, float]:
+    """Return limits of y that hold all points and the truth, and stay the same at all epochs."""
+    data = result.history.data
+    shown = np.concatenate([data.train_y[0], data.test_y[0], data.grid_truth])
+    low, high = float(shown.min()), float(shown.max())
+    margin = 0.25 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def clip(values: Array, axes: Axes) -> Array:
+    """Return values that can be drawn: far outside the axes they are cut, NaN leaves a gap."""
+    low, high = axes.get_ylim()
+    clipped: Array = np.clip(values, low - 10 * (high - low), high + 10 * (high - low))
+    return clipped
+
+
+def loss_picture(result: Result) -> Picture:
+    """Return the curves of training and test loss of all arms with their spread.
+
+    Of a single logged epoch there are no curves: the arms' means stand side by side.
+    """
+    history, settings = result.history, result.settings
+    is_single = len(history.epochs) == 1
+    figure = make_figure(10, 4.5, legend_rows=-(-len(settings.arms) // 4) + 1)
+    panels = {
+        "training loss (evaluation mode)": history.train_loss_eval,
+        "test loss": history.test_loss,
+    }
+    for place, (title, losses) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(1, 2, place)
+        for index, arm in enumerate(settings.arms):
+            values = np.where(np.isfinite(losses[:, index]), losses[:, index], np.nan)
+            style = arm_style(index)
+            epochs = history.epochs + index / len(settings.arms) * is_single
+            axes.plot(epochs, values.mean(axis=1), label=arm.label, marker=".", **style)
+            if settings.replicates > 1:
+                low, high = np.percentile(values, SPREAD, axis=1)
+                if is_single:
+                    axes.vlines(epochs, low, high, color=style["color"], alpha=0.4)
+                else:
+                    shade = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
+                    axes.fill_between(epochs, low, high, **shade)
+        finite = losses[np.isfinite(losses) & (losses > 0)]
+        if finite.size and finite.max() > 20 * finite.min():
+            axes.set_yscale("log")
+        axes.set_title(title)
+        if is_single:
+            axes.set_xticks([])
+        axes.set_xlabel(f"epoch {history.epochs[0]}" if is_single else "epoch")
+        axes.set_ylabel("mean squared error")
+    figure.subplots_adjust(wspace=0.25)
+    shown_as = "line" if is_single else "shaded"
+    title = (
+        f"mean of {settings.replicates} replicates; {shown_as}: {SPREAD[0]}th to {SPREAD[1]}th "
+        f"percentile of the replicates"
+        if settings.replicates > 1
+        else f"one replicate, seed {settings.seed}"
+    )
+    legend_below(figure, axes, columns=4, title=title)
+    return render(figure)
+
+
+def comparison_picture(result: Result) -> Picture:
+    """Return how every arm compares with the baseline at the last epoch, and why.
+
+    To the left the mean paired differences of the test loss with their intervals; to the right
+    what the expected test error of each arm is made of. A bias² below 0 reaches back into the bar.
+    A confirmed arm has its fresh replicates' difference below that of those that chose it.
+    """
+    settings, epoch = result.settings, result.history.epochs[-1]
+    arms, rows = settings.arms, np.arange(len(settings.arms))
+    confidence = percent(settings.confidence)
+    figure = make_figure(10, min(0.8 + ARM_INCHES * len(arms), MOST_INCHES), legend_rows=2)
+    longest = max(len(arm.label) for arm in arms)
+    figure.subplots_adjust(left=0.03 + 0.009 * longest, wspace=0.08)
+    differences, errors = figure.subplots(1, 2, sharey=True)
+    differences.axvline(0, **arm_style(0))
+    for index, c in enumerate(result.comparisons, 1):
+        if c.verdict == "diverged":
+            differences.text(0, index, " diverged", va="center", fontsize=9)
+        elif c.ci is not None:
+            point = dot_with_interval(c.mean_difference, c.ci)
+            differences.errorbar(y=index, color=arm_style(index)["color"], **point)
+    title = f"epoch {epoch}, {settings.replicates} replicates; whiskers: {confidence} intervals"
+    if result.confirmation is not None:
+        (c,) = result.confirmation.comparisons
+        if c.ci is not None:
+            index = settings.arm_names.index(c.arm) + 1
+            point = dot_with_interval(c.mean_difference, c.ci) | {"fmt": "s"}
+            differences.errorbar(y=index + 0.25, color=arm_style(index)["color"], **point)
+            title += f"; square: {arms[index].label} on {c.replicates} fresh replicates"
+    differences.set_xlabel("test loss, arm - baseline")
+    differences.set_title("paired difference")
+
+    parts = [p for p in result.decompositions[-1] if p is not None]
+    noise = np.array([p.noise_variance if np.isfinite(p.residual) else np.nan for p in parts])
+    variance = np.array([p.variance.value for p in parts])
+    bias_squared = np.array([p.bias_squared.value for p in parts])
+    errors.barh(rows, noise, color="lightgrey", label="noise")
+    errors.barh(rows, variance, left=noise, color="lightblue", label="variance")
+    errors.barh(rows, bias_squared, left=noise + variance, color="orange", alpha=0.7, label="bias²")
+    for index, total in enumerate(p.expected_test_error for p in parts):
+        if total.ci is not None:
+            label = "sum" if index == 0 else None
+            point = dot_with_interval(total.value, total.ci)
+            errors.errorbar(y=index, color="black", label=label, **point)
+    errors.set_xlabel("mean squared error")
+    errors.set_title("expected test error")
+    shown = rows[:: -(-len(arms) // int(MOST_INCHES / ARM_INCHES))]
+    errors.set_yticks(shown, [arms[index].label for index in shown])
+    errors.set_ylim(rows[-1] + 0.6, rows[0] - 0.6)
+    for axes in (differences, errors):
+        axes.locator_params(axis="x", nbins=6)
+    legend_below(figure, errors, columns=4, title=title)
+    return render(figure)
+
+
+def dot_with_interval(value: float, interval: Interval) -> dict[str, Any]:
+    """Return the place of a dot with whiskers, for `Axes.errorbar`."""
+    whiskers = [[value - interval[0]], [interval[1] - value]]
+    return {"x": value, "xerr": whiskers, "fmt": "o", "markersize": 4, "capsize": 3}
+
+
+def scale_picture(scale: Scale) -> Picture:
+    """Return the histogram of the outputs in training mode against the exact law."""
+    figure = make_figure(8, 4.5, legend_rows=1)
+    axes = figure.add_subplot()
+    keep = 1 - scale.drop_probability
+    low, high = int(scale.kept.min()), int(scale.kept.max())
+    width = max(1, (high - low) // 30)
+    edges = np.arange(low, high + width + 1, width)
+    if len(edges) < 2:
+        edges = np.array([low, low + 1])
+    expected = len(scale.kept) * np.diff(scale.law.cdf(edges - 1))
+    axes.hist(
+        scale.kept, bins=list(edges - 0.5), color="blue", alpha=0.35, label="torch, training mode"
+    )
+    axes.plot(
+        (edges[:-1] + edges[1:] - 1) / 2,
+        expected,
+        color="black",
+        marker=".",
+        linewidth=1,
+        label="exact binomial law",
+    )
+    axes.axvline(scale.units * keep, color="red", linewidth=2, label="evaluation mode")
+    axes.xaxis.set_major_formatter(lambda kept, position: f"{kept / keep:.6g}")
+    axes.set_title(
+        f"Output of a dropout layer, p = {scale.drop_probability!r}, {scale.units} units of one"
+    )
+    axes.set_xlabel("output of inverted dropout = units kept / (1 - p)")
+    axes.set_ylabel(f"trials of {len(scale.kept)}")
+    legend_below(figure, axes, columns=3)
+    return render(figure)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int, title: str | None = None) -> Legend:
+    """Put the legend of the axes below everything else, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    return figure.legend(
+        handles, labels, loc="lower center", ncols=columns, frameon=False, title=title, fontsize=9
+    )

@@ -1,0 +1,135 @@
+"""What `regbench verify` says: predicted beside measured for every case, and a closing line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.padding import Padding
+from rich.text import Text
+
+from regbench.report.format import make_table
+from regbench.report.terminal.console import print_line, print_table
+from regbench.version import __version__
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from regbench.settings.study import TrainingExperiment
+    from regbench.verify.runner import Agreement, Outcome, Verification
+
+SCHEMA = "regbench.verify/1"
+HEADINGS = ("row", "predicted", "measured", "deviation", "allowed", "")
+WIDTHS = (24, 13, 13, 11, 9, 0)
+"""Columns on a terminal; under the numbers stands what the row says."""
+STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
+
+
+def print_verification(console: Console, verification: Verification) -> None:
+    """Print every row: with its statement below it on a terminal, in one table elsewhere."""
+    if console.is_terminal:
+        console.print(line_of(HEADINGS), style="bold")
+        for outcome in verification.outcomes:
+            console.print(line_of(cells(outcome)), Text(outcome.status, STYLES[outcome.status]))
+            text = Text(explanation(console, outcome), style="dim")
+            console.print(Padding(text, (0, 0, 0, 2)))
+    else:
+        table = make_table(console)
+        for place, heading in enumerate((*HEADINGS[:-1], "status", "engine", "statement")):
+            table.add_column(heading, justify="right" if 0 < place < 5 else "left")
+        for outcome in verification.outcomes:
+            table.add_row(
+                *cells(outcome), outcome.status, outcome.engine, explanation(console, outcome)
+            )
+        print_table(console, table)
+    print_line(console, "")
+    print_line(
+        console,
+        "Shown where the two lie furthest apart; deviation: their difference as a share of the "
+        "largest prediction, or as z, in standard errors of a mean over replicates.",
+        style="dim",
+    )
+
+
+def line_of(texts: tuple[str, ...]) -> Text:
+    """Return the texts in the terminal's columns: the first to the left, numbers to the right."""
+    first, *numbers = zip(texts, WIDTHS, strict=False)
+    padded = [f"{first[0]:<{first[1]}}", *(f"{text:>{width}}" for text, width in numbers)]
+    return Text("".join(padded) + "  ")
+
+
+def cells(outcome: Outcome) -> tuple[str, ...]:
+    """Return name, predicted, measured, deviation and limit of a row."""
+    agreement = outcome.agreement
+    if agreement is None:
+        return (outcome.case.name, *["n/a"] * 4)
+    return (
+        outcome.case.name,
+        f"{agreement.predicted:#.6g}",
+        f"{agreement.measured:#.6g}",
+        deviation(agreement),
+        f"|z| <= {agreement.limit:g}" if agreement.unit == "z" else f"{agreement.limit:.0e}",
+    )
+
+
+def deviation(agreement: Agreement) -> str:
+    """Return a deviation in standard errors or as a share."""
+    if agreement.unit == "z":
+        return f"z = {agreement.deviation:.2f}"
+    return f"{abs(agreement.deviation):.1e}"
+
+
+def explanation(console: Console, outcome: Outcome) -> str:
+    """Return what the row says and where that is from, and why it was skipped.
+
+    With question marks for what the console cannot show.
+    """
+    text = f"{outcome.case.statement} ({outcome.case.source})"
+    if outcome.reason:
+        text += f"; skipped: {outcome.reason}"
+    return text.encode(console.encoding, "replace").decode(console.encoding)
+
+
+def print_closing(console: Console, verification: Verification) -> None:
+    """Say how many rows agree, and name those that do not."""
+    ok, failed, skipped = (verification.count(status) for status in ("ok", "FAILED", "skipped"))
+    engines = sorted({o.engine for o in verification.outcomes if o.agreement and o.engine})
+    text = f"{ok} of {ok + failed} rows agree ({', '.join(engines)})"
+    if failed:
+        names = (o.case.name for o in verification.outcomes if o.status == "FAILED")
+        text += f"; FAILED: {', '.join(names)}"
+    if skipped:
+        text += f"; {skipped} skipped"
+    seconds = verification.environment["duration_seconds"]
+    print_line(console, f"{text}; {seconds:.0f} s.", style="bold" if verification.holds else "red")
+
+
+def verification_document(
+    verification: Verification, machine: TrainingExperiment, names: list[str]
+) -> dict[str, Any]:
+    """Return the JSON document; `docs/results.md` describes every key."""
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "config": {"engine": machine.engine, "device": machine.device, "only": names},
+        "environment": verification.environment,
+        "holds": verification.holds,
+        "rows": [row(outcome) for outcome in verification.outcomes],
+    }
+
+
+def row(outcome: Outcome) -> dict[str, Any]:
+    """Return one row of the document."""
+    case, agreement = outcome.case, outcome.agreement
+    return {
+        "name": case.name,
+        "statement": case.statement,
+        "source": case.source,
+        "engine": outcome.engine,
+        "status": outcome.status.lower(),
+        "reason": outcome.reason or None,
+        "predicted": agreement and agreement.predicted,
+        "measured": agreement and agreement.measured,
+        "deviation": agreement and agreement.deviation,
+        "unit": agreement and agreement.unit,
+        "limit": agreement and agreement.limit,
+    }

@@ -1,0 +1,1 @@
+"""Settings: what is asked, where it is computed, what is shown, and where each value came from."""

@@ -1,0 +1,1 @@
+"""Run folders and the blocks in them: whole files, or none."""

@@ -1,0 +1,96 @@
+"""Lists of runs: what a list says about each, and which of them nobody will finish.
+
+Knows nothing about what blocks hold, or how a list is shown.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from regbench.errors import UsageError
+from regbench.storage.files import SUFFIX
+from regbench.storage.run_folder import BLOCKS, MANIFEST, find_paths, is_in_use, open_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+ABANDONED = datetime.timedelta(hours=1)
+"""A run that is not done, was not touched for so long and is not in use is taken for abandoned."""
+
+
+def find_runs(root: Path) -> list[Path]:
+    """Return the folders in `root`, and in its folders, that hold a run: the oldest first."""
+    begun: dict[Path, float] = {}
+    for depth in ("*", "*/*"):
+        for manifest in find_paths(root, f"{depth}/{MANIFEST}"):
+            with suppress(FileNotFoundError):  # removed just now
+                begun[manifest.parent] = manifest.stat().st_mtime
+    return sorted(begun, key=begun.__getitem__)
+
+
+def remove_run(folder: Path) -> None:
+    """Delete a run folder, its manifest first, so that what is left by a fault is no run."""
+    with suppress(FileNotFoundError):  # another process removes it too
+        (folder / MANIFEST).unlink()
+        shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of a list of runs.
+
+    Attributes:
+        folder: Its path.
+        state: `done`, `not done`, or `unreadable`.
+        blocks: The number of block files.
+        started: When it began, or None where unknown.
+        touched: When anything in it changed last.
+        arms: Names, the baseline left out.
+        verdicts: By arm, where it is done.
+    """
+
+    folder: Path
+    state: str
+    blocks: int
+    started: datetime.datetime | None
+    touched: datetime.datetime
+    arms: list[str]
+    verdicts: dict[str, str]
+
+
+def summarize_run(folder: Path) -> Summary:
+    """Return what a list says about a run folder, whatever state it is in."""
+    blocks = find_paths(folder / BLOCKS, f"*{SUFFIX}")
+    touched = last_change([folder, folder / BLOCKS, *blocks])
+    try:
+        run = open_run(str(folder))
+        started = datetime.datetime.fromisoformat(run.manifest["environment"]["started"])
+        verdicts = {} if run.done is None else dict(run.done["verdicts"])
+    except (UsageError, KeyError, TypeError, ValueError):
+        return Summary(folder, "unreadable", len(blocks), None, touched, [], {})
+    state = "not done" if run.done is None else "done"
+    return Summary(folder, state, len(blocks), started, touched, run.settings.arm_names, verdicts)
+
+
+def last_change(places: Iterable[Path]) -> datetime.datetime:
+    """Return when the newest of some files and folders changed: now, where all are gone."""
+    times = []
+    for place in places:
+        with suppress(FileNotFoundError):
+            times.append(place.stat().st_mtime)
+    return datetime.datetime.fromtimestamp(max(times, default=time.time()), datetime.UTC)
+
+
+def is_prunable(summary: Summary, now: datetime.datetime) -> bool:
+    """Whether a run is not done, unchanged for `ABANDONED`, and no process works on it.
+
+    A link to a run is none of its own.
+    """
+    is_old = summary.state == "not done" and now - summary.touched > ABANDONED
+    return is_old and not summary.folder.is_symlink() and not is_in_use(summary.folder)
