@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from commands import Command
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("engine", ["reference", "batched"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from commands import Command
 
-DOCUMENTED = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
 KEYS = {"schema", "experiment", "version", "is_complete", "config", "environment", "run_dir"}
 
 

@@ -178,7 +178,7 @@ def test_comparison_shows_every_difference_and_every_part_of_the_error(
 
 def test_drawing_imports_no_pyplot() -> None:
     program = (
-        "import sys, regbench.report.plots as plots\n"
+        "import sys, regbench.report.figures as plots\n"
         "plots.make_figure(3, 3, 1).add_subplot()\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )

@@ -17,7 +17,7 @@ from regbench.regularizers import REGULARIZERS
 from regbench.settings.parse import resolve
 from regbench.settings.study import DropoutScale, Experiment, TrainingExperiment, settings_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXPERIMENTS = [*REGULARIZERS, "dropout-scale"]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 

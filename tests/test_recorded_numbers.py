@@ -1,0 +1,42 @@
+"""What a few commands measure is what it was when `python tests/record.py golden` wrote it down.
+
+That command writes the golden file anew where a change is meant to move the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from record import COMMANDS, GOLDEN, GOLDEN_FILE, arguments, golden_numbers
+
+if TYPE_CHECKING:
+    from commands import Command
+
+RECORDED: dict[str, dict[str, Any]] = json.loads(GOLDEN_FILE.read_text(encoding="utf-8"))
+
+
+def is_close(measured: Any, recorded: Any) -> bool:
+    """Processors sum in different orders, which moves these numbers by 1e-12 of them.
+
+    The absolute tolerance is for `residual`, which is nothing but rounding.
+    """
+    if not isinstance(recorded, float) or not isinstance(measured, float):
+        return bool(measured == recorded)
+    return math.isclose(measured, recorded, rel_tol=1e-9, abs_tol=1e-12)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_numbers_are_the_recorded_ones(regbench: Command, name: str) -> None:
+    finished = regbench(*arguments(COMMANDS[name]))
+    assert finished.code == 0, finished.err
+    measured, recorded = golden_numbers(finished.document), RECORDED[COMMANDS[name]]
+    assert measured.keys() == recorded.keys()
+    wrong = [
+        f"{path}: {measured[path]!r}, recorded {value!r}"
+        for path, value in recorded.items()
+        if not is_close(measured[path], value)
+    ]
+    assert not wrong
