@@ -4,8 +4,8 @@ From Python:
 
     from regbench import plan, resolve, run
 
-    settings = resolve("wdecay", {"lambda": ["0.01", "0.1"], "replicates": ["10"]})
-    result = run(plan(settings))
+    request = resolve("wdecay", {"lambda": ["0.01", "0.1"], "replicates": ["10"]})
+    result = run(plan(request))
     result.comparisons, result.history.test_loss
 """
 
@@ -13,23 +13,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from regbench.version import __version__
-
 if TYPE_CHECKING:
-    from regbench.experiments.training import plan, run
-    from regbench.settings.parse import resolve
+    from regbench.experiments import plan, resolve, run
 
+__version__ = "0.1.0"
 __all__ = ["__version__", "plan", "resolve", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public functions where they are first used: torch is heavy."""
-    if name == "resolve":
-        from regbench.settings.parse import resolve
+    """Import the public functions where they are first used."""
+    if name in __all__:
+        from regbench import experiments
 
-        return resolve
-    if name in ("plan", "run"):
-        from regbench.experiments import training as experiment
-
-        return getattr(experiment, name)
+        return getattr(experiments, name)
     raise AttributeError(f"module 'regbench' has no attribute {name!r}")

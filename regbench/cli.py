@@ -1,7 +1,7 @@
 """The command line: parse, call, print, exit code. No arithmetic and no training.
 
-Every option is made from a setting of `config.py`, and every training command from a registered
-regularizer. Heavy modules are imported by the commands that use them, when they run.
+Every option is made from a setting, and every command that makes a run from what the experiments
+offer. Heavy modules are imported by the commands that use them, when they run.
 """
 
 from __future__ import annotations
@@ -15,28 +15,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, g
 
 import typer
 
-from regbench import commands
-from regbench.errors import RegbenchError, UsageError, cannot_write, error_line
+from regbench import __version__, commands
+from regbench.errors import RegbenchError, UsageError, cannot_write, error_line, option_of
+from regbench.experiments import COMMANDS, resolve
 from regbench.process.signals import stopping
-from regbench.regularizers import REGULARIZERS
-from regbench.settings.parse import ENVIRONMENT_PREFIX, resolve
-from regbench.settings.study import (
-    NetworkSettings,
-    OutputSettings,
-    Settings,
-    TaskSettings,
-    TrainingSettings,
-    keys_of,
-    kind_of,
-    option_of,
-    settings_of,
-)
-from regbench.version import __version__
+from regbench.settings import parse
+from regbench.settings.base import is_list, kind_of
+from regbench.settings.command import Command
+from regbench.settings.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pydantic.fields import FieldInfo
+
+    from regbench.settings.command import Setting
 
 app = typer.Typer(
     name="regbench",
@@ -46,12 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-PANELS: dict[str, type[Settings]] = {
-    "Task": TaskSettings,
-    "Network": NetworkSettings,
-    "Training": TrainingSettings,
-    "Output": OutputSettings,
-}
+PANELS = ["Experiment", "Statistics", "Task", "Network", "Training", "Machine", "Output"]
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
@@ -95,46 +81,34 @@ def options_before_command(
         raise typer.Exit(2)
 
 
-def add_command(experiment: str, summary: str, run: Callable[[Any], int]) -> None:
+def add_command(command: Command) -> None:
     """Add a subcommand with an option for each of its settings."""
 
-    def command(**given: Any) -> int:
+    def run(**given: Any) -> int:
         flags: dict[str, Any] = {
             name.removesuffix("_"): value
             for name, value in given.items()
             if value or value is False
         }
-        files = flags.pop("config", [])
-        if len(files) > 1:
-            raise UsageError(f"--config: given {len(files)} times; give it once")
-        return run(resolve(experiment, flags, os.environ, files[0] if files else None))
+        files = flags.pop("config", None)
+        file = parse.only("--config", files) if files else None
+        return commands.run_experiment(resolve(command.name, flags, os.environ, file))
 
-    fields = settings_of(experiment)
-    order = ["Experiment", *PANELS]
-    keys = sorted(fields, key=lambda key: order.index(panel_of(key)))
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    settings = command.settings
+    keys = sorted(settings, key=lambda key: PANELS.index(settings[key].panel))
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
-            *(make_option(experiment, key, fields[key]) for key in keys),
-            parameter("config", list[str], "TOML file of settings.", "Experiment", metavar="FILE"),
+            *(make_option(key, settings[key]) for key in keys),
+            parameter("config", list[str], "TOML file of settings.", PANELS[0], metavar="FILE"),
         ]
     )
-    app.command(experiment, help=summary)(command)
+    app.command(command.name, help=command.summary)(run)
 
 
-def panel_of(key: str) -> str:
-    """Return the panel of the help that a setting stands in."""
-    for panel, settings in PANELS.items():
-        if key in keys_of(settings):
-            return panel
-    return "Experiment"
-
-
-def make_option(experiment: str, key: str, field: FieldInfo) -> inspect.Parameter:
-    """Return the command's parameter for a setting. Texts stay texts: `sources.py` parses them."""
-    default = field.default
-    if key in {regularizer.option for regularizer in REGULARIZERS.values()}:
-        default = REGULARIZERS[experiment].default if experiment in REGULARIZERS else default[0]
-    meaning = field.description or "Strength of the regularizer, one or several: an arm each."
+def make_option(key: str, setting: Setting) -> inspect.Parameter:
+    """Return the command's parameter for a setting. Texts stay texts: `parse.py` reads them."""
+    field, meaning = setting.field, setting.field.description or ""
+    default = field.default[0] if is_list(field) else field.default
     if default is not None and not field.default_factory and not isinstance(default, bool):
         bracket = "\\[" if isinstance(default, str) else "["  # `[auto]` would be markup
         meaning += f" {bracket}{default}]"
@@ -143,7 +117,7 @@ def make_option(experiment: str, key: str, field: FieldInfo) -> inspect.Paramete
         key,
         bool if is_switch else list[str],
         meaning,
-        panel_of(key),
+        setting.panel,
         metavar=None if is_switch else metavar_of(field),
         negation=f"/--no-{key}" if default is True else "",
     )
@@ -177,46 +151,38 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document an
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the closing lines only.")]
 
 
-for regularizer in REGULARIZERS.values():
-    add_command(regularizer.command, regularizer.summary, commands.run_training)
-add_command(
-    "dropout-scale",
-    "Measure the output of a dropout layer in training and evaluation mode.",
-    commands.run_scale,
+for experiment in COMMANDS.values():
+    add_command(experiment)
+
+
+VERIFY = Command(
+    "verify",
+    "Train cases with known answers and print what theory predicts beside what came out.",
+    (Machine,),
 )
 
 
-@app.command()
-def verify(
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="NAME", help="Row to verify, one or several."),
-    ] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option("--engine", metavar="NAME", help="auto, reference, batched or fused."),
-    ] = None,
-    device: Annotated[
-        list[str] | None,
-        typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
-    ] = None,
-    threads: Annotated[
-        list[str] | None,
-        typer.Option("--threads", metavar="N", help="CPU threads; one per core where not given."),
-    ] = None,
-    json: AsJson = False,
-    quiet: Quiet = False,
-) -> int:
-    """Train cases with known answers and print what theory predicts beside what came out."""
-    given = {"engine": engine, "device": device, "threads": threads}
-    variables = {option: f"{ENVIRONMENT_PREFIX}{option.upper()}" for option in given}
-    machine = resolve(
-        "wdecay",
-        {option: texts for option, texts in given.items() if texts},
-        {name: os.environ[name] for name in variables.values() if name in os.environ},
+def verify(**given: Any) -> int:
+    """Run `regbench verify`."""
+    flags = {key: texts for key in VERIFY.settings if (texts := given[f"{key}_"])}
+    known = {f"{parse.ENVIRONMENT_PREFIX}{key.upper()}" for key in VERIFY.settings}
+    environment = {name: os.environ[name] for name in known & {*os.environ}}
+    request = parse.resolve(VERIFY, flags, environment)
+    names = [name for text in given["only_"] or [] for name in text.split(",")]
+    return commands.verify_cases(
+        request, names, is_json=bool(given["json_"]), is_quiet=bool(given["quiet_"])
     )
-    names = [name for text in only or [] for name in text.split(",")]
-    return commands.verify_cases(machine, names, is_json=json, is_quiet=quiet)
+
+
+verify.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [
+        parameter("only", list[str], "Row to verify, one or several.", "Rows", metavar="NAME"),
+        *(make_option(key, setting) for key, setting in VERIFY.settings.items()),
+        parameter("json", bool, "Print one JSON document and nothing else.", "Output", None),
+        parameter("quiet", bool, "Print the closing line only.", "Output", None),
+    ]
+)
+app.command(VERIFY.name, help=VERIFY.summary)(verify)
 
 
 @app.command()
@@ -248,11 +214,9 @@ def runs(
 ) -> int:
     """List the runs with state, arms, verdict and age."""
     if yes and not prune:
-        raise UsageError("--yes: means nothing without --prune")
-    roots = root or []
-    if len(roots) > 1:
-        raise UsageError(f"--root: given {len(roots)} times; give it once")
-    return commands.list_runs(roots[0] if roots else None, json, prune, yes)
+        raise UsageError("--yes", problem="means nothing without --prune")
+    folder = parse.only("--root", root) if root else None
+    return commands.list_runs(folder, json, prune, yes)
 
 
 @app.command()

@@ -5,9 +5,13 @@ Knows nothing about what was being done: `cli.py` alone turns these into exit co
 
 from __future__ import annotations
 
+import difflib
 import os
 import shlex
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 OUT_OF_MEMORY = "out of memory; lower --hidden, --points, --replicates or the number of arms"
 
@@ -19,13 +23,60 @@ class RegbenchError(Exception):
 
 
 class UsageError(RegbenchError):
-    """A wrong option, environment variable, configuration file or folder."""
+    """A wrong option, environment variable, configuration file or folder.
+
+    Attributes:
+        source: Where the value came from: an option, a variable, a key of a file, an argument. A
+            check that knows a setting by its key alone gives the key, and `named` does the rest.
+        got: What was received, or None where that is not one value.
+        allowed: What would be right.
+        problem: What is wrong, where `allowed` does not say it.
+        hint: What to do next.
+    """
 
     exit_code: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        source: str = "",
+        got: object = None,
+        allowed: str = "",
+        *,
+        problem: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(source, got, allowed, problem, hint)
+        self.source, self.got, self.allowed = source, got, allowed
+        self.problem, self.hint = problem, hint
+
+    def __str__(self) -> str:
+        """Return one line: where from, what came, what is allowed, what to do."""
+        got = f"got {visible(self.got)}" if self.got is not None else ""
+        came = ", ".join(text for text in (got, self.problem) if text)
+        allowed = f"allowed: {self.allowed}" if self.allowed else ""
+        said = "; ".join(text for text in (came, allowed, self.hint) if text)
+        return f"{option_of(self.source)}: {said}" if self.source else said
+
+    def named(self, origins: Mapping[str, str]) -> UsageError:
+        """Return the error with the place in which the user set the setting of its key."""
+        source = origins.get(self.source, self.source)
+        return UsageError(source, self.got, self.allowed, problem=self.problem, hint=self.hint)
 
 
 class RunError(RegbenchError):
     """A run that was asked for correctly and could not be completed."""
+
+
+def option_of(source: str) -> str:
+    """Return the command-line option of a setting's key; any other source is returned as it is."""
+    is_key = source.isidentifier() and source.islower()
+    return "--" + source.replace("_", "-") if is_key else source
+
+
+def suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return `did you mean ...?` for the nearest known word behind a prefix, or nothing."""
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean '{prefix}{nearest[0]}'?" if nearest else ""
 
 
 def cannot_write(error: OSError, path: object = None) -> str:

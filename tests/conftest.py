@@ -1,10 +1,10 @@
-"""The command line, called in this process in an empty folder."""
+"""The command line, called in this process in an empty folder, and what it has trained."""
 
 from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import Finished
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from commands import Command
+    from runs import Trained
+
+    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import History
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,3 +64,19 @@ def regbench(
         return Finished(stopped.value.code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> Trained:
+    """Return a list to which every batch that `batched` trains adds its first seed and its arms."""
+    from regbench.engines import ENGINES
+
+    batches: Trained = []
+    train = ENGINES["batched"]
+
+    def record(batch: Batch, *others: Any) -> History:
+        batches.append((batch.seeds[0], tuple(arm.name for arm in batch.arms)))
+        return train(batch, *others)
+
+    monkeypatch.setitem(ENGINES, "batched", record)
+    return batches

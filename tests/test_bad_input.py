@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regbench import commands
-from regbench.errors import UsageError
-from regbench.settings.study import EXPERIMENTS, option_of, settings_of
+from regbench.errors import UsageError, option_of
+from regbench.experiments import COMMANDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from commands import Command, Finished
 
-    from regbench.settings.study import Experiment
+    from regbench.settings.command import Request
 
 DIGITS = "1" * 5000
 
@@ -144,6 +144,7 @@ BAD = [
     ("wdecay", ["--engine", "fast"], ["--engine", "'fast'", "reference, batched"]),
     ("wdecay", ["--dtype", "float16"], ["--dtype", "'float16'", "float64"]),
     ("wdecay", ["--pairing", "both"], ["--pairing", "'both'", "shared, independent"]),
+    ("wdecay", ["--require", "worse"], ["--require", "'worse'", "better", "not-worse"]),
     ("wdecay", ["--replicates", "1000000000"], ["--replicates", "1000000000"]),
     ("wdecay", ["--hidden", "10000000"], ["--hidden", "10000000"]),
     ("wdecay", ["--replicates", "10000000", "--log-every", "1"], ["memory", "GB", "--replicates"]),
@@ -279,7 +280,8 @@ def test_fifo_as_configuration_is_refused_without_waiting(
     assert_refused(regbench("wdecay", "--config", "pipe"), "--config", "not a file")
 
 
-OPTIONS = sorted({option_of(key) for name in EXPERIMENTS for key in settings_of(name)} - {"--out"})
+KEYS = {key for command in COMMANDS.values() for key in command.settings}
+OPTIONS = sorted({option_of(key) for key in KEYS} - {"--out"})
 ODD_TEXT = st.text() | st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]))
 ODD_TEXT |= st.sampled_from(["[/]", "[bold]", "../..", "%s", "{}", "--", "-", "\x1b]0;x\x07"])
 
@@ -288,10 +290,10 @@ ODD_TEXT |= st.sampled_from(["[/]", "[bold]", "../..", "%s", "{}", "--", "-", "\
 def no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop a command line that asks for a run just before it gets one."""
 
-    def refuse(settings: Experiment, *_: object) -> None:
-        raise UsageError(f"asked for {settings.experiment}")
+    def refuse(request: Request, *_: object) -> None:
+        raise UsageError(problem=f"asked for {request.command.name}")
 
-    monkeypatch.setattr(commands, "begin", refuse)
+    monkeypatch.setattr(commands, "create_run", refuse)
 
 
 @pytest.mark.usefixtures("no_folder")
@@ -300,7 +302,7 @@ def no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    command=st.sampled_from([*EXPERIMENTS, "report", "resume", "runs"]) | ODD_TEXT,
+    command=st.sampled_from([*COMMANDS, "report", "resume", "runs"]) | ODD_TEXT,
     arguments=st.lists(st.sampled_from([*OPTIONS, "--config", "--root"]) | ODD_TEXT, max_size=4),
 )
 def test_any_command_line_is_answered_in_plain_text(

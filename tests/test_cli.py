@@ -6,7 +6,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -14,11 +14,17 @@ import typer
 from commands import NO_FILES, TINY, run_process
 
 from regbench import __version__, cli
+from regbench.engines import ENGINES
+from regbench.engines.fused.engine import COMPILING
+from regbench.errors import option_of
+from regbench.experiments import COMMANDS
 from regbench.regularizers import REGULARIZERS
-from regbench.settings.study import EXPERIMENTS, option_of, settings_of
 
 if TYPE_CHECKING:
     from commands import Command
+
+    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import History
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,7 +52,7 @@ def test_several_strengths_may_be_repeated_or_separated_by_commas(regbench: Comm
         assert [arm["name"] for arm in document["arms"]] == names
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", COMMANDS)
 def test_every_command_and_option_has_help(experiment: str, regbench: Command) -> None:
     command = next(c for c in cli.app.registered_commands if c.name == experiment)
     assert command.help
@@ -57,34 +63,33 @@ def test_every_command_and_option_has_help(experiment: str, regbench: Command) -
         assert len(option.help) > 10, parameter.name
     finished = regbench(experiment, "--help")
     assert finished.code == 0
-    missing = [
-        option_of(key) for key in [*settings_of(experiment), "config"]
-        if option_of(key) not in finished.out.replace(",", " ").split()
-    ]  # fmt: skip
-    assert not missing
+    options = [option_of(key) for key in [*COMMANDS[experiment].settings, "config"]]
+    shown = finished.out.replace(",", " ").split()
+    assert not [option for option in options if option not in shown]
     # Documentation names each of them too.
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     assert f"regbench {experiment}" in text
-    assert not [key for key in [*settings_of(experiment), "config"] if option_of(key) not in text]
+    assert not [option for option in options if option not in text]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", COMMANDS)
 def test_help_tells_every_default(
     experiment: str, regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     shown = regbench(experiment, "--help").out
-    for key, field in settings_of(experiment).items():
+    for key, setting in COMMANDS[experiment].settings.items():
         line = next(line for line in shown.splitlines() if f"{option_of(key)} " in line)
-        if isinstance(field.default, str | int | float) and not isinstance(field.default, bool):
-            assert f"[{field.default}]" in line
+        default = setting.field.default
+        if isinstance(default, str | int | float) and not isinstance(default, bool):
+            assert f"[{default}]" in line
 
 
 def test_no_command_prints_the_help_and_is_a_usage_error(regbench: Command) -> None:
     finished = regbench()
     assert finished.code == 2
-    for experiment in EXPERIMENTS:
+    for experiment in COMMANDS:
         assert experiment in finished.out
 
 
@@ -128,7 +133,7 @@ def test_run_is_finished_though_its_reader_leaves(tmp_path: Path, lines: int, fo
     arguments = ["wdecay", *TINY, "--lambda=logspace:1e-4:1:50", "--out=run", *NO_FILES, form]
     code, said = run_unread([*arguments, "--require=better"], tmp_path, lines)
     assert code == 4, "as where everything is read"
-    progress = {"training", "pictures and logs"}  # of a busy machine
+    progress = {"training", "pictures and logs", COMPILING}  # of a busy or new machine
     assert {line.split(":")[0] for line in said.splitlines()} - progress == {"--require better"}
     assert {"DONE", "blocks", "summary.json"} < {path.name for path in (tmp_path / "run").iterdir()}
 
@@ -155,7 +160,7 @@ def test_full_disk_on_stdout_is_one_line_and_exit_1(tmp_path: Path, form: str) -
     assert process.stderr.startswith("regbench: error: cannot write")
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", COMMANDS)
 def test_ascii_terminal_gets_ascii(experiment: str, tmp_path: Path) -> None:
     small = TINY if experiment in REGULARIZERS else ["--units=9", "--trials=9"]
     finished = run_process([experiment, *small, *NO_FILES], tmp_path, PYTHONIOENCODING="ascii")
@@ -184,6 +189,24 @@ def test_quiet_prints_the_closing_lines_only(regbench: Command) -> None:
     assert lines[1].startswith("Mind: ")
     assert lines[2].startswith("Results: ")
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [([], f"{COMPILING}\n"), (["--json"], f"{COMPILING}\n"), (["--quiet"], "")],
+)
+def test_quiet_says_nothing_of_compiling(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    train = ENGINES["batched"]
+
+    def compile_first(batch: Batch, device: torch.device, *others: Any) -> History:
+        others[-1].say(COMPILING)
+        return train(batch, device, *others)
+
+    monkeypatch.setitem(ENGINES, "batched", compile_first)
+    finished = regbench("wdecay", *TINY, *NO_FILES, "--engine=batched", *options)
+    assert (finished.code, finished.err) == (0, said)
 
 
 def test_interrupt_is_exit_130_without_a_traceback(tmp_path: Path) -> None:
@@ -218,8 +241,6 @@ main()
 def test_out_of_memory_names_what_to_lower(
     regbench: Command, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    from regbench.engines import ENGINES
-
     def run_out(*_: object) -> None:
         raise error
 
@@ -234,7 +255,7 @@ def test_out_of_memory_names_what_to_lower(
 
 def test_every_other_command_has_help_and_stands_in_the_readme(regbench: Command) -> None:
     command = typer.main.get_command(cli.app)
-    others = set(getattr(command, "commands")) - set(EXPERIMENTS)  # noqa: B009
+    others = set(getattr(command, "commands")) - set(COMMANDS)  # noqa: B009
     assert others == {"resume", "report", "runs", "verify"}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in others:

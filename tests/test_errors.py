@@ -1,4 +1,4 @@
-"""What is shown of a name: nothing that drives a terminal, and a command that can be copied."""
+"""The line of a mistake; and of a name nothing that drives a terminal, but what can be copied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from commands import NO_FILES, TINY, run_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regbench.errors import error_line, shell_word
+from regbench.errors import UsageError, error_line, option_of, shell_word
 
 if TYPE_CHECKING:
     from commands import Command
@@ -23,6 +23,61 @@ NAMES = st.binary(min_size=1).filter(lambda name: 0 not in name) | st.text(
     st.characters(categories=["Cc", "Cf", "Zs", "Po", "L", "N"], exclude_characters="\0"),
     min_size=1,
 ).map(os.fsencode)
+
+
+LINES = [
+    (UsageError(problem="no such thing"), "no such thing"),
+    (UsageError("RUN", problem="not a folder"), "RUN: not a folder"),
+    (UsageError("lr", 0.0, "numbers above 0"), "--lr: got '0.0'; allowed: numbers above 0"),
+    (UsageError("--only", "x", hint="name a row"), "--only: got 'x'; name a row"),
+    (UsageError("x_min", 1.0, problem="which is odd"), "--x-min: got '1.0', which is odd"),
+    (
+        UsageError("REGBENCH_SEED", -1, "from 0", problem="which is below", hint="raise it"),
+        "REGBENCH_SEED: got '-1', which is below; allowed: from 0; raise it",
+    ),
+    (UsageError("--out", "", "a path"), "--out: got ''; allowed: a path"),
+    (UsageError("seed", 0, problem="which is none"), "--seed: got '0', which is none"),
+    (UsageError("--out", "a\x1b\n"), r"--out: got 'a\x1b\n'"),
+    (UsageError("--config 'a.toml': lr", "x", "a number"), (
+        "--config 'a.toml': lr: got 'x'; allowed: a number"
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "line"), LINES, ids=str)
+def test_line_of_a_mistake_says_where_from_what_came_what_is_allowed_and_what_to_do(
+    error: UsageError, line: str
+) -> None:
+    assert str(error) == line
+    assert error.exit_code == 2
+
+
+def test_fields_of_a_mistake_are_what_was_said() -> None:
+    error = UsageError("x_min", 3.0, "less", problem="which is not below", hint="swap them")
+    assert (error.source, error.got, error.allowed) == ("x_min", 3.0, "less")
+    assert (error.problem, error.hint) == ("which is not below", "swap them")
+    nothing = UsageError()
+    assert (nothing.source, nothing.got, nothing.allowed) == ("", None, "")
+    assert (nothing.problem, nothing.hint, str(nothing)) == ("", "", "")
+
+
+def test_named_mistake_has_the_place_in_which_the_user_set_the_value() -> None:
+    error = UsageError("x_min", 3.0, "less", problem="which is not below", hint="swap them")
+    origins = {"x_min": "REGBENCH_X_MIN", "x_max": "--x-max"}
+    named = error.named(origins)
+    assert named.source == "REGBENCH_X_MIN"
+    assert str(named) == str(error).replace("--x-min", "REGBENCH_X_MIN")
+    assert (named.got, named.allowed, named.problem) == (error.got, error.allowed, error.problem)
+    assert named.hint == error.hint
+    assert error.source == "x_min", "the first one is as it was"
+    assert str(named.named(origins)) == str(named)
+    assert str(error.named({})) == str(error), "where it is the default"
+
+
+def test_option_of_a_key_has_dashes_and_any_other_source_stays() -> None:
+    assert [option_of(key) for key in ("p", "x_min", "json")] == ["--p", "--x-min", "--json"]
+    for source in ("", "RUN", "--x-min", "REGBENCH_X_MIN", "--config 'a': lr", "'wdcay'"):
+        assert option_of(source) == source
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="no bash")

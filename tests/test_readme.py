@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from regbench.regularizers import REGULARIZERS
-from regbench.settings.study import option_of, settings_of
+from regbench.errors import option_of
+from regbench.experiments import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXPERIMENTS = [*REGULARIZERS, "dropout-scale"]
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
@@ -20,14 +19,12 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert command in README.splitlines()
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", COMMANDS)
 def test_readme_shows_every_command(experiment: str) -> None:
     assert f"regbench {experiment}" in README
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", COMMANDS)
 def test_readme_names_every_option(experiment: str) -> None:
-    missing = [
-        option_of(key) for key in settings_of(experiment) if f"`{option_of(key)}" not in README
-    ]
-    assert not missing
+    options = [option_of(key) for key in COMMANDS[experiment].settings]
+    assert not [option for option in options if f"`{option}" not in README]

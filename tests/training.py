@@ -6,25 +6,69 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from regbench.engines import ENGINES, Block
-from regbench.settings.study import TrainingExperiment
+from regbench.analysis.batch import Batch
+from regbench.analysis.result import Result
+from regbench.engines import ENGINES, Listener
+from regbench.experiments import COMMANDS
+from regbench.settings.machine import Environment, available_cores
+from regbench.settings.parse import build_request
 
 if TYPE_CHECKING:
     from regbench.analysis.history import History
+    from regbench.settings.command import Request
+    from regbench.settings.study import Study
 
 SMALL = {"points": 6, "hidden": 12, "depth": 2, "epochs": 30, "log_every": 10, "replicates": 3}
 """A network and a run that take milliseconds."""
+CPU = torch.device("cpu")
+ENVIRONMENT = Environment(
+    device="cpu",
+    device_name="x86_64",
+    cpu_count=2,
+    platform="Linux",
+    python="3.11",
+    torch="2.13",
+    numpy="2.4",
+    started="2026-01-01T00:00:00+00:00",
+    engine="batched",
+    threads=2,
+    batch_replicates=64,
+)
 
 
-def make_settings(
-    experiment: str = "wdecay", strengths: tuple[float, ...] = (0.01,), **values: Any
-) -> TrainingExperiment:
-    """Return the settings of a small run with some values changed."""
-    return TrainingExperiment(experiment=experiment, strengths=strengths, **(SMALL | values))
+def make_request(
+    command: str = "wdecay", strengths: tuple[float, ...] = (0.01,), **values: Any
+) -> Request:
+    """Return a small request with some settings changed, by key."""
+    kind = COMMANDS[command].regularizer
+    assert kind is not None
+    assert values.keys() <= COMMANDS[command].settings.keys()
+    return build_request(COMMANDS[command], SMALL | {kind.option: strengths} | values, {})
 
 
-def train(settings: TrainingExperiment, engine: str) -> History:
-    """Train all replicates as one block on the CPU."""
-    return ENGINES[engine](
-        Block(settings, settings.seeds, torch.device("cpu")), lambda epochs: None
-    )
+def make_study(
+    command: str = "wdecay", strengths: tuple[float, ...] = (0.01,), **values: Any
+) -> Study:
+    """Return the study of a small request with some settings changed, by key."""
+    study: Study = make_request(command, strengths, **values).study
+    return study
+
+
+def make_batch(study: Study, arm_indices: tuple[int, ...] | None = None) -> Batch:
+    """Return all replicates of a study, and all arms or some."""
+    return Batch(study, study.seeds, arm_indices=arm_indices)
+
+
+def train(study: Study | Batch, engine: str, threads: int | None = None) -> History:
+    """Train all replicates of a study as one batch, or a batch, on the CPU."""
+    batch = study if isinstance(study, Batch) else make_batch(study)
+    return ENGINES[engine](batch, CPU, threads or available_cores(), Listener())
+
+
+def make_result(
+    command: str = "wdecay", strengths: tuple[float, ...] = (0.01,), **values: Any
+) -> Result:
+    """Return the result of a small request, trained by `batched`."""
+    request = make_request(command, strengths, **values)
+    history = train(request.study, "batched")
+    return Result(request.study, request.question, ENVIRONMENT, history)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating]
 
 FITTED_REPLICATES = 100
-"""At most so many replicates have `fits`; pictures need no more."""
+"""At most so many replicates of a study have `fits`; pictures need no more."""
 GRID_POINTS = 201
 """Points of the dense grid of inputs on which `fits` are given."""
 MEASURED = (
@@ -28,11 +28,6 @@ MEASURED = (
 """The fields of a `History` with axes E, A and R."""
 SNAPSHOTS = ("parameters", "gradients")
 """The fields of a `History` that hold arrays by parameter, with axes E and A."""
-
-
-def fitted_count(first: int, replicates: int) -> int:
-    """Return how many of a block's replicates have `fits`, by the place of its first in the run."""
-    return min(max(FITTED_REPLICATES - first, 0), replicates)
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ class History:
         - `weight_norm`: `(E, A, R)`, Euclidean, over all parameters.
         - `zero_share`: `(E, A, R)`, the share of the parameters that are exactly 0.
         - `parameters`, `gradients`: per parameter's name `(E, A, ...)`, of the run's first
-          replicate and in its block only; the gradient is the one of the loss that the epoch's
+          replicate and in its batch only; the gradient is the one of the loss that the epoch's
           update used, without any penalty.
     """
 
@@ -97,9 +92,9 @@ def concatenate(histories: Sequence[History]) -> History:
     return dataclasses.replace(first, data=data, **joined)
 
 
-def select_arms(history: History, arms: Sequence[int]) -> History:
-    """Return the history of the arms at these places."""
-    chosen = list(arms)
+def select_arms(history: History, arm_indices: Sequence[int]) -> History:
+    """Return the history of the arms of these indices."""
+    chosen = list(arm_indices)
     fields: dict[str, Any] = {field: getattr(history, field)[:, chosen] for field in MEASURED}
     for kind in SNAPSHOTS:
         fields[kind] = {name: v[:, chosen] for name, v in getattr(history, kind).items()}

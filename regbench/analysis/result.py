@@ -1,24 +1,28 @@
-"""A finished experiment as a value: what was asked, where it ran, and what came out."""
+"""A finished training experiment as a value: what was asked, where it ran, and what came out."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regbench.analysis.decomposition import Decomposition, decompose
-from regbench.analysis.statistics import Comparison, compare_arms
+from regbench.analysis.statistics import Comparison, compare_arms, judge
 from regbench.errors import RunError
 
 if TYPE_CHECKING:
     from regbench.analysis.history import History
-    from regbench.analysis.statistics import Verdict
+    from regbench.analysis.statistics import Judgement, Verdict
     from regbench.regularizers import Regularizer
-    from regbench.settings.study import TrainingExperiment
+    from regbench.settings.machine import Environment
+    from regbench.settings.question import Question
+    from regbench.settings.study import Study
 
+NOT_MET, INCONCLUSIVE = 3, 4
+"""Exit codes of `--require`."""
 LARGEST_RESIDUAL = 1e-12
 """Of bias² + variance = error, relative to the error: only rounding is between the two sides."""
 EARLIER_RESAMPLES = 999
@@ -27,17 +31,19 @@ EARLIER_RESAMPLES = 999
 
 @dataclass(frozen=True)
 class Result:
-    """The settings, the environment and the history of an experiment.
+    """What was asked, where it was computed, and what was measured.
 
     Attributes:
-        settings: What was asked.
-        environment: Versions, device, engine and times, ready for JSON.
+        study: What was trained.
+        question: What was asked of it.
+        environment: Where.
         history: What was measured.
         confirmation: The best arm again on fresh replicates, where that was asked for.
     """
 
-    settings: TrainingExperiment
-    environment: dict[str, Any]
+    study: Study
+    question: Question
+    environment: Environment
     history: History
     confirmation: Result | None = None
 
@@ -49,7 +55,7 @@ class Result:
         """
         losses = self.history.test_loss[-1, 1:].mean(axis=1, dtype=np.float64)
         finite = np.where(np.isfinite(losses), losses, np.inf)
-        return self.settings.arms[1:][int(finite.argmin())] if np.isfinite(losses).any() else None
+        return self.study.arms[1:][int(finite.argmin())] if np.isfinite(losses).any() else None
 
     @property
     def comparisons(self) -> list[Comparison]:
@@ -74,7 +80,7 @@ class Result:
 
         Permutation tests draw fewer resamples before the last one.
         """
-        names, confidence = self.settings.arm_names, self.settings.confidence
+        names, confidence = self.study.compared, self.question.confidence
         *earlier, last = self.history.test_loss
         return [
             *(compare_arms(names, losses, confidence, EARLIER_RESAMPLES) for losses in earlier),
@@ -88,7 +94,7 @@ class Result:
         Raises:
             RunError: The parts do not add up to the error.
         """
-        noise, confidence = self.settings.test_noise**2, self.settings.confidence
+        noise, confidence = self.study.task.test_noise**2, self.question.confidence
         truth = self.history.data.test_truth
         found = [
             [decompose(predictions, truth, noise, confidence) for predictions in arms]
@@ -115,7 +121,29 @@ class Result:
             & np.isfinite(history.test_loss)
         )
         return [
-            (arm, int(history.epochs[is_bad[:, arm].any(axis=1)][0]), int(count))
-            for arm, count in enumerate(is_bad.any(axis=0).sum(axis=1))
+            (arm_index, int(history.epochs[is_bad[:, arm_index].any(axis=1)][0]), int(count))
+            for arm_index, count in enumerate(is_bad.any(axis=0).sum(axis=1))
             if count
         ]
+
+    @property
+    def judgements(self) -> list[tuple[Regularizer, Comparison, Judgement]]:
+        """What `--require` says of each arm, or nothing where it was not asked.
+
+        Where an arm was confirmed, that one alone counts.
+        """
+        subject, question = self.confirmation or self, self.question
+        if question.require is None or self.has_diverged:
+            return []
+        return [
+            (arm, comparison, judge(comparison.ci, question.require, question.margin))
+            for arm, comparison in zip(subject.study.arms[1:], subject.comparisons, strict=True)
+        ]
+
+    @property
+    def exit_code(self) -> int:
+        """1 where an arm diverged, and else what `--require` says: every arm must meet it."""
+        found = {judgement for _, _, judgement in self.judgements}
+        if self.has_diverged:
+            return 1
+        return NOT_MET if "not met" in found else INCONCLUSIVE if "inconclusive" in found else 0

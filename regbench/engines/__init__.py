@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from regbench.engines.base import Block, Engine
+from regbench.engines.base import Engine, Listener
 from regbench.engines.batched import train_batched
-from regbench.engines.fused.engine import train_fused
+from regbench.engines.fused.engine import fused_misfit, train_fused
 from regbench.engines.reference import train_reference
 from regbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from regbench.settings.study import TrainingExperiment
+    from regbench.settings.machine import Machine
+    from regbench.settings.study import Study
 
-__all__ = ["ENGINES", "Block", "Engine", "choose_device", "choose_engine"]
+__all__ = ["ENGINES", "Engine", "Listener", "choose_device", "choose_engine", "misfit"]
 
 ENGINES: dict[str, Engine] = {
     "reference": train_reference,
@@ -24,61 +25,49 @@ ENGINES: dict[str, Engine] = {
 }
 
 
-def choose_engine(settings: TrainingExperiment) -> str:
+def misfit(study: Study, machine: Machine) -> str | None:
+    """Return what the engine that `--engine` asks for cannot train of a study, or None."""
+    return fused_misfit(study) if machine.engine == "fused" else None
+
+
+def choose_engine(study: Study, machine: Machine) -> str:
     """Return the name of the engine that `--engine` asks for or `auto` picks.
 
     On a GPU that is `batched`; on the CPU `fused` where every arm fits it.
 
     Raises:
-        UsageError: `--engine fused` with what does not fit it.
+        UsageError: The engine cannot train the study.
     """
-    misfit = fused_misfit(settings)
-    if settings.engine == "fused" and misfit:
-        raise UsageError(
-            f"--engine: got 'fused', which cannot train {misfit}; choose --engine batched or auto"
-        )
-    if settings.engine != "auto":
-        return settings.engine
-    is_on_cpu = settings.device == "cpu" or (
-        settings.device == "auto" and not torch.cuda.is_available()
+    if reason := misfit(study, machine):
+        problem, hint = f"which cannot train {reason}", "choose --engine batched or auto"
+        raise UsageError("engine", machine.engine, problem=problem, hint=hint)
+    if machine.engine != "auto":
+        return machine.engine
+    is_on_cpu = machine.device == "cpu" or (
+        machine.device == "auto" and not torch.cuda.is_available()
     )
-    return "fused" if is_on_cpu and not misfit else "batched"
+    return "fused" if is_on_cpu and not fused_misfit(study) else "batched"
 
 
-def fused_misfit(settings: TrainingExperiment) -> str | None:
-    """Return what the fused engine cannot train of these settings, or None."""
-    if settings.optimizer != "sgd":
-        return f"with --optimizer {settings.optimizer}"
-    for arm in settings.arms:
-        if arm.fused_coefficients is None:
-            return arm.name
-        if settings.depth == 0 and arm.acts_on_hidden:
-            return f"{arm.name} with --depth 0"
-    return None
-
-
-def choose_device(settings: TrainingExperiment) -> torch.device:
-    """Return the device that `--device` asks for or `auto` picks.
+def choose_device(machine: Machine, engine: str) -> torch.device:
+    """Return the device that `--device` asks for or `auto` picks for an engine.
 
     Raises:
         UsageError: The device is not on this machine, or the engine cannot use it.
     """
-    name, engine = settings.device, choose_engine(settings)
+    name, has_cuda = machine.device, torch.cuda.is_available()
     if name == "auto":
-        name = "cuda" if engine == "batched" and torch.cuda.is_available() else "cpu"
+        name = "cuda" if engine == "batched" and has_cuda else "cpu"
     if name == "cpu":
         return torch.device("cpu")
     if engine != "batched":
-        raise UsageError(
-            f"--device: got '{name}', but the {engine} engine runs on the CPU; "
-            f"choose --engine batched or --device cpu"
-        )
-    if not torch.cuda.is_available():
-        raise UsageError(f"--device: got '{name}', but torch finds no CUDA device; use cpu or auto")
-    device = torch.device(name)
-    if (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"--device: got '{name}'; allowed on this machine: cuda:0 to "
-            f"cuda:{torch.cuda.device_count() - 1}"
-        )
+        problem = f"but the {engine} engine runs on the CPU"
+        hint = "choose --engine batched or --device cpu"
+        raise UsageError("device", name, problem=problem, hint=hint)
+    if not has_cuda:
+        problem = "but torch finds no CUDA device"
+        raise UsageError("device", name, problem=problem, hint="use cpu or auto")
+    device, count = torch.device(name), torch.cuda.device_count()
+    if (device.index or 0) >= count:
+        raise UsageError("device", name, f"on this machine: cuda:0 to cuda:{count - 1}")
     return device

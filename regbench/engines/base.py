@@ -1,18 +1,18 @@
-"""What every engine takes and does: a block of replicates and arms, trained into a history.
+"""What every engine takes and does: a batch of replicates and arms, trained into a history.
 
-Knows nothing about how a block is trained, stored or shown.
+Knows nothing about how a batch is trained, stored or shown.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
-from regbench.analysis.history import GRID_POINTS, Array, Data, History, fitted_count
+from regbench.analysis.batch import init_seed
+from regbench.analysis.history import GRID_POINTS, Array, Data, History
 from regbench.model.network import Parameters, draw_parameters
 from regbench.model.randomness import replicate_generator
 from regbench.model.task import Dataset, draw_dataset, inputs, truth
@@ -22,75 +22,47 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from regbench.regularizers import Regularizer
-    from regbench.settings.study import TrainingExperiment
+    from regbench.analysis.batch import Batch
+    from regbench.settings.study import Study
+
+
+def nothing(_: object) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
-class Block:
-    """The unit of work: some replicates, some arms.
+class Listener:
+    """Who hears of what an engine does.
 
     Attributes:
-        settings: The task, network, training and pairing.
-        seeds: The replicates.
-        device: Where to train.
-        first: The place of the block's first replicate in the run.
-        arm_places: Which of the settings' arms to train; None for all.
+        advance: Called now and then with the number of epochs of single networks that were done
+            since the last call; in all `A · R · epochs`.
+        say: Called with a line that explains why nothing seems to happen.
     """
 
-    settings: TrainingExperiment
-    seeds: range
-    device: torch.device
-    first: int = 0
-    arm_places: tuple[int, ...] | None = None
-
-    @property
-    def arms(self) -> tuple[Regularizer, ...]:
-        """The arms to train."""
-        arms = self.settings.arms
-        return arms if self.arm_places is None else tuple(arms[place] for place in self.arm_places)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The floating-point type to train in."""
-        return torch.float64 if self.settings.dtype == "float64" else torch.float32
-
-    @property
-    def noise_seeds(self) -> list[int]:
-        """The replicates whose noise in training is used: that of the initial weights."""
-        return [init_seed(self.settings, seed) for seed in self.seeds]
-
-    @property
-    def fitted(self) -> int:
-        """How many of the block's replicates have `History.fits`."""
-        return fitted_count(self.first, len(self.seeds))
-
-    @property
-    def has_snapshots(self) -> bool:
-        """Whether the block holds the run's first replicate, whose parameters are kept."""
-        return self.first == 0
-
-    def cut(self, size: int) -> list[Block]:
-        """Return blocks of `size` replicates, the last one of what is left."""
-        return [
-            dataclasses.replace(
-                self, seeds=self.seeds[start : start + size], first=self.first + start
-            )
-            for start in range(0, len(self.seeds), size)
-        ]
+    advance: Callable[[int], None] = nothing
+    say: Callable[[str], None] = nothing
 
 
 class Engine(Protocol):
-    """A way to train a block."""
+    """A way to train a batch."""
 
-    def __call__(self, block: Block, advance: Callable[[int], None]) -> History:
+    def __call__(
+        self, batch: Batch, device: torch.device, threads: int, listener: Listener
+    ) -> History:
         """Train every arm of every replicate and return what was measured.
 
         Args:
-            block: What to train.
-            advance: Called now and then with the number of epochs of single networks that were
-                done since the last call; in all `A · R · epochs`.
+            batch: What to train.
+            device: Where.
+            threads: CPU threads to use; no number depends on them.
+            listener: Who hears of it.
         """
+
+
+def torch_dtype(study: Study) -> torch.dtype:
+    """Return the floating-point type to train in."""
+    return torch.float64 if study.dtype == "float64" else torch.float32
 
 
 @dataclass(frozen=True)
@@ -108,23 +80,23 @@ class Start:
     generator_states: list[Tensor]
 
 
-def draw_start(settings: TrainingExperiment, seed: int) -> Start:
+def draw_start(study: Study, seed: int) -> Start:
     """Draw a replicate: train noise, test noise, parameters, in the order of the article.
 
     With independent pairing each arm's parameters are drawn after the arm's before it, so that
     one more arm at the end changes no other. What does not vary from replicate to replicate is
     that of the run's first.
     """
-    generator = replicate_generator(settings.seed if settings.vary == "init" else seed)
-    data = draw_dataset(settings, generator)
-    if settings.vary != "both":
-        generator = replicate_generator(init_seed(settings, seed))
-        draw_dataset(settings, generator)  # the weights come after the data
-    parameters = [draw_parameters(settings, generator)]
+    generator = replicate_generator(study.seed if study.vary == "init" else seed)
+    data = draw_dataset(study.task, generator)
+    if study.vary != "both":
+        generator = replicate_generator(init_seed(study, seed))
+        draw_dataset(study.task, generator)  # the weights come after the data
+    parameters = [draw_parameters(study.network, generator)]
     states = [generator.get_state()]
-    for _ in settings.arms[1:]:
-        if settings.pairing == "independent":
-            parameters.append(draw_parameters(settings, generator))
+    for _ in study.arms[1:]:
+        if study.pairing == "independent":
+            parameters.append(draw_parameters(study.network, generator))
             states.append(generator.get_state())
         else:
             parameters.append(parameters[0])
@@ -132,29 +104,24 @@ def draw_start(settings: TrainingExperiment, seed: int) -> Start:
     return Start(data, parameters, states)
 
 
-def init_seed(settings: TrainingExperiment, seed: int) -> int:
-    """Return the replicate whose initial weights and noise in training a replicate has."""
-    return settings.seed if settings.vary == "data" else seed
-
-
-def draw_starts(block: Block) -> list[Start]:
-    """Draw every replicate of a block, with the parameters of the block's arms."""
-    starts = [draw_start(block.settings, seed) for seed in block.seeds]
-    if block.arm_places is None:
-        return starts
+def draw_starts(batch: Batch) -> list[Start]:
+    """Draw every replicate of a batch, with the parameters of the batch's arms."""
+    starts = [draw_start(batch.study, seed) for seed in batch.seeds]
+    indices = range(len(batch.study.arms)) if batch.arm_indices is None else batch.arm_indices
     return [
         Start(
             start.data,
-            [start.parameters[place] for place in block.arm_places],
-            [start.generator_states[place] for place in block.arm_places],
+            [start.parameters[index] for index in indices],
+            [start.generator_states[index] for index in indices],
         )
         for start in starts
     ]
 
 
-def gather_data(settings: TrainingExperiment, datasets: list[Dataset], dtype: torch.dtype) -> Data:
+def gather_data(study: Study, datasets: list[Dataset]) -> Data:
     """Return the data of several replicates as a history keeps them."""
-    grid = inputs(settings, GRID_POINTS)
+    task, dtype = study.task, torch_dtype(study)
+    grid = inputs(task, GRID_POINTS)
 
     def array(values: Tensor) -> Array:
         return values.squeeze(-1).to(dtype).numpy()
@@ -164,9 +131,9 @@ def gather_data(settings: TrainingExperiment, datasets: list[Dataset], dtype: to
         train_y=array(torch.stack([data.train_y for data in datasets])),
         test_x=array(datasets[0].test_x),
         test_y=array(torch.stack([data.test_y for data in datasets])),
-        test_truth=array(truth(settings, datasets[0].test_x)),
+        test_truth=array(truth(task, datasets[0].test_x)),
         grid_x=array(grid),
-        grid_truth=array(truth(settings, grid)),
+        grid_truth=array(truth(task, grid)),
     )
 
 

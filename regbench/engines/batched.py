@@ -8,12 +8,13 @@ every regularizer through its hooks, and knows none of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from regbench.analysis.history import Array, History, concatenate
-from regbench.engines.base import Block, Measurement, assemble, draw_starts, gather_data
+from regbench.engines.base import Measurement, assemble, draw_starts, gather_data, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.model.network import Parameters, forward
 from regbench.model.randomness import layer_noise, noise_keys
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from regbench.analysis.batch import Batch
+    from regbench.engines.base import Listener
     from regbench.regularizers import Regularizer
 
 CHUNK_REPLICATES = 16
@@ -49,22 +52,23 @@ class Stack:
     squares: Parameters
 
 
-def train_batched(block: Block, advance: Callable[[int], None]) -> History:
-    """Train a block; see `engines.base.Engine`.
+def train_batched(batch: Batch, device: torch.device, threads: int, listener: Listener) -> History:
+    """Train a batch; see `engines.base.Engine`.
 
-    On the CPU, chunks of replicates are trained by one thread each, `--threads` at once; the
-    chunks, and with them the numbers, do not depend on how many.
+    On the CPU, chunks of replicates are trained by one thread each; the chunks, and with them the
+    numbers, do not depend on how many threads there are.
     """
-    if block.device.type == "cuda":
-        with torch.cuda.device(block.device):
-            return train_stacks(block, advance)
-    chunks = block.cut(CHUNK_REPLICATES)
-    return concatenate(in_threads(train_stacks, chunks, block.settings.threads, advance))
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return train_stacks(batch, listener.advance, device)
+    train = partial(train_stacks, device=device)
+    chunks = batch.cut(CHUNK_REPLICATES)
+    return concatenate(in_threads(train, chunks, threads, listener.advance))
 
 
 @dataclass(frozen=True)
 class Points:
-    """The block's data on the device: inputs `(R, N, D)` and so on, targets `(R, N, 1)`."""
+    """The batch's data on the device: inputs `(R, N, D)` and so on, targets `(R, N, 1)`."""
 
     train_x: Tensor
     train_y: Tensor
@@ -82,76 +86,77 @@ class Pass:
 
 
 @torch.inference_mode()
-def train_stacks(block: Block, advance: Callable[[int], None]) -> History:
-    """Train the replicates of a block together, epoch by epoch."""
-    settings = block.settings
-    starts = draw_starts(block)
-    data = gather_data(settings, [start.data for start in starts], block.dtype)
+def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.device) -> History:
+    """Train the replicates of a batch together, epoch by epoch."""
+    study, dtype = batch.study, torch_dtype(batch.study)
+    network, training = study.network, study.training
+    starts = draw_starts(batch)
+    data = gather_data(study, [start.data for start in starts])
 
     def on_device(values: Array, features: int = 1) -> Tensor:
-        tensor = torch.from_numpy(values).to(block.device).unsqueeze(-1)
+        tensor = torch.from_numpy(values).to(device).unsqueeze(-1)
         return expand(tensor, features).expand(len(starts), -1, -1)
 
     points = Points(
-        on_device(data.train_x, settings.input_size),
+        on_device(data.train_x, network.input_size),
         on_device(data.train_y),
-        on_device(data.test_x, settings.input_size),
+        on_device(data.test_x, network.input_size),
         on_device(data.test_y),
-        on_device(data.grid_x, settings.input_size),
+        on_device(data.grid_x, network.input_size),
     )
     stacks = []
-    for index, arm in enumerate(block.arms):
-        drawn = zip(*(start.parameters[index] for start in starts), strict=True)
-        parameters = [torch.stack(p).to(block.device, block.dtype) for p in drawn]
+    for arm_index, arm in enumerate(batch.arms):
+        drawn = zip(*(start.parameters[arm_index] for start in starts), strict=True)
+        parameters = [torch.stack(p).to(device, dtype) for p in drawn]
         momenta = [torch.zeros_like(p) for p in parameters]
-        is_adam = settings.optimizer == "adam"
+        is_adam = training.optimizer == "adam"
         squares = [torch.zeros_like(p) for p in parameters] if is_adam else []
         stacks.append(Stack(arm, parameters, momenta, squares))
 
-    seeds = torch.tensor(block.noise_seeds, device=block.device)
-    keys = noise_keys(seeds, len(settings.noisy_sizes), settings.points)
-    is_noisy = any(arm.strength and arm.acts_on_hidden for arm in block.arms)
-    clock = torch.zeros((), dtype=torch.int64, device=block.device)
+    seeds = torch.tensor(batch.noise_seeds, device=device)
+    keys = noise_keys(seeds, len(network.noisy_sizes), study.task.points)
+    is_noisy = any(arm.strength and arm.acts_on_hidden for arm in batch.arms)
+    clock = torch.zeros((), dtype=torch.int64, device=device)
 
     def step() -> list[Pass]:
         clock.add_(1)
-        noise = layer_noise(keys, clock, settings.noisy_sizes[0]) if is_noisy else None
+        noise = layer_noise(keys, clock, network.noisy_sizes[0]) if is_noisy else None
         passes = []
         for stack in stacks:
             factors = None
             if noise is not None and stack.arm.strength:
-                factors = stack.arm.hidden_factor(noise, block.dtype)
+                factors = stack.arm.hidden_factor(noise, dtype)
             activations = forward(stack.parameters, points.train_x, factors)
             deltas = backward(stack.parameters, activations, points.train_y, factors)
             if stack.squares:
-                update_by_adam_(stack, activations, deltas, settings.lr, clock)
+                update_by_adam_(stack, activations, deltas, training.lr, clock)
             else:
-                update_by_sgd_(stack, activations, deltas, settings.lr, settings.momentum)
+                update_by_sgd_(stack, activations, deltas, training.lr, training.momentum)
             passes.append(Pass(activations, deltas))
         return passes
 
     replay = None
-    logged = set(settings.logged_epochs)
+    logged = set(training.logged_epochs)
     measurements = []
     networks = len(stacks) * len(starts)
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(1, training.epochs + 1):
         if epoch in logged:
             passes = step()
             measurements.append(
                 [
-                    measure(block, points, stack, done)
+                    measure(batch, points, stack, done)
                     for stack, done in zip(stacks, passes, strict=True)
                 ]
             )
-        elif block.device.type != "cuda" or epoch <= EAGER_EPOCHS:
+        elif device.type != "cuda" or epoch <= EAGER_EPOCHS:
             step()
         else:
             replay = replay or capture(step)
             replay()
         if epoch % EPOCHS_PER_REPORT == 0:
             advance(EPOCHS_PER_REPORT * networks)
-    advance(settings.epochs % EPOCHS_PER_REPORT * networks)
-    return assemble(data, settings.logged_epochs, measurements)
+    advance(training.epochs % EPOCHS_PER_REPORT * networks)
+    return assemble(data, training.logged_epochs, measurements)
 
 
 def capture(step: Callable[[], list[Pass]]) -> Callable[[], None]:
@@ -235,12 +240,13 @@ def update_by_adam_(
             stack.arm.shrink_(parameter, None, lr)
 
 
-def measure(block: Block, points: Points, stack: Stack, done: Pass) -> Measurement:
+def measure(batch: Batch, points: Points, stack: Stack, done: Pass) -> Measurement:
     """Return what an arm shows after an epoch; see `engines.base.Measurement`."""
     parameters = stack.parameters
     predictions = forward(parameters, points.test_x)[-1]
     theta = torch.cat([parameter.flatten(1) for parameter in parameters], dim=1)
-    fitted = [parameter[: block.fitted] for parameter in parameters]
+    fitted_count = batch.fitted_count
+    fitted = [parameter[:fitted_count] for parameter in parameters]
     measurement = {
         "train_loss": mean_squared_error(done.activations[-1], points.train_y),
         "train_loss_eval": mean_squared_error(
@@ -248,18 +254,18 @@ def measure(block: Block, points: Points, stack: Stack, done: Pass) -> Measureme
         ),
         "test_loss": mean_squared_error(predictions, points.test_y),
         "predictions": predictions.squeeze(-1),
-        "fits": forward(fitted, points.grid_x[: block.fitted])[-1].squeeze(-1),
+        "fits": forward(fitted, points.grid_x[:fitted_count])[-1].squeeze(-1),
         "weight_norm": theta.norm(dim=1),
-        "zero_share": (theta == 0).to(block.dtype).mean(dim=1),
+        "zero_share": (theta == 0).to(theta.dtype).mean(dim=1),
     }
-    if block.has_snapshots:
+    if batch.has_snapshots:
         gradients = [
             gradient
             for delta, layer_input in zip(done.deltas, done.activations, strict=False)
             for gradient in (delta[0].mT @ layer_input[0], delta[0].sum(0))
         ]
         for name, parameter, gradient in zip(
-            block.settings.parameter_names, parameters, gradients, strict=True
+            batch.study.network.parameter_names, parameters, gradients, strict=True
         ):
             measurement[f"parameters/{name}"] = parameter[0].clone()
             measurement[f"gradients/{name}"] = gradient

@@ -1,4 +1,4 @@
-"""Where a result is made: versions, machine, device, time. Ready for JSON."""
+"""Where a result is made: versions, machine, device, time."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from typing import Any
 import numpy
 import torch
 
-from regbench.version import __version__
+from regbench import __version__
+from regbench.settings.machine import Environment
 
 
-def describe_environment(device: torch.device, **more: str | int) -> dict[str, Any]:
-    """Return what a reader needs to judge or repeat a result that is made from now on."""
+def describe_environment(device: torch.device, **more: Any) -> Environment:
+    """Return where a result is made that begins now; `more` are fields for engines."""
     is_cuda = device.type == "cuda"
-    return {
+    return Environment(
+        device=str(device),
+        device_name=torch.cuda.get_device_name(device) if is_cuda else platform.machine(),
+        cpu_count=os.cpu_count(),
+        platform=platform.platform(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        numpy=numpy.__version__,
+        started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **more,
-        "device": str(device),
-        "device_name": torch.cuda.get_device_name(device) if is_cuda else platform.machine(),
-        "cpu_count": os.cpu_count(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+    )
 
 
 def describe_provenance(engine: str, device: torch.device) -> dict[str, str]:

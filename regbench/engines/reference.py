@@ -13,12 +13,12 @@ from torch import nn
 
 from regbench.analysis.history import History, concatenate
 from regbench.engines.base import (
-    Block,
     Measurement,
     Start,
     assemble,
     draw_starts,
     gather_data,
+    torch_dtype,
 )
 from regbench.engines.threads import one_thread_each
 from regbench.model.randomness import layer_noise, noise_keys
@@ -30,38 +30,43 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from regbench.settings.study import TrainingExperiment
+    from regbench.analysis.batch import Batch
+    from regbench.engines.base import Listener
+    from regbench.settings.study import Training
 
 EPOCHS_PER_REPORT = 50
 
 
-def train_reference(block: Block, advance: Callable[[int], None]) -> History:
-    """Train a block; see `engines.base.Engine`."""
+def train_reference(
+    batch: Batch, device: torch.device, threads: int, listener: Listener
+) -> History:
+    """Train a batch, on the CPU with one thread; see `engines.base.Engine`."""
+    del device, threads
     with one_thread_each():
-        return concatenate([train_replicate(alone, advance) for alone in block.cut(1)])
+        return concatenate([train_replicate(alone, listener.advance) for alone in batch.cut(1)])
 
 
-def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
-    """Train all arms of a block of one replicate, one after the other."""
-    settings = block.settings
-    (start,) = draw_starts(block)
-    data = gather_data(settings, [start.data], block.dtype)
+def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
+    """Train all arms of a batch of one replicate, one after the other."""
+    network_settings, training = batch.study.network, batch.study.training
+    (start,) = draw_starts(batch)
+    data = gather_data(batch.study, [start.data])
     x, test_x, grid_x = (
-        expand(torch.from_numpy(values).reshape(-1, 1), settings.input_size)
+        expand(torch.from_numpy(values).reshape(-1, 1), network_settings.input_size)
         for values in (data.train_x, data.test_x, data.grid_x)
     )
     y, test_y = (torch.from_numpy(values).reshape(-1, 1) for values in (data.train_y, data.test_y))
     loss_function = nn.MSELoss()
-    names = settings.parameter_names if block.has_snapshots else []
-    logged = set(settings.logged_epochs)
+    names = network_settings.parameter_names if batch.has_snapshots else []
+    logged = set(training.logged_epochs)
     by_arm: list[list[Measurement]] = []
-    for index, arm in enumerate(block.arms):
-        network = build_network(block, start, index)
-        optimizer = make_optimizer(settings, arm, network)
+    for arm_index, arm in enumerate(batch.arms):
+        network = build_network(batch, start, arm_index)
+        optimizer = make_optimizer(training, arm, network)
         by_arm.append([])
         with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(start.generator_states[index])
-            for epoch in range(1, settings.epochs + 1):
+            torch.set_rng_state(start.generator_states[arm_index])
+            for epoch in range(1, training.epochs + 1):
                 loss = loss_function(network(x), y)
                 optimizer.zero_grad()
                 loss.backward()
@@ -70,35 +75,35 @@ def train_replicate(block: Block, advance: Callable[[int], None]) -> History:
                     add_penalty_gradient_(arm, network)
                 optimizer.step()
                 if arm.strength:
-                    shrink_(arm, network, optimizer, settings.lr)
+                    shrink_(arm, network, optimizer, training.lr)
                 if epoch in logged:
                     network.eval()
                     with torch.no_grad():
                         by_arm[-1].append(
                             {"train_loss": loss.detach()[None]}
                             | evaluate(network, x, y, test_x, test_y)
-                            | {"fits": network(grid_x).mT[: block.fitted]}
+                            | {"fits": network(grid_x).mT[: batch.fitted_count]}
                             | snapshot(network, gradients, names)
                         )
                     network.train()
                 if epoch % EPOCHS_PER_REPORT == 0:
                     advance(EPOCHS_PER_REPORT)
-        advance(settings.epochs % EPOCHS_PER_REPORT)
+        advance(training.epochs % EPOCHS_PER_REPORT)
     by_epoch = [list(arms) for arms in zip(*by_arm, strict=True)]
-    return assemble(data, settings.logged_epochs, by_epoch)
+    return assemble(data, training.logged_epochs, by_epoch)
 
 
 def make_optimizer(
-    settings: TrainingExperiment, arm: Regularizer, network: nn.Module
+    training: Training, arm: Regularizer, network: nn.Module
 ) -> torch.optim.Optimizer:
     """Return torch's optimizer of a network, with the arm's weight decay in it."""
     weight_decay = arm.strength if isinstance(arm, WeightDecay) else 0.0
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=weight_decay)
+    if training.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), lr=training.lr, weight_decay=weight_decay)
     return torch.optim.SGD(
         network.parameters(),
-        lr=settings.lr,
-        momentum=settings.momentum,
+        lr=training.lr,
+        momentum=training.momentum,
         weight_decay=weight_decay,
     )
 
@@ -123,7 +128,7 @@ def shrink_(
         arm.shrink_(parameter[None], None if buffer is None else buffer[None], lr)
 
 
-def build_network(block: Block, start: Start, index: int) -> nn.Sequential:
+def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
     """Return the network of one arm of a replicate, with its initial parameters.
 
     What multiplies hidden activations stands before every layer but the first, or before the only
@@ -131,28 +136,28 @@ def build_network(block: Block, start: Start, index: int) -> nn.Sequential:
     the arm's weights, as in the article; with shared pairing its masks are those of the other
     engines.
     """
-    arm = block.arms[index]
-    parameters = start.parameters[index]
+    arm = batch.arms[arm_index]
+    parameters, dtype = start.parameters[arm_index], torch_dtype(batch.study)
     layers: list[nn.Module] = []
-    for place, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
-        if place > 0:
+    for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
+        if layer > 0:
             layers.append(nn.ReLU())
-        if place > 0 or block.settings.depth == 0:
-            layers.extend(factor_layer(block, arm, max(place - 1, 0)))
+        if layer > 0 or batch.study.network.depth == 0:
+            layers.extend(factor_layer(batch, arm, max(layer - 1, 0)))
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
-        linear.weight = nn.Parameter(weight.to(block.dtype, copy=True))
-        linear.bias = nn.Parameter(bias.to(block.dtype, copy=True))
+        linear.weight = nn.Parameter(weight.to(dtype, copy=True))
+        linear.bias = nn.Parameter(bias.to(dtype, copy=True))
         layers.append(linear)
     return nn.Sequential(*layers)
 
 
-def factor_layer(block: Block, arm: Regularizer, layer: int) -> list[nn.Module]:
+def factor_layer(batch: Batch, arm: Regularizer, layer: int) -> list[nn.Module]:
     """Return what multiplies a layer of activations in training, or nothing where nothing does."""
     if not arm.strength or not arm.acts_on_hidden:
         return []
-    if isinstance(arm, Dropout) and block.settings.pairing == "independent":
+    if isinstance(arm, Dropout) and batch.study.pairing == "independent":
         return [nn.Dropout(arm.strength)]
-    return [HiddenFactor(arm, block.noise_seeds[0], layer)]
+    return [HiddenFactor(arm, batch.noise_seeds[0], layer)]
 
 
 class HiddenFactor(nn.Module):

@@ -17,8 +17,8 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-Work = TypeVar("Work")
-Outcome = TypeVar("Outcome")
+Piece = TypeVar("Piece")
+Trained = TypeVar("Trained")
 
 
 @contextmanager
@@ -33,12 +33,12 @@ def one_thread_each() -> Iterator[None]:
 
 
 def in_threads(
-    train: Callable[[Work, Callable[[int], None]], Outcome],
-    pieces: Sequence[Work],
+    train: Callable[[Piece, Callable[[int], None]], Trained],
+    pieces: Sequence[Piece],
     threads: int,
     advance: Callable[[int], None],
-) -> list[Outcome]:
-    """Train every piece in a thread, `threads` of them at once, and return the outcomes.
+) -> list[Trained]:
+    """Train every piece in a thread, `threads` of them at once, and return what came out.
 
     An exception in one thread, or an interrupt, stops the others at their next report.
     """
@@ -50,7 +50,7 @@ def in_threads(
         with lock:
             advance(epochs)
 
-    def train_one(piece: Work) -> Outcome:
+    def train_one(piece: Piece) -> Trained:
         torch.set_num_threads(1)  # some back ends count their threads per thread
         return train(piece, advance_one)
 

@@ -6,29 +6,31 @@ output counts what was kept. Knows nothing about files or the terminal.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-import torch
-from scipy import stats
-from torch import nn
+from pydantic import Field, model_validator
 
-from regbench.engines.environment import describe_environment, describe_provenance
-from regbench.storage.blocks import BLOCK_SCHEMA
+from regbench.errors import UsageError
+from regbench.experiments.base import SILENT, Observer, Plan
+from regbench.settings.base import check_strengths
+from regbench.settings.study import LAST_SEED, BaseStudy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from regbench.analysis.history import Array
-    from regbench.settings.study import DropoutScale
-    from regbench.storage.archive import Archive
-    from regbench.storage.blocks import Arrays, Provenance
+    from regbench.settings.machine import Environment, Machine
+    from regbench.settings.question import Question
+    from regbench.storage.blocks import Archive, Arrays
 
+MOST_DRAWS = 10**11
 ARTICLE_OUTPUT = 9868.0
 """The one training-mode output that the article prints, of 10 000 units at p = 0.5."""
 SMALLEST_PROBABILITY = 1e-6
@@ -40,9 +42,36 @@ EVALUATIONS = 10
 CHUNK = 2**22
 """Units drawn at once."""
 UNIT_SECONDS = 2.5e-8
-"""What drawing and adding up a unit takes, roughly."""
+"""What it takes to draw and add up a unit, roughly."""
 SMALLEST_EXPECTED_COUNT = 5.0
 """Of a bin in the chi-square test."""
+
+
+class DropoutScale(BaseStudy):
+    """What to draw."""
+
+    experiment: ClassVar[str] = "dropout_scale"
+
+    p: tuple[float, ...] = Field(
+        (0.5,), min_length=1, max_length=100, description="Drop probability, one or several."
+    )
+    units: int = Field(10_000, ge=1, le=100_000_000, description="Inputs, all of them one.")
+    trials: int = Field(1000, ge=2, le=1_000_000, description="Draws of the dropout mask.")
+    seed: int = Field(1, ge=0, le=LAST_SEED, description="Seed of the masks.")
+
+    @property
+    def compared(self) -> list[str]:
+        """The drop probabilities."""
+        return [f"p={p!r}" for p in self.p]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        check_strengths("p", self.p, 1.0, "")
+        draws = self.units * self.trials
+        if draws > MOST_DRAWS:
+            problem = f"but {self.units} units would need {draws:.0e} draws"
+            raise UsageError("trials", self.trials, f"at most {MOST_DRAWS:.0e}", problem=problem)
+        return self
 
 
 @dataclass(frozen=True)
@@ -66,12 +95,16 @@ class Scale:
 
     def to_arrays(self) -> Arrays:
         """Return what was measured as arrays by name; `load_scale` reads them back."""
+        import numpy as np
+
         eval_output = np.array(self.eval_output)
         return {"outputs": self.outputs, "kept": self.kept, "eval_output": eval_output}
 
     @property
     def law(self) -> Any:
         """The exact law of the number kept: Binomial(N, 1 - p)."""
+        from scipy import stats
+
         return stats.binom(self.units, 1 - self.drop_probability)
 
     @property
@@ -92,12 +125,16 @@ class Scale:
         """The exact two-sided probability of the article's output, in its setting."""
         if self.article_z is None:
             return None
+        from scipy import stats
+
         kept = round(ARTICLE_OUTPUT * (1 - self.drop_probability))
         return float(stats.binomtest(kept, self.units, 1 - self.drop_probability).pvalue)
 
     @property
     def keep_probability(self) -> float:
         """The exact two-sided probability of the total number kept (binomial test)."""
+        from scipy import stats
+
         draws = self.units * len(self.kept)
         test = stats.binomtest(int(self.kept.sum()), draws, 1 - self.drop_probability)
         return float(test.pvalue)
@@ -109,6 +146,9 @@ class Scale:
         Bins hold about equal shares of the law and at least `SMALLEST_EXPECTED_COUNT` trials
         each; None where that leaves fewer than two bins.
         """
+        import numpy as np
+        from scipy import stats
+
         quantiles = np.linspace(0, 1, 21)[1:-1]
         edges = np.unique(self.law.ppf(quantiles))
         shares = np.diff(self.law.cdf(edges), prepend=0.0, append=1.0)
@@ -134,7 +174,7 @@ class Scale:
         In training mode that is kept/(1-p), in evaluation mode N; only rounding is between.
         """
         expected = self.kept / (1 - self.drop_probability)
-        largest = max(np.abs(self.outputs - expected).max(), abs(self.eval_output - self.units))
+        largest = max(abs(self.outputs - expected).max(), abs(self.eval_output - self.units))
         return float(largest / self.units)
 
     @property
@@ -153,93 +193,106 @@ class Scale:
 
 @dataclass(frozen=True)
 class ScaleResult:
-    """The settings, the environment and a `Scale` for each drop probability."""
+    """What was asked, where it ran, and a `Scale` for each drop probability."""
 
-    settings: DropoutScale
-    environment: dict[str, Any]
+    study: DropoutScale
+    environment: Environment
     scales: list[Scale]
 
 
-def scale_environment() -> tuple[dict[str, Any], Provenance]:
-    """Return where the layer runs, and what of it the numbers depend on."""
+def plan(
+    study: DropoutScale, question: Question, machine: Machine, began: Environment | None = None
+) -> Plan:
+    """Return the plan of a run, which the CPU draws; see `base.Experiment.plan`."""
+    import torch
+
+    from regbench.engines.environment import describe_environment, describe_provenance
+
+    del machine
     cpu = torch.device("cpu")
-    return describe_environment(cpu), describe_provenance("torch", cpu)
+    return Plan(
+        study=study,
+        question=question,
+        environment=began or describe_environment(cpu),
+        provenance=describe_provenance("torch", cpu),
+        work="drawing",
+        seconds=UNIT_SECONDS * study.units * study.trials * len(study.p),
+    )
 
 
-def run_dropout_scale(
-    settings: DropoutScale,
-    advance: Callable[[int], None] = lambda trials: None,
-    environment: dict[str, Any] | None = None,
-    archive: Archive | None = None,
-) -> ScaleResult:
-    """Draw the trials of every drop probability that is not in the archive, and put them there.
+def misfit(study: DropoutScale, machine: Machine) -> None:
+    """Return None: no engine draws."""
+    del study, machine
 
-    Args:
-        settings: What to draw.
-        advance: Called now and then with the number of trials done since.
-        environment: From `scale_environment`; made anew where not given.
-        archive: Where trials are kept; None for nowhere.
-    """
-    environment = environment or scale_environment()[0]
-    started = time.perf_counter()
-    scales = []
-    for p in settings.p:
-        scale = archive and load_scale(archive, settings, p)
-        if scale:
-            advance(settings.trials)
-        else:
-            scale = measure_scale(p, settings, advance)
-            if archive:
-                archive.save_arrays(scale_key(settings, p), scale.to_arrays())
-        scales.append(scale)
+
+def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> ScaleResult:
+    """Draw what is missing and return the result; see `base.Experiment.run`."""
+    started, study, scales = time.perf_counter(), plan.study, []
+    with observer.stage(plan.work, study.trials * len(study.p)) as advance:
+        for p in study.p:
+            scale = archive and load_scale(archive, study, p)
+            if scale:
+                advance(study.trials)
+            else:
+                scale = measure_scale(p, study, advance)
+                if archive:
+                    archive.save_arrays(scale_key(study, p), scale.to_arrays())
+            scales.append(scale)
     duration = round(time.perf_counter() - started, 3)
-    return ScaleResult(settings, {**environment, "duration_seconds": duration}, scales)
+    environment = dataclasses.replace(plan.environment, duration_seconds=duration)
+    return ScaleResult(study, environment, scales)
 
 
-def seconds_estimate(settings: DropoutScale) -> float:
-    """Return about how many seconds it takes to draw all trials."""
-    return UNIT_SECONDS * settings.units * settings.trials * len(settings.p)
+def read_back(
+    study: DropoutScale, question: Question, environment: Environment, archive: Archive
+) -> tuple[ScaleResult, int, int]:
+    """Return the result of the blocks that are there; see `base.Experiment.read_back`."""
+    del question
+    loaded = [load_scale(archive, study, p) for p in study.p]
+    scales = [scale for scale in loaded if scale is not None]
+    return ScaleResult(study, environment, scales), len(scales), len(loaded)
 
 
-def scale_key(settings: DropoutScale, p: float) -> dict[str, Any]:
-    """Return all that the trials of one p depend on; see `blocks.block_key`."""
-    return {
-        "schema": BLOCK_SCHEMA,
-        "scale": [p, settings.units, settings.trials, settings.seed],
-    }
+def scale_key(study: DropoutScale, p: float) -> dict[str, Any]:
+    """Return all that the trials of one p depend on; see `storage.blocks.block_key`."""
+    from regbench.storage.blocks import BLOCK_SCHEMA
+
+    return {"schema": BLOCK_SCHEMA, "scale": [p, study.units, study.trials, study.seed]}
 
 
-def load_scale(archive: Archive, settings: DropoutScale, p: float) -> Scale | None:
+def load_scale(archive: Archive, study: DropoutScale, p: float) -> Scale | None:
     """Return what was measured at p, or None where it is not in the archive."""
-    arrays = archive.load_arrays(scale_key(settings, p))
+    arrays = archive.load_arrays(scale_key(study, p))
     if arrays is None:
         return None
     eval_output = float(arrays["eval_output"])
-    return Scale(p, settings.units, arrays["outputs"], arrays["kept"], eval_output)
+    return Scale(p, study.units, arrays["outputs"], arrays["kept"], eval_output)
 
 
-@torch.no_grad()
-def measure_scale(p: float, settings: DropoutScale, advance: Callable[[int], None]) -> Scale:
+def measure_scale(p: float, study: DropoutScale, advance: Callable[[int], None]) -> Scale:
     """Run torch's own dropout and linear layers; each p starts again from the seed."""
-    dropout, linear = nn.Dropout(p), nn.Linear(settings.units, 1, bias=False, device="meta")
-    linear.weight = nn.Parameter(torch.ones(1, settings.units))
-    chunk = max(1, CHUNK // settings.units)
+    import torch
+    from torch import nn
+
+    dropout, linear = nn.Dropout(p), nn.Linear(study.units, 1, bias=False, device="meta")
+    linear.weight = nn.Parameter(torch.ones(1, study.units))
+    chunk = max(1, CHUNK // study.units)
     outputs, kept = [], []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        for first in range(0, settings.trials, chunk):
-            rows = min(chunk, settings.trials - first)
-            dropped = dropout(torch.ones(rows, settings.units))
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(study.seed)
+        for first in range(0, study.trials, chunk):
+            rows = min(chunk, study.trials - first)
+            dropped = dropout(torch.ones(rows, study.units))
             outputs.append(linear(dropped).relu().squeeze(1).double())
             kept.append(dropped.count_nonzero(dim=1))
             advance(rows)
     network = nn.Sequential(dropout, linear, nn.ReLU()).eval()
-    ones = torch.ones(settings.units)
+    ones = torch.ones(study.units)
     evaluations = [float(network(ones).item()) for _ in range(EVALUATIONS)]
     return Scale(
         drop_probability=p,
-        units=settings.units,
+        units=study.units,
         outputs=torch.cat(outputs).numpy(),
         kept=torch.cat(kept).numpy(),
-        eval_output=max(evaluations, key=lambda output: abs(output - settings.units)),
+        eval_output=max(evaluations, key=lambda output: abs(output - study.units)),
     )

@@ -8,78 +8,87 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis.history import History, concatenate, join_arms
+from regbench.analysis.batch import Batch
 from regbench.analysis.result import Result
 from regbench.analysis.statistics import required_replicates
 from regbench.errors import UsageError
-from regbench.settings.study import MOST_REPLICATES, PILOT_REPLICATES, TrainingExperiment
-from regbench.storage.blocks import Part, cut_parts
+from regbench.settings.question import PILOT_REPLICATES
+from regbench.settings.study import MOST_REPLICATES, Study
 
 if TYPE_CHECKING:
-    from regbench.storage.archive import Archive
+    from regbench.analysis.history import History
+    from regbench.settings.machine import Environment
+    from regbench.settings.question import Question
 
-Measured = tuple[TrainingExperiment, History]
-Measure = Callable[[TrainingExperiment, str], Measured | None]
-"""Takes the settings of a stage and what it does in a word; returns what was measured, and the
-settings of that: fewer replicates where not all are there, None where none is."""
+Measured = tuple[Study, "History"]
+Measure = Callable[[Study, str, list[Batch]], Measured | None]
+"""Takes a stage's study, what it does in a word, and its batches; returns what was measured, and
+the study of that: fewer replicates where not all are there, None where none is."""
 
 
-def conduct(
-    settings: TrainingExperiment,
-    environment: dict[str, Any],
+def run_stages(
+    study: Study,
+    question: Question,
+    environment: Environment,
     measure: Measure,
     say: Callable[[str], None] = lambda line: None,
 ) -> Result | None:
     """Measure every stage in turn and return the result, or None where nothing was measured.
 
     Args:
-        settings: What was asked.
-        environment: Goes into the result.
+        study: What is trained.
+        question: What decides the stages.
+        environment: Where; says how many replicates are a batch.
         measure: Measures a stage.
         say: Called with a line about what a stage has decided.
 
     Raises:
         UsageError: The width that was asked for takes more replicates than are allowed.
     """
-    if settings.target_width is not None:
-        pilot = measure(replace(settings, replicates=PILOT_REPLICATES), "pilot")
-        if pilot is None:
+    size, width = environment.batch_replicates, question.target_width
+    assert size is not None
+    pilot = None if width is None else PILOT_REPLICATES  # a batch of its own, trained once
+    if width is not None:
+        first = study.replaced(replicates=PILOT_REPLICATES)
+        measured = measure(first, "pilot", batches_of(first, size, pilot))
+        if measured is None:
             return None
-        needed = replicates_for_width(pilot[1], settings.target_width, settings.confidence)
+        needed = replicates_for_width(measured[1], width, question.confidence)
         if needed > MOST_REPLICATES:
-            raise UsageError(
-                f"--target-width: got {settings.target_width:g}, which by the pilot takes more "
-                f"than {MOST_REPLICATES} replicates; allow a wider interval"
-            )
+            problem = f"which by the pilot takes more than {MOST_REPLICATES} replicates"
+            hint = "allow a wider interval"
+            raise UsageError("target_width", f"{width:g}", problem=problem, hint=hint)
         say(
-            f"Pilot: an interval {settings.target_width:g} wide needs about {needed} replicates: "
+            f"Pilot: an interval {width:g} wide needs about {needed} replicates: "
             f"{needed - PILOT_REPLICATES} more."
         )
-        settings = replace(settings, replicates=needed)
-    measured = measure(settings, "training")
+        study = study.replaced(replicates=needed)
+        study.check_question(question)
+    measured = measure(study, "training", batches_of(study, size, pilot))
     if measured is None:
         return None
-    result = Result(measured[0], environment, measured[1])
+    result = Result(measured[0], question, environment, measured[1])
     best = result.best_arm
-    if settings.confirm is None or best is None:
+    if question.confirm is None or best is None:
         return result
-    fresh = replace(
-        settings,
-        strengths=(best.strength,),
-        seed=settings.seed + settings.replicates,
-        replicates=settings.confirm,
-        confirm=None,
-        target_width=None,
+    fresh = study.replaced(
+        arms=(best,), seed=study.seed + study.replicates, replicates=question.confirm
     )
-    confirmed = measure(fresh, "confirming")
-    if confirmed is None:
+    measured = measure(fresh, "confirming", batches_of(fresh, size))
+    if measured is None:
         return result
-    confirmation = Result(confirmed[0], environment, confirmed[1])
+    confirming = question.replaced(confirm=None, target_width=None)
+    confirmation = Result(measured[0], confirming, environment, measured[1])
     return dataclasses.replace(result, confirmation=confirmation)
+
+
+def batches_of(study: Study, size: int, pilot: int | None = None) -> list[Batch]:
+    """Return all arms of a study in batches of `size` replicates; a pilot's are the first."""
+    return Batch(study, study.seeds).cut(size, pilot)
 
 
 def replicates_for_width(pilot: History, width: float, confidence: float) -> int:
@@ -97,52 +106,3 @@ def replicates_for_width(pilot: History, width: float, confidence: float) -> int
         if np.isfinite(difference).all()
     ]
     return max([PILOT_REPLICATES, *needed])
-
-
-def replace(settings: TrainingExperiment, **values: Any) -> TrainingExperiment:
-    """Return settings with other values, checked together.
-
-    Raises:
-        UsageError: They do not fit together.
-    """
-    given = {name: getattr(settings, name) for name in type(settings).model_fields}
-    by_key = {
-        field.alias or name: {**given, **values}[name]
-        for name, field in type(settings).model_fields.items()
-    }
-    return type(settings)(**by_key)
-
-
-def parts_of(settings: TrainingExperiment, block_replicates: int) -> list[Part]:
-    """Return the replicates of a stage in the parts that blocks are made of."""
-    pilot = PILOT_REPLICATES if settings.target_width is not None else None
-    return cut_parts(settings.seeds, block_replicates, pilot)
-
-
-def read_back(
-    settings: TrainingExperiment, environment: dict[str, Any], archive: Archive
-) -> tuple[Result | None, int, int]:
-    """Return the result of the blocks that are there, their number, and how many there should be.
-
-    Where blocks are missing, the result is of the replicates before the first missing one.
-    """
-    is_there: dict[tuple[int, str], bool] = {}  # by first seed and arm: a pilot is read twice
-
-    def measure(settings: TrainingExperiment, stage: str) -> Measured | None:
-        del stage
-        histories, is_whole = [], True
-        for part in parts_of(settings, environment["block_replicates"]):
-            arms = [archive.load(settings, part, place) for place in range(len(settings.arms))]
-            present = [history for history in arms if history is not None]
-            for arm, history in zip(settings.arms, arms, strict=True):
-                is_there[part.seeds[0], arm.name] = history is not None
-            is_whole = is_whole and len(present) == len(arms)
-            if is_whole:
-                histories.append(join_arms(present))
-        if not histories:
-            return None
-        history = concatenate(histories)
-        return settings.model_copy(update={"replicates": history.test_loss.shape[2]}), history
-
-    result = conduct(settings, environment, measure)
-    return result, sum(is_there.values()), len(is_there)

@@ -1,4 +1,4 @@
-"""From settings to a result: checks what is feasible, and trains the blocks that are missing.
+"""The training experiment: plans a study, trains the blocks that are missing, reads them back.
 
 The one place where the parts meet. Knows nothing about files or the terminal.
 """
@@ -6,243 +6,125 @@ The one place where the parts meet. Knows nothing about files or the terminal.
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
-from regbench.analysis.history import (
-    FITTED_REPLICATES,
-    GRID_POINTS,
-    History,
-    concatenate,
-    join_arms,
-    select_arms,
-)
-from regbench.engines import ENGINES, Block, choose_device, choose_engine
-from regbench.engines.environment import describe_environment, describe_provenance
-from regbench.errors import OUT_OF_MEMORY, RunError, UsageError, visible
-from regbench.experiments.stages import conduct, parts_of
-from regbench.settings.study import TrainingExperiment
+from regbench.analysis.history import History, concatenate, join_arms, select_arms
+from regbench.errors import OUT_OF_MEMORY, RunError
+from regbench.experiments.base import SILENT, Observer, Plan
+from regbench.experiments.stages import run_stages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from typing import Any
+    import torch
 
+    from regbench.analysis.batch import Batch
     from regbench.analysis.result import Result
+    from regbench.engines import Listener
     from regbench.experiments.stages import Measured
-    from regbench.settings.study import Experiment
-    from regbench.storage.archive import Archive
-    from regbench.storage.blocks import Part, Provenance
+    from regbench.settings.machine import Environment, Machine
+    from regbench.settings.question import Question
+    from regbench.settings.study import Study
+    from regbench.storage.blocks import Archive
 
-BLOCK_REPLICATES = 64
-"""Most replicates of a block on a CPU: enough to fill its cores, few enough to stay small."""
-SMALLEST_BLOCK = 8
-"""Least replicates of a block of the fused engine: enough to fill some cores."""
-BLOCK_OPERATIONS = 2e12
-"""Most of what is trained on a CPU before it is saved, or else one arm of `SMALLEST_BLOCK`
-replicates: seconds of a few cores."""
-CUDA_MEMORY_SHARE = 0.5
-"""Of a GPU's free memory, the share that a block may fill."""
-LONGEST_SECONDS = 365 * 24 * 3600
-OPERATIONS_PER_SECOND = 1e12
-"""More than a CPU manages and less than a large GPU; only to refuse the absurd."""
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "defaultcpuallocator")
 """What torch says, in lower case, where a `RuntimeError` is for want of memory."""
-THREAD_SPEED = {
-    "fused": (8e10, 2e-6, 1.5e-4),
-    "batched": (2e10, 2e-5, 2e-5),
-    "reference": (1e10, 3e-4, 3e-4),
-}
-"""Of a CPU thread: operations per second, seconds that an epoch of a network takes besides, and
-seconds to measure it, in Python, where threads wait for each other. Rough: only to say how long a
-run will take."""
-FILE_SECONDS = 1.5e-5
-"""What a logged epoch of a network takes in the files."""
-FILE_BYTES = 800
-"""The memory that a logged epoch of a network takes while the JSON document is written."""
-STATISTICS_SECONDS = 6e-3
-"""What the comparison of two arms at a logged epoch takes."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Feasible work.
-
-    Attributes:
-        settings: What was asked.
-        engine: The engine's name.
-        device: Where it runs.
-        environment: Versions, machine, engine and device, ready for JSON.
-        provenance: What of it the numbers depend on.
-    """
-
-    settings: TrainingExperiment
-    engine: str
-    device: torch.device
-    environment: dict[str, Any]
-    provenance: Provenance
-
-    @property
-    def block_replicates(self) -> int:
-        """Replicates of a block."""
-        return int(self.environment["block_replicates"])
-
-
-def check_feasible(settings: TrainingExperiment) -> None:
-    """Raise `UsageError` where the work does not fit the machine or a lifetime."""
-    wider = ", or raise --target-width" if settings.target_width is not None else ""
-    needed, available = memory_estimate(settings), physical_memory()
-    if needed > available:
-        raise UsageError(
-            f"this run needs about {needed / 1e9:,.1f} GB of memory and the machine has "
-            f"{available / 1e9:,.1f} GB; lower --hidden, --depth, --points, --replicates or the "
-            f"number of arms, or raise --log-every{wider}"
-        )
-    operations = operations_of(settings)
-    if operations / OPERATIONS_PER_SECOND > LONGEST_SECONDS:
-        raise UsageError(
-            f"this run needs about {operations:.0e} operations, which is years of work; lower "
-            f"--epochs, --replicates, --hidden, --depth, --points or the number of arms{wider}"
-        )
-
-
-def plan_again(
-    settings: TrainingExperiment, environment: dict[str, Any], is_mixed_allowed: bool
+def plan(
+    study: Study, question: Question, machine: Machine, began: Environment | None = None
 ) -> Plan:
-    """Return the plan of a run that began in this environment.
+    """Choose engine and device, and check that the work fits; see `base.Experiment.plan`."""
+    from regbench.engines import choose_device, choose_engine
+    from regbench.engines.environment import describe_environment, describe_provenance
+    from regbench.experiments.feasibility import batch_size, check_feasible, seconds_estimate
 
-    Raises:
-        UsageError: Its device is not there, and another is not allowed.
-    """
-    chosen = settings
-    if not is_mixed_allowed:
-        recorded = {"engine": environment["engine"], "device": environment["device"]}
-        chosen = settings.model_copy(update=recorded)
-    device, engine = choose_device(chosen), choose_engine(chosen)
-    return Plan(settings, engine, device, environment, describe_provenance(engine, device))
-
-
-@contextmanager
-def untracked(stage: str, epochs: int) -> Iterator[Callable[[int], None]]:
-    """Track nothing; see `run`."""
-    del stage, epochs
-    yield lambda done: None
-
-
-def plan(settings: Experiment) -> Plan:
-    """Choose engine and device, and check that the work fits the machine.
-
-    Raises:
-        UsageError: There is no such device, the work is out of all proportion, or the experiment
-            trains nothing.
-    """
-    if not isinstance(settings, TrainingExperiment):
-        raise UsageError(
-            f"{visible(settings.experiment)}: trains no network, so that there is nothing to plan; "
-            f"run it with: regbench {settings.experiment}"
-        )
-    device, engine = choose_device(settings), choose_engine(settings)
-    check_feasible(settings)
-    environment = describe_environment(
-        device,
+    engine = choose_engine(study, machine)
+    device, threads = choose_device(machine, engine), machine.threads
+    if began is None:
+        check_feasible(study, question)
+        size = batch_size(study, engine, device)
+        began = describe_environment(device, engine=engine, threads=threads, batch_replicates=size)
+    return Plan(
+        study=study,
+        question=question,
+        environment=began,
+        provenance=describe_provenance(engine, device),
+        work="training",
+        seconds=seconds_estimate(study, question, engine, device, threads),
         engine=engine,
-        threads=settings.threads,
-        block_replicates=block_size(settings, engine, device),
+        device=str(device),
+        threads=threads,
     )
-    return Plan(settings, engine, device, environment, describe_provenance(engine, device))
 
 
-def run(
-    work: Plan,
-    archive: Archive | None = None,
-    track: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] = untracked,
-    say: Callable[[str], None] = lambda line: None,
-) -> Result:
-    """Train every block that is not in the archive, put it there, and return the result.
+def misfit(study: Study, machine: Machine) -> str | None:
+    """Return what the engine that was asked for cannot train of a study, or None."""
+    from regbench import engines
 
-    Args:
-        work: From `plan`.
-        archive: Where blocks are kept; None for nowhere.
-        track: Called with what a stage does and its epochs of single networks; as a context it
-            yields a function that is called now and then with the number done since.
-        say: Called with a line about what a stage has decided.
+    return engines.misfit(study, machine)
 
-    Raises:
-        UsageError: What a pilot asks for does not fit the machine.
-        RunError: The machine ran out of memory, or a block cannot be read or written.
-    """
+
+def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> Result:
+    """Train what is missing and return the result; see `base.Experiment.run`."""
+    from regbench.engines import Listener
+    from regbench.experiments.feasibility import check_feasible
+
     started = time.perf_counter()
 
-    def measure(settings: TrainingExperiment, stage: str) -> Measured:
-        check_feasible(settings)
-        with track(stage, settings.replicates * len(settings.arms) * settings.epochs) as advance:
-            parts = parts_of(settings, work.block_replicates)
-            return settings, concatenate(
-                [measure_part(work, settings, part, archive, advance) for part in parts]
-            )
+    def measure(study: Study, stage: str, batches: list[Batch]) -> Measured:
+        check_feasible(study, plan.question)
+        epochs = study.replicates * len(study.arms) * study.training.epochs
+        with observer.stage(stage, epochs) as advance:
+            listener = Listener(advance, observer.warn)
+            found = [measure_batch(plan, batch, archive, listener) for batch in batches]
+            return study, concatenate(found)
 
-    result = conduct(work.settings, work.environment, measure, say)
+    result = run_stages(plan.study, plan.question, plan.environment, measure, observer.say)
     assert result is not None
     duration = round(time.perf_counter() - started, 3)
-    return dataclasses.replace(
-        result, environment={**work.environment, "duration_seconds": duration}
-    )
+    environment = dataclasses.replace(plan.environment, duration_seconds=duration)
+    return dataclasses.replace(result, environment=environment)
 
 
-def measure_part(
-    work: Plan,
-    settings: TrainingExperiment,
-    part: Part,
-    archive: Archive | None,
-    advance: Callable[[int], None],
-) -> History:
-    """Return the history of some replicates: from the archive, and trained where it has none.
+def measure_batch(plan: Plan, batch: Batch, archive: Archive | None, listener: Listener) -> History:
+    """Return the history of a batch: from the archive, and trained where it has none.
 
     No arm's numbers depend on which others are trained beside it, so that what is missing can be
     trained alone.
     """
-    places = range(len(settings.arms))
+    import torch
+
+    from regbench.experiments.feasibility import arms_at_once
+
+    study, replicates = batch.study, len(batch.seeds)
+    device, arm_indices = torch.device(plan.device), range(len(study.arms))
     found: dict[int, History] = {}
-    for place in places if archive else ():
-        if archive and (history := archive.load(settings, part, place)):
-            found[place] = history
-    missing = [place for place in places if place not in found]
-    advance(len(found) * len(part.seeds) * settings.epochs)
-    at_once = arms_at_once(work, settings, part)
+    for arm_index in arm_indices if archive else ():
+        if archive and (history := archive.load(batch, arm_index)):
+            found[arm_index] = history
+    missing = [arm_index for arm_index in arm_indices if arm_index not in found]
+    listener.advance(len(found) * replicates * study.training.epochs)
+    at_once = arms_at_once(study, replicates, device)
     for start in range(0, len(missing), at_once):
         group = tuple(missing[start : start + at_once])
-        block = Block(settings, part.seeds, work.device, part.first, group)
-        trained = train_block(work.engine, block, advance)
-        for index, place in enumerate(group):
-            found[place] = select_arms(trained, [index])
+        trained = train(plan, dataclasses.replace(batch, arm_indices=group), device, listener)
+        for position, arm_index in enumerate(group):
+            found[arm_index] = select_arms(trained, [position])
             if archive:
-                archive.save(settings, part, place, found[place])
-    return join_arms([found[place] for place in places])
+                archive.save(batch, arm_index, found[arm_index])
+    return join_arms([found[arm_index] for arm_index in arm_indices])
 
 
-def arms_at_once(work: Plan, settings: TrainingExperiment, part: Part) -> int:
-    """Return how many arms of a part to train together before they are saved.
-
-    As many as take seconds rather than minutes on a CPU, since what is interrupted is lost.
-    """
-    if work.device.type == "cuda":
-        return len(settings.arms)
-    return max(1, int(BLOCK_OPERATIONS / (operations_of_one(settings) * len(part.seeds))))
-
-
-def train_block(engine: str, block: Block, advance: Callable[[int], None]) -> History:
-    """Train a block.
+def train(plan: Plan, batch: Batch, device: torch.device, listener: Listener) -> History:
+    """Train a batch.
 
     Raises:
         RunError: The machine ran out of memory.
     """
+    from regbench.engines import ENGINES
+
     try:
-        return ENGINES[engine](block, advance)
+        return ENGINES[plan.engine](batch, device, plan.threads, listener)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -251,92 +133,37 @@ def train_block(engine: str, block: Block, advance: Callable[[int], None]) -> Hi
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that the machine or the GPU has no memory left."""
+    import torch
+
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return known or any(text in str(error).lower() for text in NO_MEMORY)
 
 
-def seconds_estimate(work: Plan) -> float:
-    """Return about how many seconds a run takes, within a factor of three or so on a CPU.
+def read_back(
+    study: Study, question: Question, environment: Environment, archive: Archive
+) -> tuple[Result | None, int, int]:
+    """Return the result of the blocks that are there; see `base.Experiment.read_back`.
 
-    Without what a pilot may ask for, and without pictures and TensorBoard logs.
+    Where blocks are missing, it is of the replicates before the first missing one. Imports no
+    torch.
     """
-    settings = work.settings
-    speed, overhead, to_measure = THREAD_SPEED[work.engine]
-    networks = settings.replicates * len(settings.arms) + 2 * (settings.confirm or 0)
-    share = networks / (settings.replicates * len(settings.arms))
-    operations = share * operations_of(settings)
-    if work.device.type == "cuda":
-        training = operations / OPERATIONS_PER_SECOND
-    else:
-        threads = 1 if work.engine == "reference" else min(settings.threads, networks)
-        points = settings.points + settings.test_points + GRID_POINTS
-        logged = 2.0 * settings.parameter_count * points * settings.logged_count * networks
-        training = (operations + logged) / speed / threads
-        training += overhead * networks * settings.epochs / threads
-        training += to_measure * networks * settings.logged_count
-    is_compared = settings.replicates > 1
-    comparisons = is_compared * (len(settings.arms) - 1) * settings.logged_count
-    files = FILE_SECONDS * networks * settings.logged_count
-    return training + files + STATISTICS_SECONDS * comparisons
+    is_there: dict[tuple[int, str], bool] = {}  # by first seed and arm: a pilot is read twice
 
+    def measure(study: Study, stage: str, batches: list[Batch]) -> Measured | None:
+        del stage
+        histories, is_whole = [], True
+        for batch in batches:
+            arms = [archive.load(batch, arm_index) for arm_index in range(len(study.arms))]
+            present = [history for history in arms if history is not None]
+            for name, history in zip(study.arm_names, arms, strict=True):
+                is_there[batch.seeds[0], name] = history is not None
+            is_whole = is_whole and len(present) == len(arms)
+            if is_whole:
+                histories.append(join_arms(present))
+        if not histories:
+            return None
+        history = concatenate(histories)
+        return study.replaced(replicates=history.test_loss.shape[2]), history
 
-def operations_of(settings: TrainingExperiment) -> float:
-    """Return about how many multiplications and additions all training steps take."""
-    return operations_of_one(settings) * len(settings.arms) * settings.replicates
-
-
-def operations_of_one(settings: TrainingExperiment) -> float:
-    """Return about how many multiplications and additions one network's training takes."""
-    return 6.0 * settings.parameter_count * settings.points * settings.epochs
-
-
-def memory_estimate(settings: TrainingExperiment) -> float:
-    """Return about how many bytes a run needs on top of the libraries.
-
-    Counted are a block's networks with momenta and what one epoch computes, the history, and the
-    JSON document.
-    """
-    arms, epochs = len(settings.arms), settings.logged_count
-    points = settings.points + settings.test_points + GRID_POINTS
-    history = (
-        settings.replicates * (arms * epochs * (settings.test_points + 4) + 2 * points)
-        + arms * epochs * (min(settings.replicates, FITTED_REPLICATES) * GRID_POINTS)
-        + arms * epochs * 2 * settings.parameter_count
-    )
-    training = min(settings.replicates, BLOCK_REPLICATES) * replicate_bytes(settings)
-    document = FILE_BYTES * settings.replicates * arms * epochs
-    return training + document + 2.0 * item_bytes(settings) * history  # its pieces, and all in one
-
-
-def replicate_bytes(settings: TrainingExperiment) -> float:
-    """Return about how many bytes it takes to train all arms of one replicate."""
-    points = settings.points + settings.test_points + GRID_POINTS
-    networks = len(settings.arms) * 2 * settings.parameter_count
-    activations = 6 * points * settings.hidden * max(settings.depth, 1)
-    return float(item_bytes(settings) * (networks + activations))
-
-
-def item_bytes(settings: TrainingExperiment) -> int:
-    """Return the bytes of one number."""
-    return 8 if settings.dtype == "float64" else 4
-
-
-def block_size(settings: TrainingExperiment, engine: str, device: torch.device) -> int:
-    """Return how many replicates a block has.
-
-    On a GPU what its free memory holds. On the CPU so many that a block takes seconds rather than
-    minutes, since an interrupted block is lost; `batched` wants whole chunks for every core.
-    """
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return max(1, int(CUDA_MEMORY_SHARE * free / replicate_bytes(settings)))
-    if engine == "batched":
-        return BLOCK_REPLICATES
-    return max(
-        SMALLEST_BLOCK, min(BLOCK_REPLICATES, int(BLOCK_OPERATIONS / operations_of_one(settings)))
-    )
-
-
-def physical_memory() -> float:
-    """Return the machine's memory in bytes."""
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    result = run_stages(study, question, environment, measure)
+    return result, sum(is_there.values()), len(is_there)

@@ -15,13 +15,13 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from regbench.settings.study import NetworkSettings
+    from regbench.settings.study import Network
 
 Parameters = list["Tensor"]
 """Weight and bias of each layer in turn, `(..., out, in)` and `(..., out)`, as in `nn.Linear`."""
 
 
-def draw_parameters(network: NetworkSettings, generator: torch.Generator) -> Parameters:
+def draw_parameters(network: Network, generator: torch.Generator) -> Parameters:
     """Draw initial parameters of one network, float32, digit for digit as `nn.Linear` does.
 
     Weights are Kaiming-uniform with a = √5 and biases uniform, which for both is

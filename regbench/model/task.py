@@ -15,7 +15,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from regbench.settings.study import TaskSettings
+    from regbench.settings.study import Task
 
 SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
@@ -39,12 +39,12 @@ class Dataset:
     test_y: Tensor
 
 
-def truth(task: TaskSettings, x: Tensor) -> Tensor:
+def truth(task: Task, x: Tensor) -> Tensor:
     """Return the noise-free target f(x), of the shape of `x`: the slope times a fixed shape."""
     return task.slope * SHAPES[task.truth](x)
 
 
-def inputs(task: TaskSettings, count: int) -> Tensor:
+def inputs(task: Task, count: int) -> Tensor:
     """Return `count` evenly spaced inputs `(count, 1)` from `x_min` to `x_max`, float32."""
     return torch.linspace(task.x_min, task.x_max, count).unsqueeze(1)
 
@@ -56,7 +56,7 @@ def expand(x: Tensor, degree: int) -> Tensor:
     return x.double().pow(torch.arange(1, degree + 1, device=x.device)).to(x.dtype)
 
 
-def draw_dataset(task: TaskSettings, generator: torch.Generator) -> Dataset:
+def draw_dataset(task: Task, generator: torch.Generator) -> Dataset:
     """Draw the training noise, then the test noise, both normal, from `generator`."""
     train_x = inputs(task, task.points)
     test_x = inputs(task, task.test_points)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-Outcome = TypeVar("Outcome")
+Answer = TypeVar("Answer")
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def stopping(message: str) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def interruptible(work: Callable[[], Outcome]) -> Outcome:
+def interruptible(work: Callable[[], Answer]) -> Answer:
     """Return what some work returns, done in a thread of its own.
 
     A handler runs in the main thread between two steps of Python, and one step in a library may

@@ -89,16 +89,6 @@ class Regularizer:
         return None
 
     @property
-    def fused_coefficients(self) -> dict[str, float] | None:
-        """How the arm acts, where that fits the fused engine, or None where it does not.
-
-        Any of `l2` (λθ added to the gradient), `decoupled` (θ multiplied by 1 - ηλ after the
-        step), `l1` (soft thresholding by ηλ after that; the momentum takes up what is cut off,
-        over η) and `p` (inverted dropout on the hidden activations). The hooks must do the same.
-        """
-        return None
-
-    @property
     def acts_on_hidden(self) -> bool:
         """Whether there is a `hidden_factor`, so that noise must be drawn for it."""
         return type(self).hidden_factor is not Regularizer.hidden_factor
@@ -119,8 +109,3 @@ class Baseline(Regularizer):
     def label(self) -> str:
         """Always `baseline`."""
         return "baseline"
-
-    @property
-    def fused_coefficients(self) -> dict[str, float]:
-        """None of them."""
-        return {}

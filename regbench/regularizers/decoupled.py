@@ -35,8 +35,3 @@ class DecoupledDecay(Regularizer):
         """Multiply by 1 - ηλ; the momentum does not see it."""
         del momentum
         parameter.mul_(1 - lr * self.strength)
-
-    @property
-    def fused_coefficients(self) -> dict[str, float]:
-        """The strength as `decoupled`."""
-        return {"decoupled": self.strength}

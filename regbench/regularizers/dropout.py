@@ -38,8 +38,3 @@ class Dropout(Regularizer):
         """Return 1/(1-p) where u >= p and 0 elsewhere."""
         threshold = min(math.ceil(self.strength * 2**32), 2**32 - 1) - 2**31
         return noise.ge(threshold).to(dtype).mul_(1 / (1 - self.strength))
-
-    @property
-    def fused_coefficients(self) -> dict[str, float]:
-        """The strength as `p`."""
-        return {"p": self.strength}

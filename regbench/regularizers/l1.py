@@ -35,8 +35,3 @@ class L1(Regularizer):
         parameter.sub_(taken)
         if momentum is not None:
             momentum.add_(taken, alpha=1 / lr)
-
-    @property
-    def fused_coefficients(self) -> dict[str, float]:
-        """The strength as `l1`."""
-        return {"l1": self.strength}

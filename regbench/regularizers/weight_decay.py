@@ -38,8 +38,3 @@ class WeightDecay(Regularizer):
     def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor) -> None:
         """Add λθ."""
         gradient.add_(parameter, alpha=self.strength)
-
-    @property
-    def fused_coefficients(self) -> dict[str, float]:
-        """The strength as `l2`."""
-        return {"l2": self.strength}

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from regbench.report.base import Sink
+from regbench.storage.files import write_whole
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from regbench.analysis.result import Result
+    from regbench.report.base import View
 
 METRICS = ("train_loss", "train_loss_eval", "test_loss", "weight_norm", "zero_share")
+
+
+class Csv(Sink):
+    """Writes `history.csv`."""
+
+    def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
+        """Write the table, if there is one."""
+        del advance
+        if pieces := view.csv:
+            write_whole(view.folder / "history.csv", pieces)
+        return ()
 
 
 def csv_pieces(result: Result) -> Iterator[bytes]:
     """Yield the table in pieces: its header, then the rows of an arm at an epoch."""
     yield b"arm,replicate,seed,epoch,metric,value\n"
-    history, seeds = result.history, list(enumerate(result.settings.seeds))
-    for place, epoch in enumerate(history.epochs.tolist()):
-        for index, arm in enumerate(result.settings.arms):
+    history, seeds = result.history, list(enumerate(result.study.seeds))
+    for epoch_index, epoch in enumerate(history.epochs.tolist()):
+        for arm_index, arm in enumerate(result.study.arm_names):
             for metric in METRICS:
-                values = getattr(history, metric)[place, index].tolist()
+                values = getattr(history, metric)[epoch_index, arm_index].tolist()
                 yield "".join(
-                    f"{arm.name},{replicate},{seed},{epoch},{metric},{value!r}\n"
+                    f"{arm},{replicate},{seed},{epoch},{metric},{value!r}\n"
                     for (replicate, seed), value in zip(seeds, values, strict=True)
                 ).encode("ascii")

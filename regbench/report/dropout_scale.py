@@ -1,53 +1,85 @@
-"""What the dropout-scale experiment says in the terminal: a table for each p, beside theory."""
+"""What the dropout-scale experiment shows: a table for each p beside theory, a picture, a log."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from regbench.report.format import count, make_table, probability
-from regbench.report.terminal.console import print_line, print_table
+import numpy as np
+
+from regbench.report.base import Table, View
+from regbench.report.format import count, probability
+from regbench.report.json import document_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from regbench.experiments.dropout_scale import DropoutScale, Scale, ScaleResult
+    from regbench.report.figures import Picture
+    from regbench.report.tensorboard import Log
+    from regbench.settings.question import Question
+    from regbench.storage.run_folder import Run
 
-    from regbench.experiments.dropout_scale import Scale, ScaleResult
-    from regbench.settings.study import DropoutScale
+
+def header(study: DropoutScale, question: Question, engine: str, device: str) -> list[str]:
+    """Return what is about to be drawn."""
+    del question, engine, device
+    return [
+        f"dropout-scale: {study.units} inputs of one, all weights one, "
+        f"{count(study.trials, 'trial')} at each p, seed {study.seed}"
+    ]
 
 
-def print_scale_header(console: Console, settings: DropoutScale) -> None:
-    """Say what is about to be drawn."""
-    print_line(
-        console,
-        f"dropout-scale: {settings.units} inputs of one, all weights one, "
-        f"{count(settings.trials, 'trial')} at each p, seed {settings.seed}",
-        style="bold",
+def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
+    """Return the view of a result."""
+    names = [f"p={scale.drop_probability!r}" for scale in result.scales]
+
+    def content() -> dict[str, Any]:
+        return {"scales": [scale_record(scale) for scale in result.scales]}
+
+    return View(
+        folder=run.folder,
+        document=partial(
+            document_of, run.request, result.environment, run.folder, is_complete, content
+        ),
+        tables=[scale_table(scale) for scale in result.scales],
+        remark="inverted: what is kept is divided by 1-p in training, and evaluation needs no "
+        "scaling; classic: training is not scaled, and evaluation is multiplied by 1-p.",
+        sentences=[scale_sentence(scale) for scale in result.scales],
+        verdicts={
+            name: "fits" if scale.fits_law else "does not fit"
+            for name, scale in zip(names, result.scales, strict=True)
+        },
+        exit_code=0 if all(scale.fits_law for scale in result.scales) else 1,
+        picture_count=len(names),
+        draw=lambda: map(scale_picture, result.scales),
+        logs=lambda pictures: zip(names, map(scale_log, result.scales, pictures), strict=True),
     )
 
 
-def print_scale_tables(console: Console, result: ScaleResult) -> None:
-    """Print what each drop probability gave, in both conventions, beside theory."""
-    for scale in result.scales:
-        print_line(console, "")
-        print_table(console, scale_table(console, scale))
-        if scale.article_z is not None:
-            print_line(
-                console,
-                f"The article's single draw, 9868, lies {scale.article_z:.2f} standard deviations "
-                f"from {scale.units} (exact two-sided probability "
-                f"{scale.article_probability:.3f}).",
-            )
-    print_line(console, "")
-    print_line(
-        console,
-        "inverted: what is kept is divided by 1-p in training, and evaluation needs no scaling; "
-        "classic: training is not scaled, and evaluation is multiplied by 1-p.",
-        style="dim",
+def scale_sentence(scale: Scale) -> str:
+    """Return whether torch's dropout fits the law."""
+    return (
+        f"p={scale.drop_probability!r}: torch's dropout "
+        f"{'fits' if scale.fits_law else 'DOES NOT FIT'} the binomial law (two-sided "
+        f"probability of the number kept {probability(scale.keep_probability)}, of its "
+        f"distribution {probability(scale.shape_probability)}; largest error of an output's "
+        f"scale {scale.scale_error:.1e})."
     )
-    print_line(console, "")
 
 
-def scale_table(console: Console, scale: Scale) -> Table:
+def scale_log(scale: Scale, picture: Picture) -> Log:
+    """Return a TensorBoard log of the outputs, their mean and standard deviation."""
+    from regbench.report.tensorboard import Log
+
+    log = Log()
+    log.add_histogram("output/train", scale.outputs, 0)
+    log.add_scalar("output/mean", scale.outputs.mean(), 0)
+    log.add_scalar("output/sd", scale.outputs.std(ddof=1), 0)
+    log.add_scalar("output/eval", scale.eval_output, 0)
+    log.add_picture("distribution", picture)
+    return log
+
+
+def scale_table(scale: Scale) -> Table:
     """Return the table of one drop probability."""
     keep = 1 - scale.drop_probability
     rows = [
@@ -62,24 +94,80 @@ def scale_table(console: Console, scale: Scale) -> Table:
         ("  in theory", scale.theory_sd, scale.theory_sd * keep),
         ("evaluation mode", scale.eval_output, scale.eval_output * keep),
     ]
-    table = make_table(console)
-    table.add_column(f"output, p = {scale.drop_probability!r}")
-    table.add_column("inverted (torch)", justify="right")
-    table.add_column("classic", justify="right")
-    for name, inverted, classic in rows:
-        table.add_row(name, f"{float(inverted):.2f}", f"{float(classic):.2f}")
-    return table
-
-
-def print_scale_verdicts(console: Console, result: ScaleResult) -> None:
-    """Say in words whether torch's dropout fits the law."""
-    for scale in result.scales:
-        print_line(
-            console,
-            f"p={scale.drop_probability!r}: torch's dropout "
-            f"{'fits' if scale.fits_law else 'DOES NOT FIT'} the binomial law (two-sided "
-            f"probability of the number kept {probability(scale.keep_probability)}, of its "
-            f"distribution {probability(scale.shape_probability)}; largest error of an output's "
-            f"scale {scale.scale_error:.1e}).",
-            style="bold",
+    note = ""
+    if scale.article_z is not None:
+        note = (
+            f"The article's single draw, 9868, lies {scale.article_z:.2f} standard deviations "
+            f"from {scale.units} (exact two-sided probability {scale.article_probability:.3f})."
         )
+    titles = (f"output, p = {scale.drop_probability!r}", "inverted (torch)", "classic")
+    shown = [(name, f"{float(one):.2f}", f"{float(other):.2f}") for name, one, other in rows]
+    return Table([titles, *shown], note=note)
+
+
+def scale_record(scale: Scale) -> dict[str, Any]:
+    """Return what the document says of one drop probability."""
+    keep = 1 - scale.drop_probability
+    return {
+        "p": scale.drop_probability,
+        "units": scale.units,
+        "trials": len(scale.outputs),
+        "inverted": {
+            "first_output": float(scale.outputs[0]),
+            "mean": float(scale.outputs.mean()),
+            "sd": float(scale.outputs.std(ddof=1)),
+            "theory_mean": float(scale.units),
+            "theory_sd": scale.theory_sd,
+            "eval_output": scale.eval_output,
+        },
+        "classic": {
+            "first_output": float(scale.kept[0]),
+            "mean": float(scale.kept.mean()),
+            "sd": float(scale.kept.std(ddof=1)),
+            "theory_mean": scale.units * keep,
+            "theory_sd": scale.theory_sd * keep,
+            "eval_output": scale.eval_output * keep,
+        },
+        "article_z": scale.article_z,
+        "article_probability": scale.article_probability,
+        "keep_probability": scale.keep_probability,
+        "shape_probability": scale.shape_probability,
+        "scale_error": scale.scale_error,
+        "fits_law": scale.fits_law,
+        "outputs": scale.outputs.tolist(),
+    }
+
+
+def scale_picture(scale: Scale) -> Picture:
+    """Return the histogram of the outputs in training mode against the exact law."""
+    from regbench.report.figures import legend_below, make_figure, render
+
+    figure = make_figure(8, 4.5, legend_rows=1)
+    axes = figure.add_subplot()
+    keep = 1 - scale.drop_probability
+    low, high = int(scale.kept.min()), int(scale.kept.max())
+    width = max(1, (high - low) // 30)
+    edges = np.arange(low, high + width + 1, width)
+    if len(edges) < 2:
+        edges = np.array([low, low + 1])
+    expected = len(scale.kept) * np.diff(scale.law.cdf(edges - 1))
+    axes.hist(
+        scale.kept, bins=list(edges - 0.5), color="blue", alpha=0.35, label="torch, training mode"
+    )
+    axes.plot(
+        (edges[:-1] + edges[1:] - 1) / 2,
+        expected,
+        color="black",
+        marker=".",
+        linewidth=1,
+        label="exact binomial law",
+    )
+    axes.axvline(scale.units * keep, color="red", linewidth=2, label="evaluation mode")
+    axes.xaxis.set_major_formatter(lambda kept, position: f"{kept / keep:.6g}")
+    axes.set_title(
+        f"Output of a dropout layer, p = {scale.drop_probability!r}, {scale.units} units of one"
+    )
+    axes.set_xlabel("output of inverted dropout = units kept / (1 - p)")
+    axes.set_ylabel(f"trials of {len(scale.kept)}")
+    legend_below(figure, axes, columns=3)
+    return render(figure, f"outputs-p={scale.drop_probability!r}")

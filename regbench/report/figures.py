@@ -14,10 +14,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from regbench.report.base import Sink
 from regbench.report.format import percent
+from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from matplotlib.axes import Axes
     from matplotlib.legend import Legend
@@ -25,13 +27,27 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Interval
-    from regbench.experiments.dropout_scale import Scale
+    from regbench.report.base import View
+
+
+class Figures(Sink):
+    """Writes the pictures into `figures/`."""
+
+    def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
+        """Write every picture as PNG."""
+        folder = view.folder / "figures"
+        folder.mkdir(exist_ok=True)
+        for picture in [*view.pictures(advance), *view.summaries()]:
+            write_whole(folder / f"{picture.name}.png", [picture.png])
+        return ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure as a PNG file; width and height in pixels."""
+    """A drawn figure as a PNG file; width and height in pixels, the epoch 0 where it has none."""
 
+    name: str
+    epoch: int
     png: bytes
     width: int
     height: int
@@ -65,11 +81,11 @@ def make_figure(width: float, height: float, legend_rows: int) -> Figure:
     return figure
 
 
-def render(figure: Figure) -> Picture:
+def render(figure: Figure, name: str) -> Picture:
     """Draw the figure."""
     canvas = canvas_of(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
-    return encode(canvas)
+    return encode(canvas, name)
 
 
 def canvas_of(figure: Figure) -> FigureCanvasAgg:
@@ -78,22 +94,29 @@ def canvas_of(figure: Figure) -> FigureCanvasAgg:
     return figure.canvas
 
 
-def encode(canvas: FigureCanvasAgg) -> Picture:
+def encode(canvas: FigureCanvasAgg, name: str, epoch: int = 0) -> Picture:
     """Return what is drawn on the canvas."""
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
     png = io.BytesIO()
     Image.fromarray(pixels).save(png, "png", compress_level=1)
     height, width, _ = pixels.shape
-    return Picture(png.getvalue(), width, height)
+    return Picture(name, epoch, png.getvalue(), width, height)
 
 
-def fit_pictures(result: Result) -> Iterator[tuple[int, Picture]]:
-    """Yield epoch and picture of the first replicate's fits at every logged epoch.
+def summary_pictures(result: Result) -> Iterator[Picture]:
+    """Yield the pictures of all replicates."""
+    yield loss_picture(result)
+    if result.study.replicates > 1:
+        yield comparison_picture(result)
+
+
+def fit_pictures(result: Result) -> Iterator[Picture]:
+    """Yield the picture of the first replicate's fits at every logged epoch.
 
     Train and test points, the truth, every arm's fit, and both losses of each arm. What is the
     same at all epochs is drawn once.
     """
-    history, arms = result.history, result.settings.arms
+    history, arms = result.history, result.study.arms
     data = history.data
     figure = make_figure(8, 5, legend_rows=len(arms) + 3)
     canvas = canvas_of(figure)
@@ -115,19 +138,19 @@ def fit_pictures(result: Result) -> Iterator[tuple[int, Picture]]:
         artist.set_animated(True)
     canvas.draw()  # type: ignore[no-untyped-call]
     unchanging = canvas.copy_from_bbox(figure.bbox)  # type: ignore[no-untyped-call]
-    for place, epoch in enumerate(history.epochs.tolist()):
-        losses = history.train_loss[place, :, 0], history.test_loss[place, :, 0]
+    for epoch_index, epoch in enumerate(history.epochs.tolist()):
+        losses = history.train_loss[epoch_index, :, 0], history.test_loss[epoch_index, :, 0]
         texts = legend.get_texts()[-len(arms) :]
         for arm, line, text, fit, train, test in zip(
-            arms, lines, texts, history.fits[place, :, 0], *losses, strict=True
+            arms, lines, texts, history.fits[epoch_index, :, 0], *losses, strict=True
         ):
             line.set_ydata(clip(fit, axes))
             text.set_text(f"{arm.label}: train loss {train:.5g}, test loss {test:.5g}")
-        title.set_text(f"{result.settings.experiment}, seed {result.settings.seed}: epoch {epoch}")
+        title.set_text(f"{arms[1].command}, seed {result.study.seed}: epoch {epoch}")
         canvas.restore_region(unchanging)  # type: ignore[no-untyped-call]
         for artist in changing:
             figure.draw_artist(artist)
-        yield epoch, encode(canvas)
+        yield encode(canvas, f"fit-epoch-{epoch:06d}", epoch)
 
 
 def fit_limits(result: Result) -> tuple[float, float]:
@@ -151,21 +174,21 @@ def loss_picture(result: Result) -> Picture:
 
     Of a single logged epoch there are no curves: the arms' means stand side by side.
     """
-    history, settings = result.history, result.settings
+    history, study = result.history, result.study
     is_single = len(history.epochs) == 1
-    figure = make_figure(10, 4.5, legend_rows=-(-len(settings.arms) // 4) + 1)
+    figure = make_figure(10, 4.5, legend_rows=-(-len(study.arms) // 4) + 1)
     panels = {
         "training loss (evaluation mode)": history.train_loss_eval,
         "test loss": history.test_loss,
     }
-    for place, (title, losses) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(1, 2, place)
-        for index, arm in enumerate(settings.arms):
+    for panel, (title, losses) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(1, 2, panel)
+        for index, arm in enumerate(study.arms):
             values = np.where(np.isfinite(losses[:, index]), losses[:, index], np.nan)
             style = arm_style(index)
-            epochs = history.epochs + index / len(settings.arms) * is_single
+            epochs = history.epochs + index / len(study.arms) * is_single
             axes.plot(epochs, values.mean(axis=1), label=arm.label, marker=".", **style)
-            if settings.replicates > 1:
+            if study.replicates > 1:
                 low, high = np.percentile(values, SPREAD, axis=1)
                 if is_single:
                     axes.vlines(epochs, low, high, color=style["color"], alpha=0.4)
@@ -183,13 +206,13 @@ def loss_picture(result: Result) -> Picture:
     figure.subplots_adjust(wspace=0.25)
     shown_as = "line" if is_single else "shaded"
     title = (
-        f"mean of {settings.replicates} replicates; {shown_as}: {SPREAD[0]}th to {SPREAD[1]}th "
+        f"mean of {study.replicates} replicates; {shown_as}: {SPREAD[0]}th to {SPREAD[1]}th "
         f"percentile of the replicates"
-        if settings.replicates > 1
-        else f"one replicate, seed {settings.seed}"
+        if study.replicates > 1
+        else f"one replicate, seed {study.seed}"
     )
     legend_below(figure, axes, columns=4, title=title)
-    return render(figure)
+    return render(figure, "losses")
 
 
 def comparison_picture(result: Result) -> Picture:
@@ -199,9 +222,9 @@ def comparison_picture(result: Result) -> Picture:
     what the expected test error of each arm is made of. A bias² below 0 reaches back into the bar.
     A confirmed arm has its fresh replicates' difference below that of those that chose it.
     """
-    settings, epoch = result.settings, result.history.epochs[-1]
-    arms, rows = settings.arms, np.arange(len(settings.arms))
-    confidence = percent(settings.confidence)
+    study, epoch = result.study, result.history.epochs[-1]
+    arms, rows = study.arms, np.arange(len(study.arms))
+    confidence = percent(result.question.confidence)
     figure = make_figure(10, min(0.8 + ARM_INCHES * len(arms), MOST_INCHES), legend_rows=2)
     longest = max(len(arm.label) for arm in arms)
     figure.subplots_adjust(left=0.03 + 0.009 * longest, wspace=0.08)
@@ -213,11 +236,11 @@ def comparison_picture(result: Result) -> Picture:
         elif c.ci is not None:
             point = dot_with_interval(c.mean_difference, c.ci)
             differences.errorbar(y=index, color=arm_style(index)["color"], **point)
-    title = f"epoch {epoch}, {settings.replicates} replicates; whiskers: {confidence} intervals"
+    title = f"epoch {epoch}, {study.replicates} replicates; whiskers: {confidence} intervals"
     if result.confirmation is not None:
         (c,) = result.confirmation.comparisons
         if c.ci is not None:
-            index = settings.arm_names.index(c.arm) + 1
+            index = study.arm_names.index(c.arm)
             point = dot_with_interval(c.mean_difference, c.ci) | {"fmt": "s"}
             differences.errorbar(y=index + 0.25, color=arm_style(index)["color"], **point)
             title += f"; square: {arms[index].label} on {c.replicates} fresh replicates"
@@ -244,46 +267,13 @@ def comparison_picture(result: Result) -> Picture:
     for axes in (differences, errors):
         axes.locator_params(axis="x", nbins=6)
     legend_below(figure, errors, columns=4, title=title)
-    return render(figure)
+    return render(figure, "comparison")
 
 
 def dot_with_interval(value: float, interval: Interval) -> dict[str, Any]:
     """Return the place of a dot with whiskers, for `Axes.errorbar`."""
     whiskers = [[value - interval[0]], [interval[1] - value]]
     return {"x": value, "xerr": whiskers, "fmt": "o", "markersize": 4, "capsize": 3}
-
-
-def scale_picture(scale: Scale) -> Picture:
-    """Return the histogram of the outputs in training mode against the exact law."""
-    figure = make_figure(8, 4.5, legend_rows=1)
-    axes = figure.add_subplot()
-    keep = 1 - scale.drop_probability
-    low, high = int(scale.kept.min()), int(scale.kept.max())
-    width = max(1, (high - low) // 30)
-    edges = np.arange(low, high + width + 1, width)
-    if len(edges) < 2:
-        edges = np.array([low, low + 1])
-    expected = len(scale.kept) * np.diff(scale.law.cdf(edges - 1))
-    axes.hist(
-        scale.kept, bins=list(edges - 0.5), color="blue", alpha=0.35, label="torch, training mode"
-    )
-    axes.plot(
-        (edges[:-1] + edges[1:] - 1) / 2,
-        expected,
-        color="black",
-        marker=".",
-        linewidth=1,
-        label="exact binomial law",
-    )
-    axes.axvline(scale.units * keep, color="red", linewidth=2, label="evaluation mode")
-    axes.xaxis.set_major_formatter(lambda kept, position: f"{kept / keep:.6g}")
-    axes.set_title(
-        f"Output of a dropout layer, p = {scale.drop_probability!r}, {scale.units} units of one"
-    )
-    axes.set_xlabel("output of inverted dropout = units kept / (1 - p)")
-    axes.set_ylabel(f"trials of {len(scale.kept)}")
-    legend_below(figure, axes, columns=3)
-    return render(figure)
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int, title: str | None = None) -> Legend:

@@ -1,27 +1,12 @@
-"""How numbers, amounts and tables look. Knows nothing about what they mean."""
+"""How numbers and amounts look. Knows nothing about what they mean."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.table import Table
-
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from regbench.analysis.statistics import Interval
-
-
-def make_table(console: Console) -> Table:
-    """Return an empty table: ruled on a terminal, bare columns elsewhere."""
-    return Table(
-        box=box.SIMPLE_HEAD if console.is_terminal else None,
-        padding=(0, 1, 0, 0) if console.is_terminal else (0, 2, 0, 0),
-        show_edge=False,
-        pad_edge=False,
-    )
 
 
 def number(value: float | None) -> str:

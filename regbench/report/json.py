@@ -2,121 +2,67 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
+import sys
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.version import __version__
+from regbench import __version__
+from regbench.report.base import Sink
+from regbench.storage.files import write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from regbench.analysis.decomposition import Decomposition
     from regbench.analysis.history import Array
     from regbench.analysis.result import Result
-    from regbench.experiments.dropout_scale import Scale, ScaleResult
-    from regbench.settings.study import Experiment
+    from regbench.report.base import View
+    from regbench.settings.command import Request
+    from regbench.settings.machine import Environment
 
 SCHEMA = "regbench.result/1"
 
 
-def training_document(
-    result: Result, run_folder: Path, blocks: tuple[int, int] | None = None
+@dataclass(frozen=True)
+class Json(Sink):
+    """Writes `summary.json`, and prints the same where asked to."""
+
+    is_printed: bool
+
+    def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
+        """Write the document."""
+        del advance
+        write_text(view.folder / "summary.json", view.text)
+        return ()
+
+    def close(self, view: View) -> None:
+        """Print the document."""
+        if self.is_printed:
+            sys.stdout.write(view.text)
+
+
+def document_of(
+    request: Request,
+    environment: Environment,
+    folder: Path,
+    is_complete: bool,
+    content: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return the document of a training experiment; `blocks` as in `_head`."""
-    history, arms = result.history, result.settings.arms
-
-    def by_arm(values: Array, index: int) -> list[list[float]]:
-        table: list[list[float]] = values[:, index].tolist()
-        return table
-
+    """Return a document: what every one begins and ends with, around an experiment's own."""
     return {
-        **_head(result.settings, result.environment, blocks),
-        "arms": [{"name": arm.name, "strength": arm.strength} for arm in arms],
-        "seeds": list(result.settings.seeds),
-        "epochs": history.epochs.tolist(),
-        "history": {
-            arm.name: {
-                "train_loss": by_arm(history.train_loss, index),
-                "train_loss_eval": by_arm(history.train_loss_eval, index),
-                "test_loss": by_arm(history.test_loss, index),
-                "weight_norm": by_arm(history.weight_norm, index),
-                "zero_share": by_arm(history.zero_share, index),
-            }
-            for index, arm in enumerate(arms)
-        },
-        "comparisons": comparisons(result),
-        "comparisons_by_epoch": {
-            arm.name: [
-                {"epoch": epoch, **dataclasses.asdict(compared[place])}
-                for epoch, compared in zip(
-                    history.epochs.tolist(), result.comparisons_by_epoch, strict=True
-                )
-            ]
-            for place, arm in enumerate(arms[1:])
-        },
-        "decomposition": {
-            arm.name: [
-                {"epoch": epoch, **decomposition(parts[place])}
-                for epoch, parts in zip(history.epochs.tolist(), result.decompositions, strict=True)
-            ]
-            for place, arm in enumerate(arms)
-        },
-        "best_arm": None if result.best_arm is None else result.best_arm.name,
-        "confirmation": confirmation(result),
-        "diverged": diverged(result),
-        "run_dir": str(run_folder),
+        "schema": SCHEMA,
+        "experiment": request.command.name,
+        "version": __version__,
+        "is_complete": is_complete,
+        "config": request.to_file(),
+        "environment": environment.to_record(),
+        **content(),
+        "run_dir": str(folder),
     }
-
-
-def comparisons(result: Result) -> list[dict[str, Any]]:
-    """Return every arm's comparison with the baseline at the last epoch."""
-    return [dataclasses.asdict(comparison) for comparison in result.comparisons]
-
-
-def decomposition(parts: Decomposition | None) -> dict[str, Any]:
-    """Return the parts of an expected test error; empty for one replicate."""
-    return {} if parts is None else dataclasses.asdict(parts)
-
-
-def confirmation(result: Result) -> dict[str, Any] | None:
-    """Return what fresh replicates say about the best arm, where that was asked for."""
-    if result.confirmation is None:
-        return None
-    return {
-        "seeds": list(result.confirmation.settings.seeds),
-        "comparisons": comparisons(result.confirmation),
-        "diverged": diverged(result.confirmation),
-    }
-
-
-def diverged(result: Result) -> list[dict[str, Any]]:
-    """Return the arms that have a loss that is not finite, the baseline too."""
-    return [
-        {"arm": result.settings.arms[arm].name, "epoch": epoch, "replicates": count}
-        for arm, epoch, count in result.divergences
-    ]
-
-
-def scale_document(
-    result: ScaleResult, run_folder: Path, blocks: tuple[int, int] | None = None
-) -> dict[str, Any]:
-    """Return the document of the dropout-scale experiment; `blocks` as in `_head`."""
-    return {
-        **_head(result.settings, result.environment, blocks),
-        "scales": [_scale(scale) for scale in result.scales],
-        "run_dir": str(run_folder),
-    }
-
-
-def empty_document(
-    settings: Experiment, environment: dict[str, Any], run_folder: Path
-) -> dict[str, Any]:
-    """Return the document of a run that has measured nothing yet."""
-    return {**_head(settings, environment, blocks=(0, 1)), "run_dir": str(run_folder)}
 
 
 def to_text(document: dict[str, Any]) -> str:
@@ -124,50 +70,68 @@ def to_text(document: dict[str, Any]) -> str:
     return json.dumps(_finite(document), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _head(
-    settings: Experiment, environment: dict[str, Any], blocks: tuple[int, int] | None
-) -> dict[str, Any]:
-    """Return what every document begins with; `blocks` are done and in all, None for all."""
+def training_content(result: Result) -> dict[str, Any]:
+    """Return what the document of a training experiment has of its own."""
+    history, arms = result.history, result.study.arms
+
+    def by_arm(values: Array, arm_index: int) -> list[list[float]]:
+        table: list[list[float]] = values[:, arm_index].tolist()
+        return table
+
     return {
-        "schema": SCHEMA,
-        "experiment": settings.experiment,
-        "version": __version__,
-        "is_complete": blocks is None or blocks[0] == blocks[1],
-        "config": settings.to_file(),
-        "environment": environment,
+        "arms": [{"name": arm.name, "strength": arm.strength} for arm in arms],
+        "seeds": list(result.study.seeds),
+        "epochs": history.epochs.tolist(),
+        "history": {
+            arm.name: {
+                "train_loss": by_arm(history.train_loss, arm_index),
+                "train_loss_eval": by_arm(history.train_loss_eval, arm_index),
+                "test_loss": by_arm(history.test_loss, arm_index),
+                "weight_norm": by_arm(history.weight_norm, arm_index),
+                "zero_share": by_arm(history.zero_share, arm_index),
+            }
+            for arm_index, arm in enumerate(arms)
+        },
+        "comparisons": [asdict(comparison) for comparison in result.comparisons],
+        "comparisons_by_epoch": {
+            arm: [
+                {"epoch": epoch, **asdict(compared[position])}
+                for epoch, compared in zip(
+                    history.epochs.tolist(), result.comparisons_by_epoch, strict=True
+                )
+            ]
+            for position, arm in enumerate(result.study.compared)
+        },
+        "decomposition": {
+            arm.name: [
+                {"epoch": epoch} | (asdict(found) if (found := parts[arm_index]) else {})
+                for epoch, parts in zip(history.epochs.tolist(), result.decompositions, strict=True)
+            ]
+            for arm_index, arm in enumerate(arms)
+        },
+        "best_arm": None if result.best_arm is None else result.best_arm.name,
+        "confirmation": confirmation(result),
+        "diverged": diverged(result),
     }
 
 
-def _scale(scale: Scale) -> dict[str, Any]:
-    keep = 1 - scale.drop_probability
+def confirmation(result: Result) -> dict[str, Any] | None:
+    """Return what fresh replicates say about the best arm, where that was asked for."""
+    if result.confirmation is None:
+        return None
     return {
-        "p": scale.drop_probability,
-        "units": scale.units,
-        "trials": len(scale.outputs),
-        "inverted": {
-            "first_output": float(scale.outputs[0]),
-            "mean": float(scale.outputs.mean()),
-            "sd": float(scale.outputs.std(ddof=1)),
-            "theory_mean": float(scale.units),
-            "theory_sd": scale.theory_sd,
-            "eval_output": scale.eval_output,
-        },
-        "classic": {
-            "first_output": float(scale.kept[0]),
-            "mean": float(scale.kept.mean()),
-            "sd": float(scale.kept.std(ddof=1)),
-            "theory_mean": scale.units * keep,
-            "theory_sd": scale.theory_sd * keep,
-            "eval_output": scale.eval_output * keep,
-        },
-        "article_z": scale.article_z,
-        "article_probability": scale.article_probability,
-        "keep_probability": scale.keep_probability,
-        "shape_probability": scale.shape_probability,
-        "scale_error": scale.scale_error,
-        "fits_law": scale.fits_law,
-        "outputs": scale.outputs.tolist(),
+        "seeds": list(result.confirmation.study.seeds),
+        "comparisons": [asdict(c) for c in result.confirmation.comparisons],
+        "diverged": diverged(result.confirmation),
     }
+
+
+def diverged(result: Result) -> list[dict[str, Any]]:
+    """Return the arms that have a loss that is not finite, the baseline too."""
+    return [
+        {"arm": result.study.arm_names[arm_index], "epoch": epoch, "replicates": count}
+        for arm_index, epoch, count in result.divergences
+    ]
 
 
 def _finite(value: Any) -> Any:

@@ -16,15 +16,16 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from regbench.report.base import Sink
 from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from typing import Any
 
     from regbench.analysis.history import Array
-    from regbench.analysis.result import Result
-    from regbench.experiments.dropout_scale import ScaleResult
+    from regbench.report.base import View
     from regbench.report.figures import Picture
 
 LOG = "events.out.tfevents.regbench"
@@ -33,10 +34,24 @@ BINS = 100
 """Of a histogram, all of one width."""
 
 
+class TensorBoard(Sink):
+    """Writes a log for everything that is compared."""
+
+    def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
+        """Write the logs; says how many histograms TensorBoard could not show."""
+        skipped = 0
+        for name, log in view.logs(view.pictures(advance)):
+            log.write(view.folder / "tensorboard" / name)
+            skipped += log.skipped
+        if skipped:
+            yield f"note: {skipped} histograms left out: their values are not finite"
+
+
 class Log:
     """What TensorBoard shows of one run, collected in memory."""
 
     def __init__(self) -> None:
+        self.skipped = 0
         self.buffer = io.BytesIO()
         self.records = RecordWriter(self.buffer)
         self.started = time.time()
@@ -53,7 +68,10 @@ class Log:
         self._add_value(epoch, tag=tag, simple_value=float(value))
 
     def add_histogram(self, tag: str, values: Array, epoch: int) -> None:
-        """Add the distribution of finite values of any shape."""
+        """Add the distribution of values of any shape; of some not finite, only count it."""
+        if not np.isfinite(values).all():
+            self.skipped += 1
+            return
         values = values.astype(np.float64).ravel()
         counts, edges = np.histogram(values, BINS)
         histogram = HistogramProto(
@@ -67,7 +85,7 @@ class Log:
         )
         self._add_value(epoch, tag=tag, histo=histogram)
 
-    def add_picture(self, tag: str, picture: Picture, epoch: int) -> None:
+    def add_picture(self, tag: str, picture: Picture) -> None:
         """Add a picture as the PNG that it is."""
         image = Summary.Image(
             encoded_image_string=picture.png,
@@ -75,7 +93,7 @@ class Log:
             height=picture.height,
             colorspace=3,
         )
-        self._add_value(epoch, tag=tag, image=image)
+        self._add_value(picture.epoch, tag=tag, image=image)
 
     def write(self, folder: Path) -> None:
         """Write the log into a folder, which is made where it is missing.
@@ -85,63 +103,3 @@ class Log:
         """
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / LOG, [self.buffer.getbuffer()])
-
-
-def write_training_logs(result: Result, pictures: list[tuple[int, Picture]], folder: Path) -> int:
-    """Write losses, histograms and pictures of every arm; return how many histograms were left out.
-
-    Args:
-        result: The result.
-        pictures: Epoch and picture of the fits, which go to every arm but the baseline.
-        folder: The parent of the runs.
-
-    Returns:
-        The number of weights and gradients that hold a value that is not finite: TensorBoard
-        cannot show their histograms.
-
-    Raises:
-        RunError: A file cannot be written.
-    """
-    history = result.history
-    losses = {
-        "loss/train": history.train_loss,
-        "loss/train_eval": history.train_loss_eval,
-        "loss/test": history.test_loss,
-    }
-    snapshots = {
-        f"{kind}/{name}": values
-        for kind, by_name in (("weights", history.parameters), ("gradients", history.gradients))
-        for name, values in by_name.items()
-    }
-    skipped = 0
-    for index, arm in enumerate(result.settings.arms):
-        log = Log()
-        for place, epoch in enumerate(history.epochs.tolist()):
-            for tag, values in losses.items():
-                log.add_scalar(tag, values[place, index].mean(), epoch)
-            for tag, values in snapshots.items():
-                if np.isfinite(values[place, index]).all():
-                    log.add_histogram(tag, values[place, index], epoch)
-                else:
-                    skipped += 1
-        for epoch, picture in pictures if index else []:
-            log.add_picture("fit", picture, epoch)
-        log.write(folder / arm.name)
-    return skipped
-
-
-def write_scale_logs(result: ScaleResult, pictures: list[Picture], folder: Path) -> None:
-    """Write the outputs' histogram, mean and standard deviation, and the picture, of every p.
-
-    Raises:
-        RunError: A file cannot be written.
-    """
-    for place, scale in enumerate(result.scales):
-        log = Log()
-        log.add_histogram("output/train", scale.outputs, 0)
-        log.add_scalar("output/mean", scale.outputs.mean(), 0)
-        log.add_scalar("output/sd", scale.outputs.std(ddof=1), 0)
-        log.add_scalar("output/eval", scale.eval_output, 0)
-        if pictures:
-            log.add_picture("distribution", pictures[place], 0)
-        log.write(folder / f"p={scale.drop_probability!r}")

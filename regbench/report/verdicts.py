@@ -14,16 +14,34 @@ from regbench.report.format import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Comparison, Judgement
+    from regbench.settings.question import Question
 
 SIGNIFICANT = 0.05
 FEWEST_FOR_DECOMPOSITION = 50
 """Replicates from which the jackknife's intervals hold what they promise."""
 FEWEST_FOR_SKEWNESS = 10
 """Replicates from which skewness is judged: fewer say little about it."""
+
+
+def sentences(result: Result) -> list[str]:
+    """Return how each arm's test loss compares with the baseline's, and which arm is best.
+
+    An arm that was confirmed has the sentence of the confirmation, the last one.
+    """
+    labels, best = labels_of(result), result.best_arm
+    confirmed = result.confirmation.comparisons if result.confirmation else []
+    others = {c.arm for c in result.comparisons} - {c.arm for c in confirmed}
+    lines = [sentence(labels[c.arm], c) for c in result.comparisons if c.arm in others]
+    if best is not None and (len(result.comparisons) > 1 or confirmed):
+        lines.append(choice(labels[best.name], result))
+    return lines + [sentence(labels[c.arm], c) for c in confirmed]
+
+
+def labels_of(result: Result) -> dict[str, str]:
+    """Return what people call the arms, by name."""
+    return {arm.name: arm.label for arm in result.study.arms}
 
 
 def sentence(label: str, comparison: Comparison) -> str:
@@ -56,32 +74,30 @@ def sentence(label: str, comparison: Comparison) -> str:
 
 def choice(label: str, result: Result) -> str:
     """Return which strength did best, if there are several, and what that is worth."""
-    arms, seeds = len(result.comparisons), seeds_text(result.settings.seeds)
+    arms, seeds = len(result.comparisons), seeds_text(result.study.seeds)
     if result.confirmation is not None:
-        fresh = result.confirmation.settings.seeds
+        fresh = result.confirmation.study.seeds
         chosen = label if arms == 1 else f"Best of {arms} by {seeds}: {label}"
         return f"{chosen}, measured again on {len(fresh)} fresh replicates, {seeds_text(fresh)}:"
     return (
         f"Best of {arms}: {label}. It was chosen by these replicates, which flatters it: "
-        f"--confirm {result.settings.replicates} measures it on fresh ones."
+        f"--confirm {result.study.replicates} measures it on fresh ones."
     )
 
 
-def cautions(result: Result, labels: Mapping[str, str]) -> list[str]:
-    """Return what limits a result, each with what to do about it; `labels` are by arm's name."""
-    replicates = result.settings.replicates
+def cautions(result: Result) -> list[str]:
+    """Return what limits a result, each with what to do about it."""
+    replicates = result.study.replicates
     lines = few_replicates(result, "replicates", "--replicates")
     if not lines and 1 < replicates < FEWEST_FOR_DECOMPOSITION:
         lines.append(
             f"with {replicates} replicates the intervals of bias and variance are too narrow: "
             f"use --replicates {FEWEST_FOR_DECOMPOSITION} or more"
         )
-    lines += skewed_differences(result, labels, "differences", "--replicates")
+    lines += skewed_differences(result, "differences", "--replicates")
     if result.confirmation is not None:
         lines += few_replicates(result.confirmation, "fresh replicates", "--confirm")
-        lines += skewed_differences(
-            result.confirmation, labels, "confirming differences", "--confirm"
-        )
+        lines += skewed_differences(result.confirmation, "confirming differences", "--confirm")
     return lines
 
 
@@ -90,7 +106,7 @@ def few_replicates(result: Result, noun: str, option: str) -> list[str]:
 
     The least p of R sign flips is 2/2ᴿ, and Holm's correction multiplies it by the number of arms.
     """
-    arms, replicates = len(result.comparisons), result.settings.replicates
+    arms, replicates = len(result.comparisons), result.study.replicates
     least = min(1.0, 2 * arms / 2**replicates)
     if replicates == 1 or least < SIGNIFICANT:
         return []
@@ -102,10 +118,9 @@ def few_replicates(result: Result, noun: str, option: str) -> list[str]:
     ]
 
 
-def skewed_differences(
-    result: Result, labels: Mapping[str, str], noun: str, option: str
-) -> list[str]:
+def skewed_differences(result: Result, noun: str, option: str) -> list[str]:
     """Return a line where skewness makes the intervals of means too narrow."""
+    labels = labels_of(result)
     skewed = [
         labels[c.arm]
         for c in result.comparisons
@@ -129,13 +144,12 @@ def is_too_skewed(skewness: float, replicates: int) -> bool:
     return is_judged and abs(skewness) > max(1.2, 0.2 * math.sqrt(replicates))
 
 
-def gate_line(label: str, result: Result, comparison: Comparison, judgement: Judgement) -> str:
+def gate_line(label: str, question: Question, comparison: Comparison, judgement: Judgement) -> str:
     """Return why a gate is met, not met or inconclusive for an arm."""
-    settings = result.settings
-    bound = -settings.margin if settings.require == "better" else settings.margin
+    bound = -question.margin if question.require == "better" else question.margin
     if comparison.ci is None or math.isnan(comparison.mean_difference):
         why = "there is no interval"
     else:
-        place = {"met": "lies below", "not met": "lies above", "inconclusive": "straddles"}
-        why = f"the interval {interval_text(comparison.ci)} {place[judgement]} {bound or 0.0:g}"
-    return f"--require {settings.require}: {judgement} by {label}: {why}"
+        where = {"met": "lies below", "not met": "lies above", "inconclusive": "straddles"}
+        why = f"the interval {interval_text(comparison.ci)} {where[judgement]} {bound or 0.0:g}"
+    return f"--require {question.require}: {judgement} by {label}: {why}"

@@ -1,57 +1,39 @@
-"""Every setting: its name, default, range and meaning.
+"""The study: all that decides a network's numbers.
 
 Knows nothing about where values come from, about tensors, or about what the settings do.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-import os
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, InstanceOf, field_validator, model_validator
 
-from regbench.errors import UsageError, visible
-from regbench.regularizers import REGULARIZERS, Baseline, Regularizer
+from regbench.errors import UsageError
+from regbench.regularizers import Baseline, Regularizer
+from regbench.settings.base import Settings, check_strengths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pydantic.fields import FieldInfo
-
+    from regbench.settings.question import Question
 
 MOST_REPLICATES = 10_000_000
-PILOT_REPLICATES = 10
-"""Replicates from which `--target-width` estimates how many it needs."""
+LAST_SEED = 2**32 - 1
+"""torch's generator on the CPU uses no more bits."""
+LARGEST = 1e6
+"""Of a number in the task and of a learning rate, in size."""
 
 
-def available_cores() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+class Task(Settings):
+    """The synthetic regression problem: y = truth(x) + noise."""
 
-
-class Settings(BaseModel):
-    """Settings are immutable, complete and finite."""
-
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True
-    )
-
-
-class TaskSettings(Settings):
-    """The synthetic regression task: y = truth(x) + noise."""
+    panel: ClassVar[str] = "Task"
 
     truth: Literal["linear", "quadratic", "sine", "step", "abs"] = Field(
         "linear",
         description="The noise-free target: the slope times x, x squared, sin(pi x), the sign of "
         "x, or the magnitude of x.",
     )
-
     points: int = Field(10, ge=1, le=1_000_000, description="Training points.")
     test_points: int = Field(
         default_factory=lambda settings: settings["points"],
@@ -60,28 +42,40 @@ class TaskSettings(Settings):
         description="Test points; as many as --points where not given.",
     )
     slope: float = Field(
-        1.5, ge=-1e6, le=1e6, description="Slope of the true line; scale of the other truths."
+        1.5,
+        ge=-LARGEST,
+        le=LARGEST,
+        description="Slope of the true line; scale of the other truths.",
     )
-    x_min: float = Field(-1.0, ge=-1e6, le=1e6, description="Smallest input.")
-    x_max: float = Field(1.0, ge=-1e6, le=1e6, description="Largest input.")
+    x_min: float = Field(-1.0, ge=-LARGEST, le=LARGEST, description="Smallest input.")
+    x_max: float = Field(1.0, ge=-LARGEST, le=LARGEST, description="Largest input.")
     noise: float = Field(
-        0.5, ge=0, le=1e6, description="Standard deviation of the training targets' noise."
+        0.5, ge=0, le=LARGEST, description="Standard deviation of the training targets' noise."
     )
     test_noise: float = Field(
-        0.3, ge=0, le=1e6, description="Standard deviation of the test targets' noise."
+        0.3, ge=0, le=LARGEST, description="Standard deviation of the test targets' noise."
     )
 
+    @model_validator(mode="after")
+    def _has_a_range(self) -> Self:
+        if not self.x_min < self.x_max:
+            problem = f"which must be below --x-max ({self.x_max!r})"
+            raise UsageError("x_min", self.x_min, problem=problem)
+        return self
 
-class NetworkSettings(Settings):
+
+class Network(Settings):
     """The multi-layer perceptron and its inputs."""
+
+    panel: ClassVar[str] = "Network"
 
     features: str = Field(
         "x",
         pattern=r"^(x|polynomial:([1-9]|[1-4][0-9]|50))$",
         description="Inputs of the network: x, or polynomial:K for x to the powers 1 to K (at "
         "most 50).",
+        json_schema_extra={"allowed": "x, or polynomial:K with K from 1 to 50"},
     )
-
     hidden: int = Field(200, ge=1, le=100_000, description="Units of each hidden layer.")
     depth: int = Field(3, ge=0, le=100, description="Hidden layers; 0 is a linear model.")
 
@@ -108,19 +102,20 @@ class NetworkSettings(Settings):
 
     @property
     def parameter_count(self) -> int:
-        """The number of weights and biases of one network."""
+        """The number of weights and biases of one network, P."""
         return sum(i * o + o for i, o in itertools.pairwise(self.layer_sizes))
 
 
-class TrainingSettings(Settings):
+class Training(Settings):
     """Full-batch gradient descent."""
+
+    panel: ClassVar[str] = "Training"
 
     optimizer: Literal["sgd", "adam"] = Field(
         "sgd", description="SGD with --momentum, or Adam, which has moments of its own."
     )
-
     epochs: int = Field(2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
-    lr: float = Field(0.01, gt=0, le=1e6, description="Learning rate.")
+    lr: float = Field(0.01, gt=0, le=LARGEST, description="Learning rate.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
     log_every: int = Field(
         200, ge=1, le=1_000_000_000, description="Epochs from one logged epoch to the next."
@@ -133,79 +128,51 @@ class TrainingSettings(Settings):
 
     @property
     def logged_count(self) -> int:
-        """The number of logged epochs."""
+        """The number of logged epochs, E."""
         return -(-self.epochs // self.log_every)
 
 
-class OutputSettings(Settings):
-    """What is written and shown; it changes no number."""
+class BaseStudy(Settings):
+    """What decides the numbers of an experiment, whichever that is."""
 
-    out: str | None = Field(
-        None,
-        min_length=1,
-        description="Folder for the results; a new one under runs/ where not given.",
-    )
-
-    tensorboard: bool = Field(True, description="Write TensorBoard logs.")
-    plots: bool = Field(True, description="Draw pictures.")
-    cache: bool = Field(True, description="Use blocks that earlier runs have trained.")
-    json_: bool = Field(
-        False, alias="json", description="Print one JSON document and nothing else."
-    )
-    quiet: bool = Field(False, description="Print the closing lines only.")
-
-    @field_validator("out")
-    @classmethod
-    def _is_printable(cls, out: str | None) -> str | None:
-        if out is not None and not out.isprintable():
-            raise ValueError
-        return out
-
-
-class Experiment(OutputSettings):
-    """What every experiment's configuration can do."""
-
-    experiment: str
-
-    def values(self) -> dict[str, Any]:
-        """Return every setting by its key in files, environment and JSON."""
-        return self.model_dump(by_alias=True)
-
-    def to_file(self) -> dict[str, Any]:
-        """Return the settings that a configuration file repeats the experiment with."""
-        elsewhere = {"out", "json", "quiet", "threads"}
-        return {
-            key: value
-            for key, value in self.values().items()
-            if key not in elsewhere and value is not None
-        }
+    panel: ClassVar[str] = "Experiment"
+    experiment: ClassVar[str]
+    """The modules of `regbench.experiments` and `regbench.report` that run and show it."""
 
     @property
-    def arm_names(self) -> list[str]:
+    def compared(self) -> list[str]:
         """What a list of runs calls the things compared."""
         return []
 
-    @property
-    def digest(self) -> str:
-        """64 hexadecimal digits that differ where a setting that changes numbers differs."""
-        shown = {"tensorboard", "plots", "cache"}
-        numbers = {key: value for key, value in self.to_file().items() if key not in shown}
-        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
+    def record(self) -> dict[str, Any]:
+        """Return all that decides the numbers, ready for JSON."""
+        return self.model_dump()
 
-    @property
-    def hash(self) -> str:
-        """The first eight digits of the digest, for names."""
-        return self.digest[:8]
+    def to_file(self) -> dict[str, Any]:
+        """Return the settings by their keys in files."""
+        return self.model_dump()
+
+    def check_question(self, question: Question) -> None:
+        """Raise `UsageError` where a question cannot be asked of this study."""
+        del question
 
 
-class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experiment):
-    """A baseline against one regularizer at one or several strengths."""
+class Study(BaseStudy):
+    """A baseline against regularized networks on the same replicates.
 
-    strengths: tuple[float, ...] = Field(min_length=1, max_length=1000)
+    The baseline is the first of the arms, and need not be given.
+    """
+
+    experiment: ClassVar[str] = "training"
+
+    task: Task = Field(default_factory=Task)
+    network: Network = Field(default_factory=Network)
+    training: Training = Field(default_factory=Training)
+    arms: tuple[InstanceOf[Regularizer], ...] = Field(min_length=1, max_length=1001)
     replicates: int = Field(
         30, ge=1, le=MOST_REPLICATES, description="Draws of data and initial weights."
     )
-    seed: int = Field(1, ge=0, le=2**32 - 1, description="Seed of the first replicate.")
+    seed: int = Field(1, ge=0, le=LAST_SEED, description="Seed of the first replicate.")
     pairing: Literal["shared", "independent"] = Field(
         "shared",
         description="Initial weights of a replicate: the same in all arms, or drawn for each.",
@@ -215,188 +182,67 @@ class TrainingExperiment(TaskSettings, NetworkSettings, TrainingSettings, Experi
         description="What differs from replicate to replicate: data, initial weights (with the "
         "masks of dropout), or both.",
     )
-    device: str = Field(
-        "auto",
-        pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
-        description="Where to train: auto, cpu, cuda or cuda:N.",
-    )
-    threads: int = Field(
-        default_factory=available_cores,
-        ge=1,
-        le=4096,
-        description="CPU threads; one per core where not given. No number depends on them.",
-    )
-    engine: Literal["auto", "reference", "batched", "fused"] = Field(
-        "auto",
-        description="How to train: as the article's program, all replicates stacked (CPU or GPU), "
-        "or each network by a compiled kernel (CPU).",
-    )
     dtype: Literal["float32", "float64"] = Field(
         "float32", description="Floating-point type to train in."
     )
-    confidence: float = Field(
-        0.95, ge=0.5, le=0.9999, description="Probability with which an interval holds the truth."
-    )
-    confirm: int | None = Field(
-        None,
-        ge=2,
-        le=MOST_REPLICATES,
-        description="Measure the best strength again on so many fresh replicates.",
-    )
-    target_width: float | None = Field(
-        None,
-        gt=0,
-        le=1e6,
-        description="Run as many replicates, after a pilot of 10, as make the interval of the mean "
-        "difference so wide; in place of --replicates.",
-    )
-    require: Literal["better", "not-worse"] | None = Field(
-        None,
-        description="Exit with 3 where the interval says the opposite and 4 where it cannot say: "
-        "better or not-worse.",
-    )
-    margin: float = Field(
-        0.0, ge=0, le=1e6, description="Difference of test loss that --require leaves room for."
-    )
 
-    @property
-    def regularizer(self) -> type[Regularizer]:
-        """The regularizer under study."""
-        return REGULARIZERS[self.experiment]
-
-    @property
-    def arms(self) -> tuple[Regularizer, ...]:
-        """The baseline, and the regularizer at each strength."""
-        return (Baseline(), *(self.regularizer(strength) for strength in self.strengths))
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _begins_with_the_baseline(cls, arms: Any) -> Any:
+        given = tuple(arms)
+        return given if given[:1] == (Baseline(),) else (Baseline(), *given)
 
     @property
     def arm_names(self) -> list[str]:
-        """The arms' names without the baseline."""
-        return [arm.name for arm in self.arms[1:]]
+        """The arms' names; the first is `baseline`."""
+        return [arm.name for arm in self.arms]
+
+    @property
+    def compared(self) -> list[str]:
+        """What a list of runs calls the things compared: the arms without the baseline."""
+        return self.arm_names[1:]
 
     @property
     def seeds(self) -> range:
         """One seed per replicate."""
         return range(self.seed, self.seed + self.replicates)
 
-    def values(self) -> dict[str, Any]:
-        """Return every setting by its key; the strengths under the regularizer's own."""
-        values = super().values()
-        return {
-            "experiment": values.pop("experiment"),
-            self.regularizer.option: list(values.pop("strengths")),
-            **values,
-        }
+    def record(self) -> dict[str, Any]:
+        """Return all that decides the numbers, ready for JSON."""
+        arms = [[arm.command, arm.strength] for arm in self.arms[1:]]
+        return self.model_dump(exclude={"arms"}) | {"arms": arms}
 
     def to_file(self) -> dict[str, Any]:
-        """Return the settings of a file; with a target width, replicates are not one of them."""
-        values = super().to_file()
-        if self.target_width is not None:
-            del values["replicates"]
-        return values
+        """Return the settings by their keys in files: the strengths under the arms' own."""
+        own = self.model_dump(exclude={"arms", "task", "network", "training"})
+        strengths = {self.arms[1].option: [arm.strength for arm in self.arms[1:]]}
+        groups = (self.task, self.network, self.training)
+        return strengths | {k: v for group in groups for k, v in group.model_dump().items()} | own
+
+    def check_question(self, question: Question) -> None:
+        """Raise `UsageError` where a question cannot be asked of this study."""
+        confirm = question.confirm or 0
+        self._check_seeds(confirm)
+        if confirm and self.vary != "both":
+            problem = "which needs --vary both: fresh replicates would have another fixed part"
+            raise UsageError("confirm", confirm, problem=problem)
+
+    def _check_seeds(self, more: int) -> None:
+        if self.seed + self.replicates + more > LAST_SEED + 1:
+            also = f" and {more} to confirm" if more else ""
+            many = f"{self.replicates} replicates{also}"
+            problem = f"but with {many} the last seed would pass {LAST_SEED}"
+            hint = "lower --seed, --replicates or --confirm, or raise --target-width"
+            raise UsageError("seed", self.seed, problem=problem, hint=hint)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if not self.x_min < self.x_max:
-            raise UsageError(
-                f"--x-min: got {self.x_min!r}, which must be below --x-max ({self.x_max!r})"
+        self._check_seeds(0)
+        training, regularized = self.training, self.arms[1:]
+        for regularizer in {type(arm): None for arm in regularized}:
+            limit, reason = regularizer.strength_limit(
+                training.lr, training.momentum, training.optimizer
             )
-        confirm = self.confirm or 0
-        if self.seed + self.replicates + confirm > 2**32:
-            many = f"--replicates {self.replicates}"
-            if self.target_width is not None:
-                many = f"the {self.replicates} replicates of --target-width {self.target_width:g}"
-            also = f" and --confirm {confirm}" if confirm else ""
-            raise UsageError(
-                f"--seed: got {self.seed}, but with {many}{also} the last "
-                f"seed would pass 4294967295; lower one of them"
-            )
-        if self.confirm is not None and self.vary != "both":
-            raise UsageError(
-                f"--confirm: got {self.confirm}, which needs --vary both: fresh replicates would "
-                f"have another fixed part"
-            )
-        if self.margin and self.require is None:
-            raise UsageError(f"--margin: got {self.margin!r}, which needs --require")
-        limit, reason = self.regularizer.strength_limit(self.lr, self.momentum, self.optimizer)
-        check_strengths(self.regularizer.option, self.strengths, limit, reason)
+            strengths = [arm.strength for arm in regularized if type(arm) is regularizer]
+            check_strengths(regularizer.option, strengths, limit, reason)
         return self
-
-
-class DropoutScale(Experiment):
-    """The output of one dropout layer in training and evaluation mode."""
-
-    experiment: Literal["dropout-scale"] = "dropout-scale"
-    p: tuple[float, ...] = Field(
-        (0.5,), min_length=1, max_length=100, description="Drop probability, one or several."
-    )
-    units: int = Field(10_000, ge=1, le=100_000_000, description="Inputs, all of them one.")
-    trials: int = Field(1000, ge=2, le=1_000_000, description="Draws of the dropout mask.")
-    seed: int = Field(1, ge=0, le=2**32 - 1, description="Seed of the masks.")
-
-    @property
-    def arm_names(self) -> list[str]:
-        """The drop probabilities."""
-        return [f"p={p!r}" for p in self.p]
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        check_strengths("p", self.p, 1.0, "")
-        if self.units * self.trials > 10**11:
-            raise UsageError(
-                f"--trials: got {self.trials}, but {self.units} units would need "
-                f"{self.units * self.trials:.0e} draws; at most 1e+11 are allowed"
-            )
-        return self
-
-
-EXPERIMENTS = (*REGULARIZERS, "dropout-scale")
-"""The subcommands that run an experiment."""
-
-
-def model_of(experiment: str) -> type[Experiment]:
-    """Return the class of settings that a subcommand takes."""
-    return DropoutScale if experiment == "dropout-scale" else TrainingExperiment
-
-
-def kind_of(field: FieldInfo) -> Any:
-    """Return the type of a setting's value, where it has one."""
-    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
-    is_optional = isinstance(field.annotation, UnionType)
-    return kinds[0] if is_optional and len(kinds) == 1 else field.annotation
-
-
-def keys_of(model: type[Settings]) -> set[str]:
-    """Return the keys of a model's settings."""
-    return {field.alias or name for name, field in model.model_fields.items()}
-
-
-def settings_of(experiment: str) -> dict[str, FieldInfo]:
-    """Return every setting of a subcommand by its key, in the order of its help."""
-    fields = dict(model_of(experiment).model_fields)
-    del fields["experiment"]
-    settings: dict[str, FieldInfo] = {}
-    if experiment in REGULARIZERS:
-        settings[REGULARIZERS[experiment].option] = fields.pop("strengths")
-    settings |= {field.alias or name: field for name, field in fields.items()}
-    return settings
-
-
-def option_of(key: str) -> str:
-    """Return the command-line option of a key."""
-    return "--" + key.replace("_", "-")
-
-
-def check_strengths(option: str, strengths: Iterable[float], limit: float, reason: str) -> None:
-    """Raise `UsageError` where a strength is negative, not below `limit`, or given twice."""
-    seen = set()
-    for strength in strengths:
-        if not 0 <= strength < limit:
-            why = f", which is {reason}" if reason else ""
-            raise UsageError(
-                f"--{option}: got {visible(strength)}; allowed: numbers from 0 to below "
-                f"{limit:.10g}{why}"
-            )
-        if strength in seen:
-            raise UsageError(f"--{option}: got {visible(strength)} twice; give each strength once")
-        seen.add(strength)

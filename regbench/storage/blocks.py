@@ -1,6 +1,6 @@
-"""Trained blocks as files: what a block of one arm is named by, and its exact bytes.
+"""Trained blocks as files: what a block is named by, its exact bytes, and a run's archive of them.
 
-A file holds one arm of one group of replicates, so that a later run with other arms finds what it
+A file holds one arm of a batch's replicates, so that a later run with other arms finds what it
 has in common with this one. Its name is a hash of all that its numbers depend on. Knows nothing
 about folders, and nothing about how a block is trained.
 """
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis.history import MEASURED, SNAPSHOTS, Data, History, fitted_count
-from regbench.settings.study import NetworkSettings, TaskSettings, TrainingSettings, keys_of
+from regbench.analysis.history import MEASURED, SNAPSHOTS, Data, History
 from regbench.storage.files import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from regbench.settings.study import TrainingExperiment
+    from regbench.analysis.batch import Batch
+    from regbench.storage.files import Store
 
-BLOCK_SCHEMA = "regbench.block/3"
+BLOCK_SCHEMA = "regbench.block/4"
 """To be raised where a block's content, or how its numbers come about, changes within a version."""
 DATA_FIELDS = tuple(Data.__dataclass_fields__)
 
@@ -33,46 +33,26 @@ Arrays = dict[str, Any]
 """NumPy arrays by name."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some consecutive replicates of a run.
-
-    Attributes:
-        seeds: One for each.
-        first: The place of the first one in the run.
-    """
-
-    seeds: range
-    first: int
-
-
-def cut_parts(seeds: range, size: int, first_size: int | None = None) -> list[Part]:
-    """Return the replicates in parts of `size`, the first one of `first_size` where given."""
-    starts = [0, *range(first_size or size, len(seeds), size)]
-    ends = [*starts[1:], len(seeds)]
-    return [Part(seeds[start:end], start) for start, end in zip(starts, ends, strict=True)]
-
-
-def block_key(settings: TrainingExperiment, part: Part, place: int) -> dict[str, Any]:
-    """Return all that the numbers of one arm of a part depend on, but for their provenance.
+def block_key(batch: Batch, arm_index: int) -> dict[str, Any]:
+    """Return all that the numbers of one arm of a batch depend on, but for their provenance.
 
     Not the other arms, and not the regularizer under study: every experiment on the same task has
-    the same baseline. With independent pairing an arm's initial weights depend on its place.
+    the same baseline. With independent pairing an arm's initial weights depend on its index.
     """
-    arm = settings.arms[place]
-    numbers = {*keys_of(TaskSettings), *keys_of(NetworkSettings), *keys_of(TrainingSettings)}
+    study, arm = batch.study, batch.study.arms[arm_index]
+    numbers = {"task", "network", "training", "pairing", "dtype", "vary"}
     key: dict[str, Any] = {
         "schema": BLOCK_SCHEMA,
-        "settings": settings.model_dump(include={*numbers, "pairing", "dtype", "vary"}),
+        "study": study.model_dump(include=numbers),
         "arm": [arm.command, arm.strength] if arm.strength else ["baseline", 0.0],
-        "seeds": [part.seeds.start, len(part.seeds)],
-        "fits": fitted_count(part.first, len(part.seeds)),
-        "snapshots": part.first == 0,
+        "seeds": [batch.seeds.start, len(batch.seeds)],
+        "fits": batch.fitted_count,
+        "snapshots": batch.has_snapshots,
     }
-    if settings.pairing == "independent":
-        key["place"] = place
-    if settings.vary != "both":
-        key["first_seed"] = settings.seed
+    if study.pairing == "independent":
+        key["arm_index"] = arm_index
+    if study.vary != "both":
+        key["first_seed"] = study.seed
     return key
 
 
@@ -125,3 +105,50 @@ def to_history(arrays: Arrays) -> History:
         parameters=snapshots["parameters"],
         gradients=snapshots["gradients"],
     )
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The blocks of a run, loaded and saved by what they hold.
+
+    Attributes:
+        store: The files.
+        provenances: What a block may have been computed with. The last one is today's: what is
+            saved is named by it.
+    """
+
+    store: Store
+    provenances: Sequence[Provenance]
+
+    def load(self, batch: Batch, arm_index: int) -> History | None:
+        """Return the history of an arm of the study, or None where there is no whole block.
+
+        See `Store.load` for errors.
+        """
+        arrays = self.load_arrays(block_key(batch, arm_index))
+        return None if arrays is None else to_history(arrays)
+
+    def save(self, batch: Batch, arm_index: int, history: History) -> None:
+        """Save the history of an arm of the study; see `Store.save`."""
+        self.save_arrays(block_key(batch, arm_index), to_arrays(history))
+
+    def load_arrays(self, key: Mapping[str, Any]) -> Arrays | None:
+        """Return the block of this key and any of the provenances, or None where none is whole.
+
+        See `Store.load` for errors.
+        """
+        for provenance in self.provenances:
+            full = {**key, "provenance": provenance}
+            name = block_name(full)
+            content = self.store.load(name)
+            if content is not None:
+                arrays = unpack(full, content)
+                if arrays is not None:
+                    return arrays
+                self.store.reject(name)
+        return None
+
+    def save_arrays(self, key: Mapping[str, Any], arrays: Arrays) -> None:
+        """Save the block of this key and today's provenance; see `Store.save`."""
+        full = {**key, "provenance": self.provenances[-1]}
+        self.store.save(block_name(full), pack(full, arrays))

@@ -6,31 +6,35 @@ Knows nothing about what blocks hold.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import errno
 import fcntl
 import glob
 import hashlib
-import itertools
 import json
 import os
+import secrets
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from regbench.errors import UsageError, shell_word, visible
+from regbench.errors import UsageError, cannot_write, shell_word, visible
+from regbench.settings.machine import Environment
 from regbench.settings.parse import resolve
-from regbench.settings.study import EXPERIMENTS, Experiment
 from regbench.storage.files import canonical, flush_folder, unfinished, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
+
+    from regbench.settings.command import Command, Request
 
 ROOT = Path("runs")
-SCHEMA = "regbench.run/1"
+SCHEMA = "regbench.run/2"
 MANIFEST = "environment.json"
 CONFIGURATION = "config.toml"
 DONE = "DONE"
@@ -46,52 +50,73 @@ class Run:
 
     Attributes:
         folder: Its path.
-        settings: From its `config.toml`.
+        request: What was asked.
         manifest: Its `environment.json`.
         done: What `DONE` says, or None where the run is not finished.
     """
 
     folder: Path
-    settings: Experiment
+    request: Request
     manifest: dict[str, Any]
-    done: dict[str, Any] | None
+    done: dict[str, Any] | None = None
 
     @property
     def blocks(self) -> Path:
         """The folder of the blocks."""
         return self.folder / BLOCKS
 
+    @property
+    def environment(self) -> Environment:
+        """Where it began, and how long its last session took if it is finished."""
+        duration = self.done["duration_seconds"] if self.done else None
+        return Environment(**self.manifest["environment"], duration_seconds=duration)
 
-def create_run(settings: Experiment, manifest: Mapping[str, Any]) -> Path:
-    """Make the folder of a new run with its configuration and manifest, all at once; return it.
 
-    The folder is `settings.out`, which must be new or empty, or else a new one,
-    `runs/<experiment>/<UTC time>-<hash>`, with `-2`, `-3`, … where another process was first. It
+def create_run(
+    request: Request, environment: Environment, provenance: Mapping[str, str], command: list[str]
+) -> Run:
+    """Make the folder of a new run with its configuration and manifest, all at once.
+
+    The folder is `--out`, which must be new or empty, or else a new one,
+    `runs/<experiment>/<UTC time>-<hash>`, with a random suffix where another process was first. It
     is filled under a temporary name and renamed, so that there is never a run without a manifest.
+
+    Args:
+        request: What is about to run.
+        environment: Where.
+        provenance: What of that the numbers depend on.
+        command: The command line.
 
     Raises:
         UsageError: The folder is in use or cannot be made or written to.
         RunError: A file cannot be written.
     """
+    manifest = {
+        "schema": SCHEMA,
+        "experiment": request.command.name,
+        "configuration": request.digest,
+        "command": command,
+        "git": git_state(),
+        **request.to_record(),
+        "provenances": [dict(provenance)],
+        "environment": environment.to_record(),
+    }
+    out = request.output.out
+    now = datetime.datetime.now(datetime.UTC)
+    default = ROOT / request.command.name / f"{now:%Y%m%dT%H%M%SZ}-{request.hash}"
+    folder = default if out is None else Path(out)
     try:
-        if settings.out is None:
-            now = datetime.datetime.now(datetime.UTC)
-            folder = ROOT / settings.experiment / f"{now:%Y%m%dT%H%M%SZ}-{settings.hash}"
-        else:
-            folder = Path(settings.out)
-            if folder.exists():  # perhaps a mount, or in a folder that cannot be written to
-                fill_empty(folder, settings, manifest)
-                return folder
+        if out is not None and folder.exists():  # perhaps a mount, or in a read-only folder
+            fill_empty(folder, request, manifest)
+            return Run(folder, request, manifest)
         with made(folder.parent), unfinished(folder) as draft:
             draft.mkdir()
-            fill_empty(draft, settings, manifest)
-            return publish(draft, folder, is_exact=settings.out is not None)
+            fill_empty(draft, request, manifest)
+            return Run(publish(draft, folder, is_exact=out is not None), request, manifest)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(
-            f"--out: cannot write to {visible(settings.out or ROOT)}: {reason}; "
-            f"name a folder that can be written to"
-        ) from None
+        problem = f"cannot write to {visible(out or ROOT)}: {error.strerror or error}"
+        hint = "name a folder that can be written to"
+        raise UsageError("--out", problem=problem, hint=hint) from None
 
 
 @contextmanager
@@ -112,77 +137,48 @@ def made(folder: Path) -> Iterator[None]:
         raise
 
 
-def fill_empty(folder: Path, settings: Experiment, manifest: Mapping[str, Any]) -> None:
+def fill_empty(folder: Path, request: Request, manifest: Mapping[str, Any]) -> None:
     """Write what a run begins with into an empty folder.
 
     Raises:
         UsageError: It is not empty.
     """
     if any(folder.iterdir()):
-        raise UsageError(occupied(folder))
+        raise occupied(folder)
     try:
         (folder / BLOCKS).mkdir()  # the first to make it has the folder
     except FileExistsError:
-        raise UsageError(occupied(folder)) from None
+        raise occupied(folder) from None
     import tomli_w
 
-    write_text(folder / CONFIGURATION, tomli_w.dumps(settings.to_file()))
-    write_manifest(folder, manifest)
+    write_text(folder / CONFIGURATION, tomli_w.dumps(request.to_file()))
+    write_record(folder / MANIFEST, manifest)
 
 
 def publish(draft: Path, folder: Path, is_exact: bool) -> Path:
-    """Rename a filled folder to `folder`, or else to `folder-2`, `folder-3`, …, and return it.
+    """Rename a filled folder to `folder`, or where that is taken add a random suffix; return it.
 
     Raises:
         UsageError: The exact name is taken.
     """
-    for attempt in itertools.count(1):
-        candidate = folder if attempt == 1 else folder.with_name(f"{folder.name}-{attempt}")
-        try:
-            draft.rename(candidate)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-            if is_exact:
-                raise UsageError(occupied(folder)) from None
-            continue
-        flush_folder(folder.parent)
-        return candidate
-    raise AssertionError
+    try:
+        draft.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        if is_exact:
+            raise occupied(folder) from None
+        folder = folder.with_name(f"{folder.name}-{secrets.token_hex(4)}")
+        draft.rename(folder)
+    flush_folder(folder.parent)
+    return folder
 
 
-def occupied(folder: Path) -> str:
+def occupied(folder: Path) -> UsageError:
     """Return what to say about a folder that holds something."""
-    is_run = (folder / MANIFEST).exists()
-    hint = (
-        f"; to finish a run: regbench resume {shell_word(folder, sys.stderr.encoding)}"
-        if is_run
-        else ""
-    )
-    return f"--out: got {visible(folder)}, which is not empty; name a new folder{hint}"
-
-
-def describe_run(
-    settings: Experiment,
-    environment: Mapping[str, Any],
-    provenances: Sequence[Mapping[str, str]],
-    command: Sequence[str],
-) -> dict[str, Any]:
-    """Return the manifest of a new run."""
-    return {
-        "schema": SCHEMA,
-        "experiment": settings.experiment,
-        "configuration": settings.digest,
-        "command": list(command),
-        "git": git_state(),
-        "provenances": list(provenances),
-        "environment": dict(environment),
-    }
-
-
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write `environment.json`."""
-    write_record(folder / MANIFEST, manifest)
+    resume = f"; to finish a run: regbench resume {shell_word(folder, sys.stderr.encoding)}"
+    hint = "name a new folder" + (resume if (folder / MANIFEST).exists() else "")
+    return UsageError("--out", folder, problem="which is not empty", hint=hint)
 
 
 def mark_done(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -193,19 +189,20 @@ def mark_done(folder: Path, facts: Mapping[str, Any]) -> None:
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """Write a small JSON object with a checksum of all else in it."""
-    sealed = {**record, CHECKSUM: checksum(record)}
+    sealed = {**record, CHECKSUM: hashlib.sha256(canonical(record)).hexdigest()}
     write_text(path, json.dumps(sealed, indent=1) + "\n")
 
 
-def is_intact(record: Mapping[str, Any]) -> bool:
-    """Whether a record is what was written."""
-    rest = {key: value for key, value in record.items() if key != CHECKSUM}
-    return record.get(CHECKSUM) == checksum(rest)
-
-
-def checksum(record: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of an object's canonical JSON."""
-    return hashlib.sha256(canonical(record)).hexdigest()
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return what `write_record` wrote, or None where there is none that is whole."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_MANIFEST:
+            return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+        checksum = record.pop(CHECKSUM)
+        return record if checksum == hashlib.sha256(canonical(record)).hexdigest() else None
+    except (OSError, ValueError, RecursionError, LookupError, AttributeError, TypeError):
+        return None
 
 
 def git_state() -> dict[str, Any] | None:
@@ -233,54 +230,96 @@ def git_state() -> dict[str, Any] | None:
     return {"commit": commit.strip(), "is_clean": not status.strip()}
 
 
-def open_run(name: str) -> Run:
+def open_run(
+    name: str, commands: Mapping[str, Command], output: Mapping[str, bool] = MappingProxyType({})
+) -> Run:
     """Open a run folder that exists.
 
+    Args:
+        name: Its path.
+        commands: By name, those that make runs.
+        output: Fields of `Output` to set.
+
     Raises:
-        UsageError: There is none, it is another program's, it is of a newer version, or its
+        UsageError: There is none, it is another program's, it is of another version, or its
             configuration was changed since it began.
     """
     folder = Path(name)
-    source = f"RUN: got {visible(name)}"
+
+    def refused(problem: str, hint: str = "") -> UsageError:
+        return UsageError("RUN", name, problem=problem, hint=hint)
+
     try:
         if not folder.is_dir():
-            raise UsageError(f"{source}, which is not a folder; `regbench runs` lists the runs")
-        manifest = read_json(folder / MANIFEST)
+            raise refused("which is not a folder", "`regbench runs` lists the runs")
+        manifest = read_record(folder / MANIFEST)
     except (OSError, ValueError):  # a name that is too long, a NUL byte
-        raise UsageError(f"{source}, which is not a path") from None
-    restart = (
-        f"start a new run with --config {shell_word(folder / CONFIGURATION, sys.stderr.encoding)}, "
-        f"which uses the blocks that are whole in this one"
-    )
+        raise refused("which is not a path") from None
     if manifest is None and (folder / CONFIGURATION).is_file() and (folder / BLOCKS).is_dir():
-        raise UsageError(f"{source}, whose {MANIFEST} is missing or damaged; {restart}")
+        word = shell_word(folder / CONFIGURATION, sys.stderr.encoding)
+        restart = f"start a new run with --config {word}, which uses the blocks that are whole here"
+        raise refused(f"whose {MANIFEST} is missing or damaged", restart)
     if manifest is None or not str(manifest.get("schema", "")).startswith("regbench.run/"):
-        raise UsageError(
-            f"{source}, which is not the folder of a run: no {MANIFEST} of regbench's in it"
-        )
+        raise refused(f"which is not the folder of a run: no {MANIFEST} of regbench's in it")
     if manifest["schema"] != SCHEMA:
-        raise UsageError(
-            f"{source}, whose schema is {visible(manifest['schema'])} and not {SCHEMA!r}; "
-            f"use the version of regbench that made it"
-        )
-    if not is_intact(manifest):
-        raise UsageError(f"{source}, whose {MANIFEST} is damaged; {restart}")
-    del manifest[CHECKSUM]
+        problem = f"whose schema is {visible(manifest['schema'])} and not {SCHEMA!r}"
+        raise refused(problem, "use the version of regbench that made it")
     experiment = manifest["experiment"]
-    if experiment not in EXPERIMENTS:
-        raise UsageError(f"{source}, whose experiment {visible(experiment)} is not known here")
+    if experiment not in commands:
+        raise refused(f"whose experiment {visible(experiment)} is not known here")
     try:
-        settings = resolve(experiment, {}, {}, str(folder / CONFIGURATION))
+        request = resolve(commands[experiment], {}, {}, str(folder / CONFIGURATION))
     except UsageError as error:
-        what = str(error).removeprefix("--config ")
-        raise UsageError(f"{source}, which cannot be gone on with: {what}") from None
-    if settings.digest != manifest["configuration"]:
-        raise UsageError(
-            f"{source}, whose {CONFIGURATION} was changed since the run began; start a new run "
-            f"with --config"
+        raise refused(f"which cannot be gone on with: {error}") from None
+    if request.digest != manifest["configuration"]:
+        problem = f"whose {CONFIGURATION} was changed since the run began"
+        raise refused(problem, "start a new run with --config")
+    request = dataclasses.replace(request, output=request.output.model_copy(update=dict(output)))
+    return Run(folder, request, manifest, read_record(folder / DONE))
+
+
+def admit(run: Run, provenance: Mapping[str, str], is_mixed_allowed: bool) -> Run:
+    """Return the run with today's provenance as its last one.
+
+    Raises:
+        UsageError: It is a new one, and mixing is not allowed; or the run cannot be written to.
+    """
+    known = [known for known in run.manifest["provenances"] if known != provenance]
+    if len(known) == len(run.manifest["provenances"]) and not is_mixed_allowed:
+        before = known[-1]
+        differences = ", ".join(
+            f"{key} {before.get(key)} then and {provenance.get(key)} now"
+            for key in sorted({*before, *provenance})
+            if before.get(key) != provenance.get(key)
         )
-    done = read_json(folder / DONE)
-    return Run(folder, settings, manifest, done if done and is_intact(done) else None)
+        problem = f"which was computed otherwise: {differences}"
+        hint = "use the same, or --allow-mixed to finish it nevertheless"
+        raise UsageError("RUN", run.folder, problem=problem, hint=hint)
+    check_writable(run)
+    manifest = {**run.manifest, "provenances": [*known, provenance]}
+    if manifest != run.manifest:
+        write_record(run.folder / MANIFEST, manifest)
+    return dataclasses.replace(run, manifest=manifest)
+
+
+def check_writable(run: Run) -> None:
+    """See that blocks and files can be written; a folder of blocks that is missing is made.
+
+    Raises:
+        UsageError: They cannot.
+    """
+    for folder in (run.folder, run.blocks):
+        try:
+            folder.mkdir(exist_ok=True)
+            with unfinished(folder / "probe") as probe:
+                probe.touch()
+        except OSError as error:
+            problem, hint = cannot_write(error, folder), "make it writable, or resume a copy"
+            raise UsageError("RUN", problem=problem, hint=hint) from None
+    for name in (DONE, "history.csv", "summary.json"):
+        if (run.folder / name).is_dir():
+            problem = f"where {name} is a folder"
+            raise UsageError("RUN", run.folder, problem=problem, hint="remove that")
 
 
 @contextmanager
@@ -309,17 +348,6 @@ def is_in_use(folder: Path) -> bool:
     except OSError as error:
         return isinstance(error, BlockingIOError)
     return False
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object of a small JSON file, or None where there is none."""
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_MANIFEST:
-            return None
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def other_blocks(folder: Path) -> list[Path]:

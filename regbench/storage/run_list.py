@@ -17,8 +17,10 @@ from regbench.storage.files import SUFFIX
 from regbench.storage.run_folder import BLOCKS, MANIFEST, find_paths, is_in_use, open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from regbench.settings.command import Command
 
 ABANDONED = datetime.timedelta(hours=1)
 """A run that is not done, was not touched for so long and is not in use is taken for abandoned."""
@@ -64,26 +66,27 @@ class Summary:
     verdicts: dict[str, str]
 
 
-def summarize_run(folder: Path) -> Summary:
-    """Return what a list says about a run folder, whatever state it is in."""
+def summarize_run(folder: Path, commands: Mapping[str, Command]) -> Summary:
+    """Return what a list says about a run folder, whatever state it is in; see `open_run`."""
     blocks = find_paths(folder / BLOCKS, f"*{SUFFIX}")
     touched = last_change([folder, folder / BLOCKS, *blocks])
     try:
-        run = open_run(str(folder))
-        started = datetime.datetime.fromisoformat(run.manifest["environment"]["started"])
+        run = open_run(str(folder), commands)
+        started = datetime.datetime.fromisoformat(run.environment.started)
         verdicts = {} if run.done is None else dict(run.done["verdicts"])
     except (UsageError, KeyError, TypeError, ValueError):
         return Summary(folder, "unreadable", len(blocks), None, touched, [], {})
     state = "not done" if run.done is None else "done"
-    return Summary(folder, state, len(blocks), started, touched, run.settings.arm_names, verdicts)
+    compared = run.request.study.compared
+    return Summary(folder, state, len(blocks), started, touched, compared, verdicts)
 
 
-def last_change(places: Iterable[Path]) -> datetime.datetime:
+def last_change(paths: Iterable[Path]) -> datetime.datetime:
     """Return when the newest of some files and folders changed: now, where all are gone."""
     times = []
-    for place in places:
+    for path in paths:
         with suppress(FileNotFoundError):
-            times.append(place.stat().st_mtime)
+            times.append(path.stat().st_mtime)
     return datetime.datetime.fromtimestamp(max(times, default=time.time()), datetime.UTC)
 
 

@@ -1,4 +1,4 @@
-"""What cases are made of: settings, the weights of a run as NumPy arrays, tolerances.
+"""What cases are made of: studies, the weights of a run as NumPy arrays, tolerances.
 
 Knows nothing about what a case says.
 """
@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.engines.base import draw_start
-from regbench.settings.study import TrainingExperiment
+from regbench.regularizers import REGULARIZERS
+from regbench.settings.command import settings_of
+from regbench.settings.parse import build
+from regbench.settings.study import Study
 from regbench.verify import closed_forms as theory
 
 if TYPE_CHECKING:
@@ -28,17 +31,19 @@ BASELINE, REGULARIZED = 0, 1
 """The arms of a run with one strength."""
 
 
-def settings_for(experiment: str, *strengths: float, **values: Any) -> TrainingExperiment:
-    """Return settings in float64 that log the last epoch only, unless told otherwise."""
-    quiet = {"dtype": "float64", "log_every": values["epochs"], "plots": False}
-    return TrainingExperiment(
-        experiment=experiment, strengths=strengths, tensorboard=False, **(quiet | values)
-    )
+def study_of(command: str, *strengths: float, **values: Any) -> Study:
+    """Return a study in float64 that logs the last epoch only, unless told otherwise, by key."""
+    kind = REGULARIZERS[command]
+    more = {"dtype": "float64", "log_every": values["epochs"]} | values
+    study = build(Study, more, arms=[kind(strength) for strength in strengths])
+    unknown = set(more) - {key for key, _ in settings_of((Study,))}
+    assert not unknown, unknown
+    return study
 
 
 def initial_parameters(result: Result, replicate: int) -> Parameters:
     """Return a replicate's initial weights and biases, which all arms share."""
-    start = draw_start(result.settings, result.settings.seeds[replicate])
+    start = draw_start(result.study, result.study.seeds[replicate])
     return [parameter.double().numpy() for parameter in start.parameters[0]]
 
 
@@ -47,23 +52,23 @@ def final_parameters(result: Result, arm: int) -> Array:
     return np.concatenate([p[-1, arm].ravel() for p in result.history.parameters.values()])
 
 
-def features(settings: TrainingExperiment, x: Array) -> Array:
+def features(study: Study, x: Array) -> Array:
     """Return the inputs of the first layer at x: `(N,)` to `(N, D)`."""
-    return theory.polynomial_features(x, settings.input_size)
+    return theory.polynomial_features(x, study.network.input_size)
 
 
 def design_matrices(result: Result) -> tuple[Array, Array]:
     """Return the design matrix of a linear model at the training and at the test inputs."""
-    data, settings = result.history.data, result.settings
+    data, study = result.history.data, result.study
     return (
-        theory.with_bias(features(settings, data.train_x)),
-        theory.with_bias(features(settings, data.test_x)),
+        theory.with_bias(features(study, data.train_x)),
+        theory.with_bias(features(study, data.test_x)),
     )
 
 
 def initial_weights(result: Result) -> Array:
     """Return bias and weights that a linear model starts from, for every replicate: `(P, R)`."""
-    starts = [initial_parameters(result, r) for r in range(result.settings.replicates)]
+    starts = [initial_parameters(result, r) for r in range(result.study.replicates)]
     return np.array([np.append(bias, weight) for weight, bias in starts]).T
 
 
@@ -82,8 +87,8 @@ def descended(result: Result, penalty: Array) -> Array:
         result.history.data.train_y.T,
         initial_weights(result),
         penalty,
-        result.settings.lr,
-        result.settings.momentum,
+        result.study.training.lr,
+        result.study.training.momentum,
         result.history.epochs.tolist(),
     )
     return (at_test @ weights).transpose(0, 2, 1)

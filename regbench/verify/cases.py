@@ -1,7 +1,8 @@
 """The cases that `regbench verify` runs: what must hold, what is trained, what is compared.
 
-A prediction starts from the data and the initial weights of a run and goes through `theory.py` and
-`numpy_network.py` alone. Everything is seeded: a healthy machine always passes.
+A prediction starts from the data and the initial weights of a run and goes through
+`closed_forms.py` and `numpy_network.py` alone. Everything is seeded: a healthy machine always
+passes.
 """
 
 from __future__ import annotations

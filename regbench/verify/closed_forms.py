@@ -47,11 +47,6 @@ def first_adam_step(gradient: Array, lr: float, epsilon: float = 1e-8) -> Array:
     return -lr * gradient / (np.abs(gradient) + epsilon)
 
 
-def stability_bound(lr: float, momentum: float) -> float:
-    """Return 2(1+μ)/η, the curvature h+λ from which on momentum descent diverges (Polyak 1964)."""
-    return 2 * (1 + momentum) / lr
-
-
 def with_bias(features: Array) -> Array:
     """Return the design matrix X `(N, 1+D)` of features `(N, D)`: the bias is a column of ones."""
     return np.column_stack([np.ones(len(features)), features])
@@ -85,15 +80,6 @@ def ridge_covariance(design: Array, noise: float, decay: float) -> Array:
     gram = design.T @ design
     precision = gram + len(design) * decay / 2 * np.eye(len(gram))
     return noise**2 * np.linalg.solve(precision, np.linalg.solve(precision, gram).T)
-
-
-def best_decay(points: int, noise: float, weight: float) -> float:
-    """Return λ = 2σ²/(n w²), of least expected error with one input and no bias.
-
-    From `ridge_bias` and `ridge_covariance`: (α²w² + σ²s)/(s+α)² is least at α = σ²/w², whatever
-    s = Σx² is (Hoerl & Kennard 1970, §4).
-    """
-    return 2 * noise**2 / (points * weight**2)
 
 
 def dropout_penalty_matrix(features: Array, p: float) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regbench.analysis.decomposition import decompose
-from regbench.verify.base import BASELINE, FORMULA_ROUNDING, settings_for
+from regbench.verify.base import BASELINE, FORMULA_ROUNDING, study_of
 from regbench.verify.linear import FIXED_DESIGN
 from regbench.verify.runner import Agreement, Case, compare_means, compare_values
 
@@ -46,7 +46,7 @@ DECOMPOSITION = [
         "decomposition",
         "bias² + variance is the mean squared distance from the truth",
         "Geman, Bienenstock & Doursat 1992",
-        settings_for("dropout", 0.5, epochs=50, depth=2, hidden=20, replicates=20),
+        study_of("dropout", 0.5, epochs=50, depth=2, hidden=20, replicates=20),
         adds_up,
     ),
     Case(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.settings.study import DropoutScale
+from regbench.experiments.dropout_scale import DropoutScale
 from regbench.verify import closed_forms as theory
 from regbench.verify import numpy_network
 from regbench.verify.base import (
@@ -15,7 +15,7 @@ from regbench.verify.base import (
     descended,
     features,
     initial_parameters,
-    settings_for,
+    study_of,
 )
 from regbench.verify.runner import Agreement, Case, compare_means
 
@@ -28,7 +28,7 @@ SCALE = DropoutScale(units=1000, trials=1000)
 
 def has_last_layer_loss(result: Result) -> Agreement:
     """Compare each replicate's first training loss with its expectation over masks."""
-    data, p = result.history.data, result.settings.arms[REGULARIZED].strength
+    data, p = result.history.data, result.study.arms[REGULARIZED].strength
     x, predicted = data.train_x[:, None], []
     for replicate, y in enumerate(data.train_y):
         parameters = initial_parameters(result, replicate)
@@ -40,8 +40,8 @@ def has_last_layer_loss(result: Result) -> Agreement:
 
 def is_ridge_on_average(result: Result) -> Agreement:
     """Compare each replicate's predictions with the descent of dropout's ridge from its start."""
-    data, p = result.history.data, result.settings.arms[REGULARIZED].strength
-    penalty = theory.dropout_penalty_matrix(features(result.settings, data.train_x), p)
+    data, p = result.history.data, result.study.arms[REGULARIZED].strength
+    penalty = theory.dropout_penalty_matrix(features(result.study, data.train_x), p)
     measured = result.history.predictions[:, REGULARIZED]
     return compare_means(descended(result, penalty).transpose(1, 0, 2), measured.transpose(1, 0, 2))
 
@@ -72,14 +72,14 @@ DROPOUT = [
         "dropout-loss",
         "before the last layer, dropout adds p/(1-p) · meanᵢ Σⱼ wⱼ² hᵢⱼ² to E[loss]",
         "Wager, Wang & Liang 2013",
-        settings_for("dropout", 0.3, epochs=1, depth=1, hidden=20, replicates=1000),
+        study_of("dropout", 0.3, epochs=1, depth=1, hidden=20, replicates=1000),
         has_last_layer_loss,
     ),
     Case(
         "dropout-ridge",
         "dropout of a linear model's inputs descends, on average, ridge: at every epoch",
         "Srivastava et al. 2014, §9.1",
-        settings_for("dropout", 0.3, epochs=60, log_every=10, replicates=500, **LINEAR),
+        study_of("dropout", 0.3, epochs=60, log_every=10, replicates=500, **LINEAR),
         is_ridge_on_average,
     ),
     Case(

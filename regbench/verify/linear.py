@@ -16,7 +16,7 @@ from regbench.verify.base import (
     design_matrices,
     fitted_weights,
     initial_weights,
-    settings_for,
+    study_of,
 )
 from regbench.verify.runner import Agreement, Case, compare_means, compare_values
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 CUBIC = LINEAR | {"features": "polynomial:3", "lr": 0.1, "momentum": 0.9}
 """Far from converged after 100 epochs."""
-FIXED_DESIGN = settings_for("wdecay", 0.3, epochs=40, replicates=1000, **LINEAR)
-LASSO = settings_for("l1", 0.2, epochs=2000, replicates=5, **CUBIC)
+FIXED_DESIGN = study_of("wdecay", 0.3, epochs=40, replicates=1000, **LINEAR)
+LASSO = study_of("l1", 0.2, epochs=2000, replicates=5, **CUBIC)
 
 
 def is_ridge(result: Result) -> Agreement:
     """Compare predictions of every replicate after the last epoch with ridge regression's."""
     at_train, at_test = design_matrices(result)
-    strength = result.settings.arms[REGULARIZED].strength
+    strength = result.study.arms[REGULARIZED].strength
     predicted = at_test @ theory.ridge(at_train, result.history.data.train_y.T, strength)
     return compare_values(predicted.T, result.history.predictions[-1, REGULARIZED], ROUNDING)
 
 
 def is_descent_of_ridge(result: Result) -> Agreement:
     """Compare predictions at all logged epochs with a power of the step's matrix."""
-    strength = result.settings.arms[REGULARIZED].strength
+    strength = result.study.arms[REGULARIZED].strength
     predicted = descended(result, strength * np.eye(len(initial_weights(result))))
     return compare_values(predicted, result.history.predictions[:, REGULARIZED], FORMULA_ROUNDING)
 
@@ -55,7 +55,7 @@ def true_weights(result: Result) -> Array:
 def has_ridge_bias(result: Result) -> Agreement:
     """Compare the mean error of ridge weights with -αPw."""
     at_train, _ = design_matrices(result)
-    truth, strength = true_weights(result), result.settings.arms[REGULARIZED].strength
+    truth, strength = true_weights(result), result.study.arms[REGULARIZED].strength
     errors = fitted_weights(result, REGULARIZED) - truth
     return compare_means(theory.ridge_bias(at_train, truth, strength), errors)
 
@@ -63,19 +63,19 @@ def has_ridge_bias(result: Result) -> Agreement:
 def has_ridge_covariance(result: Result) -> Agreement:
     """Compare the covariance of ridge weights about their expectation with σ²PXᵀXP."""
     at_train, _ = design_matrices(result)
-    truth, strength = true_weights(result), result.settings.arms[REGULARIZED].strength
+    truth, strength = true_weights(result), result.study.arms[REGULARIZED].strength
     expected = truth + theory.ridge_bias(at_train, truth, strength)
     centred = fitted_weights(result, REGULARIZED) - expected
     products = centred[:, :, None] * centred[:, None, :]
     return compare_means(
-        theory.ridge_covariance(at_train, result.settings.noise, strength), products
+        theory.ridge_covariance(at_train, result.study.task.noise, strength), products
     )
 
 
 def lasso_weights(result: Result) -> Array:
     """Return bias and weights of the lasso for every replicate, `(R, P)`."""
     at_train, _ = design_matrices(result)
-    strength = result.settings.arms[REGULARIZED].strength
+    strength = result.study.arms[REGULARIZED].strength
     return np.array([theory.lasso(at_train, y, strength) for y in result.history.data.train_y])
 
 
@@ -97,14 +97,14 @@ LINEAR_MODELS = [
         "ridge",
         "a converged linear model with decay is ridge regression, α = nλ/2, bias too",
         "Hoerl & Kennard 1970",
-        settings_for("wdecay", 0.3, epochs=200, replicates=4, **LINEAR),
+        study_of("wdecay", 0.3, epochs=200, replicates=4, **LINEAR),
         is_ridge,
     ),
     Case(
         "ridge-descent",
         "on its way to ridge on x, x², x³, epochs 1 to 100 are powers of one matrix",
         "Polyak 1964; Goh 2017",
-        settings_for("wdecay", 0.3, epochs=100, replicates=4, log_every=1, **CUBIC),
+        study_of("wdecay", 0.3, epochs=100, replicates=4, log_every=1, **CUBIC),
         is_descent_of_ridge,
     ),
     Case(

@@ -5,24 +5,26 @@ Knows nothing about what the cases are, and nothing about how outcomes are shown
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from regbench.engines import choose_device
 from regbench.engines.environment import describe_environment
-from regbench.errors import UsageError, visible
-from regbench.experiments.dropout_scale import run_dropout_scale
-from regbench.experiments.training import plan, run
-from regbench.settings.parse import suggestion
-from regbench.settings.study import DropoutScale, TrainingExperiment
+from regbench.errors import UsageError, suggestion
+from regbench.experiments import Observer, experiment_of
+from regbench.settings.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import torch
     from numpy.typing import ArrayLike
+
+    from regbench.settings.machine import Environment, Machine
+    from regbench.settings.study import BaseStudy
 
 LARGEST_Z = 5.0
 """Standard errors that a mean may lie from its expectation: beyond lies 1 in 1.7 million."""
@@ -92,20 +94,19 @@ class Case:
         name: For `--only`.
         statement: What must hold, in one line.
         source: Where it comes from.
-        settings: What to run; engine, device and threads are the user's.
-        compare: From the finished run, a `Result` or a `ScaleResult`, to prediction and
-            measurement.
+        study: What to run.
+        compare: From the result of that to prediction and measurement.
     """
 
     name: str
     statement: str
     source: str
-    settings: TrainingExperiment | DropoutScale
+    study: BaseStudy
     compare: Callable[[Any], Agreement]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Row:
     """What became of a case.
 
     Attributes:
@@ -122,7 +123,7 @@ class Outcome:
 
     @property
     def status(self) -> Literal["ok", "FAILED", "skipped"]:
-        """In one word."""
+        """The outcome in one word."""
         if self.agreement is None:
             return "skipped"
         return "ok" if self.agreement.holds else "FAILED"
@@ -130,19 +131,30 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verification:
-    """The outcome of every case, and where they were run."""
+    """A row for every case, and where they were run."""
 
-    environment: dict[str, Any]
-    outcomes: list[Outcome]
+    environment: Environment
+    rows: list[Row]
 
     def count(self, status: str) -> int:
-        """Return how many cases have a status."""
-        return sum(outcome.status == status for outcome in self.outcomes)
+        """Return how many rows have a status."""
+        return sum(row.status == status for row in self.rows)
 
     @property
     def holds(self) -> bool:
-        """Whether no case failed and at least one was run."""
+        """Whether no row failed and at least one was run."""
         return self.count("FAILED") == 0 and self.count("ok") > 0
+
+
+class Warned(Observer):
+    """Hears of a run only what explains why nothing seems to happen."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+
+    def warn(self, line: str) -> None:
+        """Pass the line on."""
+        self._warn(line)
 
 
 def select(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
@@ -154,53 +166,47 @@ def select(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
     known = [case.name for case in cases]
     for name in names:
         if name not in known:
-            hint = suggestion(name, known) or f"; allowed: {', '.join(known)}"
-            raise UsageError(f"--only: got {visible(name)}, which is no row{hint}")
+            hint = suggestion(name, known)
+            allowed = "" if hint else ", ".join(known)
+            raise UsageError("--only", name, allowed, problem="which is no row", hint=hint)
     return [case for case in cases if not names or case.name in names]
 
 
 def verify(
     cases: Sequence[Case],
-    machine: TrainingExperiment,
-    device: torch.device,
+    machine: Machine,
     advance: Callable[[int], None] = lambda cases: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Verification:
-    """Run every case; cases with the same settings share a run.
+    """Run every case; cases with the same study share a run.
 
     Args:
         cases: What to run.
-        machine: Whose engine, device and threads to use.
-        device: The device that these settings choose, for the environment.
+        machine: Where.
         advance: Called with 1 after every case.
+        warn: Called with a line that explains why nothing seems to happen.
 
     Raises:
         UsageError: The device is not on this machine.
     """
-    environment = describe_environment(device, threads=machine.threads)
+    engine = "batched" if machine.engine == "auto" else machine.engine
+    environment = describe_environment(choose_device(machine, engine), threads=machine.threads)
     started = time.perf_counter()
-    runs: dict[TrainingExperiment | DropoutScale, Any] = {}
-    outcomes = []
+    results: dict[BaseStudy, Any] = {}
+    rows = []
     for case in cases:
-        try:
-            if case.settings not in runs:
-                runs[case.settings] = run_case(case.settings, machine)
-            result = runs[case.settings]
-        except UsageError as error:
-            if not str(error).startswith("--engine"):
-                raise
-            outcomes.append(Outcome(case, machine.engine, None, str(error)))
+        experiment = experiment_of(case.study)
+        if misfit := experiment.misfit(case.study, machine):
+            reason = f"the {machine.engine} engine cannot train {misfit}"
+            rows.append(Row(case, machine.engine, None, reason))
         else:
-            engine = result.environment.get("engine", "torch")
+            if case.study not in results:
+                plan = experiment.plan(case.study, Question(), machine)
+                results[case.study] = experiment.run(plan, observer=Warned(warn))
+            result = results[case.study]
             with np.errstate(all="ignore"):  # what is not finite is a failed case
-                outcomes.append(Outcome(case, engine, case.compare(result)))
+                agreement = case.compare(result)
+            rows.append(Row(case, result.environment.engine or "torch", agreement))
         advance(1)
     duration = round(time.perf_counter() - started, 3)
-    return Verification({**environment, "duration_seconds": duration}, outcomes)
-
-
-def run_case(settings: TrainingExperiment | DropoutScale, machine: TrainingExperiment) -> Any:
-    """Run a case's settings with the engine, device and threads of `machine`."""
-    if isinstance(settings, DropoutScale):
-        return run_dropout_scale(settings)
-    own = {"engine": machine.engine, "device": machine.device, "threads": machine.threads}
-    return run(plan(settings.model_copy(update=own)))
+    return Verification(dataclasses.replace(environment, duration_seconds=duration), rows)

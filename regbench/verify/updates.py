@@ -12,7 +12,7 @@ from regbench.verify.base import (
     ROUNDING,
     final_parameters,
     initial_parameters,
-    settings_for,
+    study_of,
 )
 from regbench.verify.numpy_network import adam, decoupled, sgd
 from regbench.verify.runner import Agreement, Case, compare_values
@@ -39,7 +39,7 @@ def follows(rule: Callable[[], Rule], arm: int) -> Callable[[Result], Agreement]
         def gradient(parameters: Parameters) -> Array:
             return numpy_network.flatten(numpy_network.loss_gradient(parameters, x, y))
 
-        start, epochs = initial_parameters(result, 0), result.settings.epochs
+        start, epochs = initial_parameters(result, 0), result.study.training.epochs
         predicted = numpy_network.train(start, gradient, rule(), epochs)
         return compare_values(predicted, final_parameters(result, arm), ROUNDING)
 
@@ -55,7 +55,7 @@ def descends_penalty(rule: Callable[[], Rule], decay: float) -> Callable[[Result
         def gradient(parameters: Parameters) -> Array:
             return numpy_network.penalized_gradient(parameters, x, y, decay)
 
-        start, epochs = initial_parameters(result, 0), result.settings.epochs
+        start, epochs = initial_parameters(result, 0), result.study.training.epochs
         predicted = numpy_network.train(start, gradient, rule(), epochs)
         return compare_values(predicted, final_parameters(result, REGULARIZED), ROUNDING)
 
@@ -75,12 +75,12 @@ def shrinks_to(share: float) -> Callable[[Result], Agreement]:
 
 def steps_by_sign(result: Result) -> Agreement:
     """Compare the weight after the first step of Adam with η·sign less, at every strength."""
-    (start, _), settings = initial_parameters(result, 0), result.settings
+    (start, _), lr = initial_parameters(result, 0), result.study.training.lr
     predicted = [
-        start.item() + theory.first_adam_step(strength * start, settings.lr).item()
-        for strength in settings.strengths
+        start.item() + theory.first_adam_step(arm.strength * start, lr).item()
+        for arm in result.study.arms[1:]
     ]
-    ends = [final_parameters(result, arm)[0] for arm in range(1, len(settings.arms))]
+    ends = [final_parameters(result, arm)[0] for arm in range(1, len(result.study.arms))]
     return compare_values(predicted, ends, ROUNDING)
 
 
@@ -89,77 +89,77 @@ UPDATES = [
         "sgd",
         "SGD takes the step that it documents",
         "torch.optim.SGD",
-        settings_for("wdecay", 0.05, momentum=0.0, epochs=200, **NETWORK),
+        study_of("wdecay", 0.05, momentum=0.0, epochs=200, **NETWORK),
         follows(lambda: sgd(0.02), BASELINE),
     ),
     Case(
         "momentum",
         "momentum's buffer begins as the first gradient: the first step is undamped",
         "torch.optim.SGD",
-        settings_for("wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK),
+        study_of("wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK),
         follows(lambda: sgd(0.02, 0.9), BASELINE),
     ),
     Case(
         "momentum-decay",
         "weight decay joins the gradient before momentum does",
         "torch.optim.SGD",
-        settings_for("wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK),
+        study_of("wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK),
         follows(lambda: sgd(0.02, 0.9, decay=0.05), REGULARIZED),
     ),
     Case(
         "sgd-penalty",
         "SGD with weight decay descends loss + (λ/2)‖θ‖², biases too",
         "Loshchilov & Hutter 2019, prop. 1",
-        settings_for("wdecay", 0.05, momentum=0.9, epochs=50, **NETWORK),
+        study_of("wdecay", 0.05, momentum=0.9, epochs=50, **NETWORK),
         descends_penalty(lambda: sgd(0.02, 0.9), 0.05),
     ),
     Case(
         "decay",
         "without a gradient, decay leaves (1-ηλ)^t of a weight (η = λ = 0.01, t = 2000)",
         "Hanson & Pratt 1988",
-        settings_for("wdecay", 0.01, momentum=0.0, epochs=2000, **NO_GRADIENT),
+        study_of("wdecay", 0.01, momentum=0.0, epochs=2000, **NO_GRADIENT),
         shrinks_to(theory.shrinkage(2000, 0.01, 0.01)),
     ),
     Case(
         "decay-momentum",
         "with momentum 0.9 it leaves A r₊^t + (1-A) r₋^t, not (1-ηλ/(1-μ))^t",
         "Polyak 1964",
-        settings_for("wdecay", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT),
+        study_of("wdecay", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT),
         shrinks_to(theory.momentum_shrinkage(2000, 0.01, 0.01, 0.9)),
     ),
     Case(
         "decoupled",
         "decoupled decay leaves (1-ηλ)^t, whatever the momentum is (0.9)",
         "Loshchilov & Hutter 2019",
-        settings_for("decoupled", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT),
+        study_of("decoupled", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT),
         shrinks_to(theory.shrinkage(2000, 0.01, 0.01)),
     ),
     Case(
         "adam",
         "Adam takes the step of its paper",
         "Kingma & Ba 2015, alg. 1",
-        settings_for("wdecay", 0.05, optimizer="adam", epochs=200, **NETWORK),
+        study_of("wdecay", 0.05, optimizer="adam", epochs=200, **NETWORK),
         follows(lambda: adam(0.02), BASELINE),
     ),
     Case(
         "adam-penalty",
         "Adam with weight decay descends loss + (λ/2)‖θ‖², biases too",
         "Loshchilov & Hutter 2019, §2",
-        settings_for("wdecay", 0.05, optimizer="adam", epochs=50, **NETWORK),
+        study_of("wdecay", 0.05, optimizer="adam", epochs=50, **NETWORK),
         descends_penalty(lambda: adam(0.02), 0.05),
     ),
     Case(
         "adam-decay",
         "without a gradient, Adam's first step is -η·sign(w), whatever λ is",
         "Kingma & Ba 2015, §2.1",
-        settings_for("wdecay", 0.01, 1.0, optimizer="adam", epochs=1, **NO_GRADIENT),
+        study_of("wdecay", 0.01, 1.0, optimizer="adam", epochs=1, **NO_GRADIENT),
         steps_by_sign,
     ),
     Case(
         "adam-decoupled",
         "decoupled decay multiplies by 1-ηλ after Adam's step, not before its moments",
         "Loshchilov & Hutter 2019, alg. 2",
-        settings_for("decoupled", 0.05, optimizer="adam", epochs=200, **NETWORK),
+        study_of("decoupled", 0.05, optimizer="adam", epochs=200, **NETWORK),
         follows(lambda: decoupled(adam(0.02), 0.02, 0.05), REGULARIZED),
     ),
 ]

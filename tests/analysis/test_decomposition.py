@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import numpy as np
 import pytest
 from scipy import stats
-from training import make_settings, train
+from training import make_result
 
 from regbench.analysis import result
 from regbench.analysis.decomposition import decompose, jackknife_interval
-from regbench.analysis.result import Result
 from regbench.errors import RunError
 
 
@@ -53,8 +53,8 @@ def test_intervals_equal_a_jackknife_that_leaves_out_one_after_the_other() -> No
     parts = decompose(predictions, truth, 0.09, 0.9)
     assert parts is not None
     without = [loop(np.delete(predictions, r, axis=0), truth) for r in range(9)]
-    for place, part in enumerate((parts.bias_squared, parts.variance, parts.expected_test_error)):
-        left_out = np.array([values[place] for values in without])
+    shown = (parts.bias_squared, parts.variance, parts.expected_test_error)
+    for part, left_out in zip(shown, np.transpose(without), strict=True):
         error = np.sqrt(8 / 9 * ((left_out - left_out.mean()) ** 2).sum())
         half = stats.t.ppf(0.95, 8) * error
         assert part.ci == pytest.approx((part.value - half, part.value + half), rel=1e-9)
@@ -125,14 +125,13 @@ def test_identity_holds_to_rounding_for_many_equal_replicates(prediction: float)
 
 
 def test_identity_is_checked_at_run_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = make_settings(strengths=(0.1,), replicates=5)
-    found = Result(settings, {}, train(settings, "batched"))
+    found = make_result(strengths=(0.1,), replicates=5)
     assert (
         0 <= max(parts.residual for row in found.decompositions for parts in row if parts) < 1e-12
     )
     monkeypatch.setattr(result, "LARGEST_RESIDUAL", -1.0)
     with pytest.raises(RunError, match="differs from the error"):
-        _ = Result(found.settings, {}, found.history).decompositions
+        _ = dataclasses.replace(found).decompositions
 
 
 def test_errors_whose_squares_overflow_are_lost_without_a_warning() -> None:

@@ -1,4 +1,4 @@
-"""Both engines: against each other, against NumPy, and against themselves in other batches."""
+"""`reference` and `batched`: against each other, NumPy, and themselves in other batches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 import torch
 from oracles import forward, keeps, sgd_step, torch_threads
 from torch import nn
-from training import make_settings, train
+from training import CPU, make_batch, make_request, make_study, train
 
 from regbench.analysis.history import MEASURED
-from regbench.engines import batched, choose_device, choose_engine
+from regbench.engines import ENGINES, Listener, batched, choose_device, choose_engine
 from regbench.engines.base import draw_start
 from regbench.engines.batched import train_stacks
 from regbench.errors import UsageError
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from regbench.analysis.batch import Batch
     from regbench.analysis.history import Array, History
-    from regbench.engines import Block
+    from regbench.settings.command import Request
 
-ENGINES = ("reference", "batched")
+TORCH_ENGINES = ("reference", "batched")
 
 
 def assert_close(actual: History, expected: History, tolerance: float, arms: slice) -> None:
@@ -53,53 +54,55 @@ def float64(values: Array) -> NDArray[np.float64]:
     return values.astype(np.float64)
 
 
-def first_parameters(history: History, epoch: int, arm: int) -> list[NDArray[np.float64]]:
-    return [values[epoch, arm].astype(np.float64) for values in history.parameters.values()]
+def first_parameters(
+    history: History, epoch_index: int, arm_index: int
+) -> list[NDArray[np.float64]]:
+    return [
+        values[epoch_index, arm_index].astype(np.float64) for values in history.parameters.values()
+    ]
 
 
 # Strong weight decay damps rounding instead of amplifying it, so that only a real difference shows.
 @pytest.mark.parametrize("pairing", ["shared", "independent"])
 def test_engines_agree_in_float64_through_500_epochs(pairing: str) -> None:
-    settings = make_settings(
+    study = make_study(
         strengths=(0.1,), dtype="float64", epochs=500, log_every=250, hidden=50, depth=3,
         points=10, replicates=2, pairing=pairing,
     )  # fmt: skip
-    reference, batched = train(settings, "reference"), train(settings, "batched")
+    reference, batched = train(study, "reference"), train(study, "batched")
     assert_close(batched, reference, 1e-10, slice(1, 2))
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_engines_agree_in_float32_through_100_epochs(depth: int) -> None:
-    settings = make_settings(
+    study = make_study(
         strengths=(0.001, 0.1), epochs=100, log_every=50, hidden=40, depth=depth, test_points=4
     )
-    assert_close(train(settings, "batched"), train(settings, "reference"), 1e-5, slice(None))
+    assert_close(train(study, "batched"), train(study, "reference"), 1e-5, slice(None))
 
 
 def test_engines_draw_the_same_dropout_masks_with_shared_pairing() -> None:
-    settings = make_settings(
-        "dropout", (0.1, 0.5, 0.9), dtype="float64", epochs=60, log_every=1, depth=3
-    )
-    assert_close(train(settings, "batched"), train(settings, "reference"), 1e-10, slice(None))
+    study = make_study("dropout", (0.1, 0.5, 0.9), dtype="float64", epochs=60, log_every=1, depth=3)
+    assert_close(train(study, "batched"), train(study, "reference"), 1e-10, slice(None))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("experiment", "strength"), [("wdecay", 0.3), ("dropout", 0.4)])
-def test_update_rule_is_the_numpy_one(engine: str, experiment: str, strength: float) -> None:
-    settings = make_settings(
-        experiment, (strength,), dtype="float64", hidden=5, depth=2, points=4, replicates=1,
+@pytest.mark.parametrize("engine", TORCH_ENGINES)
+@pytest.mark.parametrize(("command", "strength"), [("wdecay", 0.3), ("dropout", 0.4)])
+def test_update_rule_is_the_numpy_one(engine: str, command: str, strength: float) -> None:
+    study = make_study(
+        command, (strength,), dtype="float64", hidden=5, depth=2, points=4, replicates=1,
         epochs=8, log_every=1, seed=11, lr=0.07, momentum=0.6,
     )  # fmt: skip
-    history = train(settings, engine)
-    start = draw_start(settings, settings.seed)
+    history = train(study, engine)
+    start, training = draw_start(study, study.seed), study.training
     x = history.data.train_x.astype(np.float64)[:, None]
     y = history.data.train_y[0].astype(np.float64)[:, None]
-    for arm, (decay, p) in enumerate(
-        [(0.0, 0.0), (strength, 0.0) if experiment == "wdecay" else (0.0, strength)]
+    for arm_index, (decay, p) in enumerate(
+        [(0.0, 0.0), (strength, 0.0) if command == "wdecay" else (0.0, strength)]
     ):
-        parameters = [values.double().numpy() for values in start.parameters[arm]]
+        parameters = [values.double().numpy() for values in start.parameters[arm_index]]
         momenta = None
-        for epoch in range(1, settings.epochs + 1):
+        for epoch in range(1, training.epochs + 1):
             factors = np.array(
                 [
                     [
@@ -110,27 +113,27 @@ def test_update_rule_is_the_numpy_one(engine: str, experiment: str, strength: fl
                 ]
             )
             loss = np.square(forward(parameters, x, factors)[-1] - y).mean()
-            np.testing.assert_allclose(history.train_loss[epoch - 1, arm, 0], loss, rtol=1e-12)
+            np.testing.assert_allclose(
+                history.train_loss[epoch - 1, arm_index, 0], loss, rtol=1e-12
+            )
             parameters, momenta = sgd_step(
-                parameters, momenta, x, y, factors, decay, settings.lr, settings.momentum
+                parameters, momenta, x, y, factors, decay, training.lr, training.momentum
             )
             for actual, expected in zip(
-                first_parameters(history, epoch - 1, arm), parameters, strict=True
+                first_parameters(history, epoch - 1, arm_index), parameters, strict=True
             ):
                 np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", TORCH_ENGINES)
 def test_measurements_are_those_of_the_stored_parameters(engine: str) -> None:
-    settings = make_settings(
-        "dropout", (0.5,), dtype="float64", epochs=5, log_every=2, test_points=4
-    )
-    history = train(settings, engine)
+    study = make_study("dropout", (0.5,), dtype="float64", epochs=5, log_every=2, test_points=4)
+    history = train(study, engine)
     data = history.data
     assert history.epochs.tolist() == [2, 4, 5]
-    for epoch in range(3):
-        for arm in range(2):
-            parameters = first_parameters(history, epoch, arm)
+    for epoch_index in range(3):
+        for arm_index in range(2):
+            parameters = first_parameters(history, epoch_index, arm_index)
             fit = forward(parameters, float64(data.grid_x)[:, None])[-1][:, 0]
             train_fit = forward(parameters, float64(data.train_x)[:, None])[-1][:, 0]
             test_fit = forward(parameters, float64(data.test_x)[:, None])[-1][:, 0]
@@ -142,21 +145,23 @@ def test_measurements_are_those_of_the_stored_parameters(engine: str) -> None:
                 (history.test_loss, np.square(test_fit - data.test_y[0]).mean()),
                 (history.weight_norm, norm),
             ):
-                np.testing.assert_allclose(actual[epoch, arm, 0], expected, rtol=1e-12, atol=1e-14)
+                np.testing.assert_allclose(
+                    actual[epoch_index, arm_index, 0], expected, rtol=1e-12, atol=1e-14
+                )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", TORCH_ENGINES)
 def test_gradient_snapshots_are_those_of_autograd_without_the_penalty(engine: str) -> None:
-    settings = make_settings(strengths=(0.5,), dtype="float64", epochs=6, log_every=1, depth=2)
-    history = train(settings, engine)
+    study = make_study(strengths=(0.5,), dtype="float64", epochs=6, log_every=1, depth=2)
+    history = train(study, engine)
     x = torch.from_numpy(history.data.train_x)[:, None]
     y = torch.from_numpy(history.data.train_y[0])[:, None]
-    for arm in range(2):
-        for epoch in range(1, 6):  # a gradient is taken at the parameters of the epoch before
+    for arm_index in range(2):
+        for epoch_index in range(1, 6):  # a gradient is at the parameters of the epoch before
             network = nn.Sequential(
                 nn.Linear(1, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 1)
             ).double()
-            before = [values[epoch - 1, arm] for values in history.parameters.values()]
+            before = [values[epoch_index - 1, arm_index] for values in history.parameters.values()]
             for parameter, values in zip(network.parameters(), before, strict=True):
                 parameter.data = torch.from_numpy(values)
             nn.functional.mse_loss(network(x), y).backward()  # type: ignore[no-untyped-call]
@@ -165,7 +170,10 @@ def test_gradient_snapshots_are_those_of_autograd_without_the_penalty(engine: st
             ):
                 assert parameter.grad is not None
                 np.testing.assert_allclose(
-                    values[epoch, arm], parameter.grad.numpy(), rtol=1e-11, atol=1e-13
+                    values[epoch_index, arm_index],
+                    parameter.grad.numpy(),
+                    rtol=1e-11,
+                    atol=1e-13,
                 )
 
 
@@ -176,17 +184,15 @@ def test_threads_change_neither_chunks_nor_bytes_of_the_batched_engine(
 ) -> None:
     trained: list[range] = []
 
-    def record(block: Block, advance: Callable[[int], None]) -> History:
-        trained.append(block.seeds)
-        return train_stacks(block, advance)
+    def record(batch: Batch, advance: Callable[[int], None], device: torch.device) -> History:
+        trained.append(batch.seeds)
+        return train_stacks(batch, advance, device)
 
     monkeypatch.setattr(batched, "train_stacks", record)
     histories, chunks = [], []
     for threads in (1, 2, 3):
-        settings = make_settings(
-            "dropout", (0.5,), replicates=40, points=33, hidden=33, threads=threads
-        )
-        histories.append(train(settings, "batched"))
+        study = make_study("dropout", (0.5,), replicates=40, points=33, hidden=33)
+        histories.append(train(study, "batched", threads))
         chunks.append(sorted(trained, key=lambda seeds: seeds.start))
         trained.clear()
     assert chunks[0] == chunks[1] == chunks[2]
@@ -201,104 +207,99 @@ def test_threads_change_neither_chunks_nor_bytes_of_the_batched_engine(
 @pytest.mark.parametrize("engine", ["batched", "fused"])
 def test_training_leaves_torchs_own_threads_alone(engine: str) -> None:
     with torch_threads(2):
-        train(make_settings(replicates=17), engine)
+        train(make_study(replicates=17), engine)
         assert torch.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", TORCH_ENGINES)
 def test_history_has_the_documented_shapes_and_dtype(engine: str) -> None:
-    settings = make_settings(replicates=2, test_points=5, dtype="float64")
-    history = train(settings, engine)
+    study = make_study(replicates=2, test_points=5, dtype="float64")
+    history = train(study, engine)
     assert history.train_loss.shape == history.weight_norm.shape == (3, 2, 2)
     assert history.predictions.shape == (3, 2, 2, 5)
     assert history.fits.shape == (3, 2, 2, len(history.data.grid_x))
-    assert list(history.parameters) == list(history.gradients) == settings.parameter_names
+    assert list(history.parameters) == list(history.gradients) == study.network.parameter_names
     assert history.parameters["hidden1.weight"].shape == (3, 2, 12, 1)
     assert {getattr(history, field).dtype for field in MEASURED} == {np.dtype("float64")}
 
 
 def test_fits_are_kept_of_a_hundred_replicates_at_most() -> None:
-    settings = make_settings(replicates=101, epochs=1, hidden=2, depth=1)
-    history = train(settings, "batched")
+    study = make_study(replicates=101, epochs=1, hidden=2, depth=1)
+    history = train(study, "batched")
     assert history.fits.shape[2] == 100
     assert history.test_loss.shape[2] == 101
 
 
 # The weights are drawn in float32 whatever the type to train in, so that it is one experiment.
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", TORCH_ENGINES)
 def test_float64_starts_from_the_float32_draws(engine: str) -> None:
-    single = train(make_settings(epochs=1, log_every=1), engine)
-    double = train(make_settings(epochs=1, log_every=1, dtype="float64"), engine)
+    single = train(make_study(epochs=1, log_every=1), engine)
+    double = train(make_study(epochs=1, log_every=1, dtype="float64"), engine)
     np.testing.assert_array_equal(single.data.train_y, double.data.train_y.astype(np.float32))
     np.testing.assert_allclose(single.train_loss, double.train_loss, rtol=1e-6)
     assert np.abs(single.train_loss - double.train_loss).max() > 0
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", TORCH_ENGINES)
 def test_advance_counts_every_epoch_of_every_network(engine: str) -> None:
-    from regbench.engines import ENGINES as TRAIN
-    from regbench.engines import Block
-
-    settings = make_settings(replicates=17, epochs=53)
+    study = make_study(replicates=17, epochs=53)
     done: list[int] = []
-    TRAIN[engine](Block(settings, settings.seeds, torch.device("cpu")), done.append)
+    ENGINES[engine](make_batch(study), CPU, 2, Listener(advance=done.append))
     assert sum(done) == 17 * 2 * 53
     assert len(done) > 2
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", TORCH_ENGINES)
 def test_training_leaves_torchs_global_random_numbers_alone(engine: str) -> None:
     state = torch.get_rng_state()
-    train(make_settings("dropout", (0.5,), pairing="independent"), engine)
+    train(make_study("dropout", (0.5,), pairing="independent"), engine)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_an_error_in_one_thread_stops_the_others() -> None:
-    from regbench.engines import ENGINES as TRAIN
-    from regbench.engines import Block
-
-    settings = make_settings(replicates=40, epochs=100_000, log_every=100_000)
+    study = make_study(replicates=40, epochs=100_000, log_every=100_000)
 
     def fail(epochs: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        TRAIN["batched"](Block(settings, settings.seeds, torch.device("cpu")), fail)
+        ENGINES["batched"](make_batch(study), CPU, 2, Listener(advance=fail))
+
+
+def chosen_device(request: Request) -> torch.device:
+    """Return the device for the engine that is chosen."""
+    return choose_device(request.machine, choose_engine(request.study, request.machine))
 
 
 def test_reference_engine_stays_on_the_cpu() -> None:
-    assert choose_engine(make_settings(engine="reference")) == "reference"
-    assert choose_device(make_settings(engine="reference")).type == "cpu"
+    request = make_request(engine="reference")
+    assert choose_engine(request.study, request.machine) == "reference"
+    assert chosen_device(request).type == "cpu"
     with pytest.raises(UsageError, match=r"--device.*reference"):
-        choose_device(make_settings(engine="reference", device="cuda"))
+        chosen_device(make_request(engine="reference", device="cuda"))
 
 
 def test_a_missing_cuda_device_is_never_replaced_silently(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device(make_settings()).type == "cpu"
+    assert chosen_device(make_request()).type == "cpu"
     with pytest.raises(UsageError, match=r"--device: got 'cuda:0'.*no CUDA"):
-        choose_device(make_settings(device="cuda:0"))
+        chosen_device(make_request(device="cuda:0"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device(make_settings()).type == "cuda"
+    assert chosen_device(make_request()).type == "cuda"
     with pytest.raises(UsageError, match=r"--device: got 'cuda:99'.*cuda:0 to cuda:1"):
-        choose_device(make_settings(device="cuda:99"))
+        chosen_device(make_request(device="cuda:99"))
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_the_cpu_in_float64() -> None:
-    from regbench.engines import ENGINES as TRAIN
-    from regbench.engines import Block
-
-    settings = make_settings("dropout", (0.5,), dtype="float64", epochs=60, depth=3)
-    on_gpu = TRAIN["batched"](
-        Block(settings, settings.seeds, torch.device("cuda")), lambda epochs: None
-    )
-    assert_close(on_gpu, train(settings, "reference"), 1e-10, slice(None))
+    study = make_study("dropout", (0.5,), dtype="float64", epochs=60, depth=3)
+    on_gpu = ENGINES["batched"](make_batch(study), torch.device("cuda"), 1, Listener())
+    assert_close(on_gpu, train(study, "reference"), 1e-10, slice(None))
 
 
 def test_history_cannot_be_changed_by_assignment() -> None:
-    history = train(make_settings(epochs=1), "batched")
+    history = train(make_study(epochs=1), "batched")
     with pytest.raises(dataclasses.FrozenInstanceError):
         history.epochs = history.epochs  # type: ignore[misc]

@@ -12,43 +12,44 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
 import pytest
 import torch
 from numba.core.caching import FunctionCache
+from training import CPU, make_batch, make_request, make_study, train
 
 from regbench.analysis.history import concatenate
-from regbench.engines import ENGINES, Block, choose_device, choose_engine
+from regbench.engines import ENGINES, Listener, choose_device, choose_engine
 from regbench.engines.fused import kernel as fused_kernel
 from regbench.engines.fused import simd
+from regbench.engines.fused.engine import COEFFICIENTS, COMPILING
 from regbench.engines.fused.network import Coefficients, Network, Workspace
 from regbench.errors import UsageError
 from regbench.regularizers import Dropout, WeightDecay
-from regbench.settings.study import TrainingExperiment
 
 if TYPE_CHECKING:
     from regbench.analysis.history import Array, History
+    from regbench.settings.command import Request
+    from regbench.settings.study import Study
 
-SMALL: dict[str, Any] = {
-    "experiment": "wdecay",
-    "strengths": (0.1,),
-    "replicates": 3,
-    "hidden": 20,
-    "epochs": 30,
-    "log_every": 10,
-    "dtype": "float64",
-    "device": "cpu",
-}
+WIDER: dict[str, Any] = {"points": 10, "hidden": 20, "depth": 3, "dtype": "float64"}
+"""A network that fills whole vectors and more, in the article's depth."""
 
 
-def settings(**changes: Any) -> TrainingExperiment:
-    return TrainingExperiment(**SMALL | changes)
+def make_wider(
+    command: str = "wdecay", strengths: tuple[float, ...] = (0.1,), **changes: Any
+) -> Study:
+    return make_study(command, strengths, **WIDER | changes)
 
 
-def train(engine: str = "fused", seeds: range | None = None, **changes: Any) -> History:
-    experiment = settings(**changes)
-    block = Block(experiment, seeds or experiment.seeds, torch.device("cpu"))
-    return ENGINES[engine](block, lambda epochs: None)
+def train_wider(
+    engine: str = "fused",
+    command: str = "wdecay",
+    strengths: tuple[float, ...] = (0.1,),
+    **changes: Any,
+) -> History:
+    return train(make_wider(command, strengths, **changes), engine)
 
 
 def arrays(history: History) -> dict[str, Array]:
@@ -201,9 +202,9 @@ def test_odd_shapes_train_as_in_autograd_and_sgd(
     "changes",
     [
         {"epochs": 300, "log_every": 70},
-        {"experiment": "dropout", "epochs": 50, "log_every": 1},
-        {"experiment": "dropout", "strengths": (0.5, 0.9), "pairing": "independent"},
-        {"experiment": "dropout", "strengths": (1 - 2**-53,), "epochs": 1},  # drops every unit
+        {"command": "dropout", "epochs": 50, "log_every": 1},
+        {"command": "dropout", "strengths": (0.5, 0.9), "pairing": "independent"},
+        {"command": "dropout", "strengths": (1 - 2**-53,), "epochs": 1},  # drops every unit
         {"hidden": 1, "depth": 1, "test_points": 23},
         {"depth": 0, "momentum": 0.0},
         {"replicates": 101, "epochs": 1, "hidden": 1},  # one more than has fits
@@ -211,45 +212,44 @@ def test_odd_shapes_train_as_in_autograd_and_sgd(
     ids=str,
 )
 def test_history_is_that_of_the_batched_engine_in_float64(changes: dict[str, Any]) -> None:
-    assert_close(train(**changes), train("batched", **changes), 1e-10)
+    assert_close(train_wider(**changes), train_wider("batched", **changes), 1e-10)
 
 
-@pytest.mark.parametrize("experiment", ["wdecay", "dropout"])
-def test_history_is_that_of_the_batched_engine_in_float32(experiment: str) -> None:
+@pytest.mark.parametrize("command", ["wdecay", "dropout"])
+def test_history_is_that_of_the_batched_engine_in_float32(command: str) -> None:
     changes: dict[str, Any] = {
-        "experiment": experiment,
+        "command": command,
         "dtype": "float32",
         "hidden": 200,
         "epochs": 60,
     }
-    assert_close(train(**changes), train("batched", **changes), 1e-5)
+    assert_close(train_wider(**changes), train_wider("batched", **changes), 1e-5)
 
 
 # What a network's numbers depend on.
 
 
-@pytest.mark.parametrize("experiment", ["wdecay", "dropout"])
-def test_bytes_are_the_same_for_any_threads_and_blocks(experiment: str) -> None:
-    changes: dict[str, Any] = {"experiment": experiment, "dtype": "float32", "replicates": 30}
-    whole = train(**changes, threads=1)
-    seeds = settings(**changes).seeds
+@pytest.mark.parametrize("command", ["wdecay", "dropout"])
+def test_bytes_are_the_same_for_any_threads_and_batches(command: str) -> None:
+    batch = make_batch(make_wider(command, dtype="float32", replicates=30))
+    whole = train(batch, "fused", threads=1)
     for threads, size in itertools.product((1, 2, 3), (1, 7, 30)):
-        blocks = [seeds[first : first + size] for first in range(0, 30, size)]
-        parts = [train(seeds=block, threads=threads, **changes) for block in blocks]
+        parts = [train(part, "fused", threads) for part in batch.cut(size)]
         assert_same_bytes(concatenate(parts), whole)
 
 
 def test_bytes_do_not_depend_on_what_is_logged() -> None:
     often, rarely = (
-        train(log_every=log_every, experiment="dropout", dtype="float32") for log_every in (1, 30)
+        train_wider(log_every=log_every, command="dropout", dtype="float32")
+        for log_every in (1, 30)
     )
     for name, array in arrays(rarely).items():
         np.testing.assert_array_equal(array, arrays(often)[name][-1:], err_msg=name)
 
 
-@pytest.mark.parametrize("experiment", ["wdecay", "dropout"])
-def test_strength_0_is_the_baseline_bit_for_bit(experiment: str) -> None:
-    history = train(experiment=experiment, strengths=(0.0, 0.3), dtype="float32", hidden=50)
+@pytest.mark.parametrize("command", ["wdecay", "dropout"])
+def test_strength_0_is_the_baseline_bit_for_bit(command: str) -> None:
+    history = train_wider(command=command, strengths=(0.0, 0.3), dtype="float32", hidden=50)
     for name, array in arrays(history).items():
         if name != "epochs":
             np.testing.assert_array_equal(array[:, 0], array[:, 1], err_msg=name)
@@ -258,7 +258,7 @@ def test_strength_0_is_the_baseline_bit_for_bit(experiment: str) -> None:
 
 @pytest.mark.parametrize("pairing", ["shared", "independent"])
 def test_one_more_arm_changes_no_other(pairing: str) -> None:
-    one, two = (train(strengths=s, pairing=pairing) for s in ((0.1,), (0.1, 0.3)))
+    one, two = (train_wider(strengths=s, pairing=pairing) for s in ((0.1,), (0.1, 0.3)))
     for name, array in arrays(one).items():
         if name != "epochs":
             np.testing.assert_array_equal(array, arrays(two)[name][:, :2], err_msg=name)
@@ -267,7 +267,7 @@ def test_one_more_arm_changes_no_other(pairing: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("depth", [0, 3])
 def test_divergence_shows_as_a_loss_that_is_not_finite(dtype: str, depth: int) -> None:
-    history = train(lr=10.0, epochs=1500, log_every=500, dtype=dtype, depth=depth)
+    history = train_wider(lr=10.0, epochs=1500, log_every=500, dtype=dtype, depth=depth)
     assert not np.isfinite(history.train_loss[-1]).any()
     assert not np.isfinite(history.test_loss[-1]).any()
 
@@ -290,7 +290,7 @@ def test_a_network_that_diverged_leaves_nothing_behind(depth: int) -> None:
 
 
 def test_denormal_numbers_are_as_before_after_training() -> None:
-    train(replicates=1)  # in threads
+    train_wider(replicates=1)  # in threads
     network = Network([np.ones((1, 1)), np.ones(1)])
     Workspace(network, np.ones((10, 1))).train(
         network, np.ones(10), Coefficients(0.01, 0.9), seed=0, epoch=1, count=1
@@ -302,20 +302,23 @@ def test_denormal_numbers_are_as_before_after_training() -> None:
 
 
 def test_progress_adds_up_to_all_epochs() -> None:
-    experiment = settings(epochs=31)
     told: list[int] = []
-    ENGINES["fused"](Block(experiment, experiment.seeds, torch.device("cpu")), told.append)
+    ENGINES["fused"](make_batch(make_wider(epochs=31)), CPU, 2, Listener(advance=told.append))
     assert sum(told) == 31 * 3 * 2
 
 
 def test_an_error_in_the_report_ends_training() -> None:
-    experiment = settings(epochs=1_000_000_000, log_every=1_000_000)
+    batch = make_batch(make_wider(epochs=1_000_000_000, log_every=1_000_000))
 
     def fail(epochs: int) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ENGINES["fused"](Block(experiment, experiment.seeds, torch.device("cpu")), fail)
+        ENGINES["fused"](batch, CPU, 2, Listener(advance=fail))
+
+
+def chosen_engine(request: Request) -> str:
+    return choose_engine(request.study, request.machine)
 
 
 def test_auto_picks_fused_on_the_cpu_and_batched_where_there_is_a_gpu(
@@ -329,31 +332,34 @@ def test_auto_picks_fused_on_the_cpu_and_batched_where_there_is_a_gpu(
         (True, "cpu", "fused"),
     ):
         monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
-        assert choose_engine(settings(device=device)) == engine
-    assert choose_device(settings(device="auto", engine="fused")) == torch.device("cpu")
+        assert chosen_engine(make_request(device=device)) == engine
+    machine = make_request(device="auto", engine="fused").machine
+    assert choose_device(machine, "fused") == torch.device("cpu")
     with pytest.raises(UsageError, match="fused engine runs on the CPU; choose --engine batched"):
-        choose_device(settings(device="cuda", engine="fused"))
+        choose_device(machine.replaced(device="cuda"), "fused")
 
 
 def test_arms_that_do_not_fit_are_left_to_the_batched_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(WeightDecay, "fused_coefficients", None)
-    assert choose_engine(settings()) == "batched"
+    assert COEFFICIENTS[Dropout] == "p"
+    monkeypatch.delitem(COEFFICIENTS, WeightDecay)
+    assert chosen_engine(make_request(device="cpu")) == "batched"
     with pytest.raises(UsageError, match=r"cannot train lambda=0\.1; choose --engine batched"):
-        choose_engine(settings(engine="fused"))
-    assert Dropout(0.3).fused_coefficients == {"p": 0.3}
+        chosen_engine(make_request(strengths=(0.1,), engine="fused"))
 
 
 def test_compilation_is_told_once_and_numba_is_imported_by_training_alone(tmp_path: Path) -> None:
     program = """if True:
         import sys, torch
-        from regbench.settings.study import TrainingExperiment
-        from regbench.engines import ENGINES, Block
+        from regbench import resolve
+        from regbench.analysis.batch import Batch
+        from regbench.engines import ENGINES, Listener
         assert "numba" not in sys.modules
-        settings = TrainingExperiment(experiment="wdecay", strengths=(0.1,), epochs=1)
+        study = resolve("wdecay", {"epochs": ["1"]}).study
         for seed in (1, 2):
-            ENGINES["fused"](Block(settings, range(seed, seed + 1), torch.device("cpu")), print)
+            batch = Batch(study, range(seed, seed + 1))
+            ENGINES["fused"](batch, torch.device("cpu"), 2, Listener(say=print))
     """
     for told in (1, 0):
         done = subprocess.run(
@@ -364,7 +370,8 @@ def test_compilation_is_told_once_and_numba_is_imported_by_training_alone(tmp_pa
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        assert done.stderr.count("compiling the fused kernel, once for so many points") == told
+        assert done.stdout == told * f"{COMPILING}\n"
+        assert done.stderr == ""
 
 
 def add_one(number: int) -> int:
@@ -393,8 +400,21 @@ def test_processes_that_compile_at_once_do_not_share_file_names() -> None:
     assert len({cache._cache_file._data_name(1) for cache in caches}) == 100
 
 
-def test_a_change_of_the_vectors_renews_the_compiled_kernel() -> None:
+def test_a_change_of_the_vectors_renews_the_compiled_kernel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    noted = []
+
+    def compilations() -> int:
+        with fused_kernel.compilation_noted(lambda: noted.append("compiled")):
+            assert fused_kernel.compiled(add_one)(1) == 2  # type: ignore[no-untyped-call]
+        return len(noted)
+
+    assert [compilations(), compilations()] == [1, 1]
     source = Path(simd.__file__).read_bytes()
-    assert hashlib.sha256(source).hexdigest()[:16] == fused_kernel.SIMD_SOURCE, (
-        "set fused_kernel.SIMD_SOURCE to this: Numba's cache follows one file's text only"
+    assert hashlib.sha256(source).hexdigest() == fused_kernel.SIMD_DIGEST
+    monkeypatch.setattr(
+        fused_kernel, "SIMD_DIGEST", hashlib.sha256(source + b"# changed").hexdigest()
     )
+    assert [compilations(), compilations()] == [2, 2]

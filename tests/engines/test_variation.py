@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from oracles import keeps
-from training import make_settings, train
+from training import make_request, make_study, train
 
+from regbench import plan
 from regbench.analysis.history import MEASURED
 from regbench.engines import ENGINES, choose_engine
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
-from regbench.experiments.training import plan
 from regbench.model.task import expand, truth
 
 every_engine = pytest.mark.parametrize("engine", sorted(ENGINES))
@@ -31,14 +31,14 @@ every_engine = pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_truths_have_their_shapes_at_the_scale_of_the_slope(
     name: str, expected: list[float]
 ) -> None:
-    settings = make_settings(truth=name, slope=3.0)
+    task = make_study(truth=name, slope=3.0).task
     x = torch.tensor([-1.0, -0.5, 0.0, 1.0], dtype=torch.float64)
-    np.testing.assert_allclose(truth(settings, x), expected, atol=1e-12)
+    np.testing.assert_allclose(truth(task, x), expected, atol=1e-12)
 
 
 def test_truth_moves_targets_and_not_their_noise() -> None:
-    linear = draw_start(make_settings(), 3)
-    sine = draw_start(make_settings(truth="sine", slope=2.0), 3)
+    linear = draw_start(make_study(), 3)
+    sine = draw_start(make_study(truth="sine", slope=2.0), 3)
     x = linear.data.train_x
     np.testing.assert_allclose(
         sine.data.train_y - 2 * torch.sin(torch.pi * x), linear.data.train_y - 1.5 * x, atol=1e-6
@@ -58,12 +58,12 @@ def test_features_are_the_powers_of_x() -> None:
 @every_engine
 @pytest.mark.parametrize("depth", [0, 2])
 def test_network_of_features_is_a_plain_program(engine: str, depth: int) -> None:
-    settings = make_settings(
+    study = make_study(
         features="polynomial:4", depth=depth, dtype="float64", replicates=2, epochs=40,
         log_every=40, strengths=(0.1,), truth="sine",
     )  # fmt: skip
-    history = train(settings, engine)
-    start = draw_start(settings, settings.seed)
+    history = train(study, engine)
+    start = draw_start(study, study.seed)
     assert start.parameters[0][0].shape == ((12, 4) if depth else (1, 4))
     parameters = [values.double().requires_grad_() for values in start.parameters[0]]
     x = torch.from_numpy(np.vander(history.data.train_x, 5, increasing=True)[:, 1:].copy())
@@ -74,7 +74,7 @@ def test_network_of_features_is_a_plain_program(engine: str, depth: int) -> None
             x = torch.relu(x) if layer < depth else x
         return x[:, 0]
 
-    optimizer = torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum)
+    optimizer = torch.optim.SGD(parameters, lr=study.training.lr, momentum=study.training.momentum)
     for _ in range(40):
         optimizer.zero_grad()
         loss = (network(x) - torch.from_numpy(history.data.train_y[0])).square().mean()
@@ -90,8 +90,8 @@ def test_network_of_features_is_a_plain_program(engine: str, depth: int) -> None
 
 @pytest.mark.parametrize("bad", ["polynomial", "polynomial:0", "polynomial:51", "x:2", "fourier"])
 def test_features_that_there_are_not_are_refused(bad: str) -> None:
-    with pytest.raises(ValueError, match="features"):
-        make_settings(features=bad)
+    with pytest.raises(UsageError, match=f"--features: got '{bad}'; allowed: x, or polynomial:K"):
+        make_study(features=bad)
 
 
 @every_engine
@@ -99,13 +99,13 @@ def test_features_that_there_are_not_are_refused(bad: str) -> None:
 def test_varying_the_data_keeps_weights_and_masks_of_the_first_replicate(
     engine: str, command: str
 ) -> None:
-    settings = make_settings(command, (0.4,), vary="data", seed=7, noise=0.0, test_noise=0.0)
-    history = train(settings, engine)
+    study = make_study(command, (0.4,), vary="data", seed=7, noise=0.0, test_noise=0.0)
+    history = train(study, engine)
     # Without noise all data are the same: so is everything, if weights and masks are.
     for field in MEASURED:
         values = getattr(history, field)
         assert (values == values[:, :, :1]).all(), field
-    noisy = train(settings.model_copy(update={"noise": 0.5}), engine)
+    noisy = train(study.replaced(task=study.task.replaced(noise=0.5)), engine)
     assert len(np.unique(noisy.data.train_y[:, 0])) == 3
 
 
@@ -114,9 +114,9 @@ def test_varying_the_data_keeps_weights_and_masks_of_the_first_replicate(
 def test_varying_the_weights_keeps_the_data_of_the_first_replicate(
     engine: str, command: str
 ) -> None:
-    settings = make_settings(command, (0.4,), vary="init", seed=7, dtype="float64")
-    history = train(settings, engine)
-    both = train(settings.model_copy(update={"vary": "both"}), engine)
+    study = make_study(command, (0.4,), vary="init", seed=7, dtype="float64")
+    history = train(study, engine)
+    both = train(study.replaced(vary="both"), engine)
     for field in ("train_y", "test_y"):
         values = getattr(history.data, field)
         assert (values == getattr(both.data, field)[0]).all()
@@ -125,8 +125,8 @@ def test_varying_the_weights_keeps_the_data_of_the_first_replicate(
         np.testing.assert_allclose(
             getattr(history, field)[:, :, 0], getattr(both, field)[:, :, 0], rtol=1e-12, atol=0
         )
-    starts = [draw_start(settings, seed) for seed in settings.seeds]
-    own = [draw_start(settings.model_copy(update={"vary": "both"}), s) for s in settings.seeds]
+    starts = [draw_start(study, seed) for seed in study.seeds]
+    own = [draw_start(study.replaced(vary="both"), s) for s in study.seeds]
     for start, expected in zip(starts, own, strict=True):
         for left, right in zip(start.parameters[0], expected.parameters[0], strict=True):
             assert torch.equal(left, right)
@@ -134,12 +134,12 @@ def test_varying_the_weights_keeps_the_data_of_the_first_replicate(
 
 @pytest.mark.parametrize("engine", ["reference", "batched"])
 def test_dropout_of_a_linear_model_drops_its_inputs(engine: str) -> None:
-    settings = make_settings(
+    study = make_study(
         "dropout", (0.3,), depth=0, features="polynomial:3", dtype="float64", replicates=1,
         epochs=5, log_every=1, seed=9, momentum=0.0,
     )  # fmt: skip
-    history = train(settings, engine)
-    start = draw_start(settings, 9)
+    history = train(study, engine)
+    start = draw_start(study, 9)
     weight, bias = (values.double().numpy() for values in start.parameters[1])
     x = np.vander(history.data.train_x, 4, increasing=True)[:, 1:]
     y = history.data.train_y[0]
@@ -148,8 +148,8 @@ def test_dropout_of_a_linear_model_drops_its_inputs(engine: str) -> None:
         dropped = x * np.array(mask)
         error = dropped @ weight[0] + bias - y
         np.testing.assert_allclose(history.train_loss[epoch - 1, 1, 0], np.mean(error**2))
-        weight = weight - settings.lr * 2 * (error @ dropped) / 6
-        bias = bias - settings.lr * 2 * error.mean()
+        weight = weight - study.training.lr * 2 * (error @ dropped) / 6
+        bias = bias - study.training.lr * 2 * error.mean()
         np.testing.assert_allclose(
             history.predictions[epoch - 1, 1, 0],
             np.vander(history.data.test_x, 4, increasing=True)[:, 1:] @ weight[0] + bias,
@@ -157,13 +157,13 @@ def test_dropout_of_a_linear_model_drops_its_inputs(engine: str) -> None:
 
 
 def test_fused_leaves_dropout_of_inputs_to_batched() -> None:
-    settings = make_settings("dropout", (0.3,), depth=0, device="cpu")
-    assert choose_engine(settings) == "batched"
+    request = make_request("dropout", (0.3,), depth=0, device="cpu")
+    assert choose_engine(request.study, request.machine) == "batched"
     with pytest.raises(UsageError, match=r"fused.*p=0.3 with --depth 0"):
-        plan(settings.model_copy(update={"engine": "fused"}))
+        plan(make_request("dropout", (0.3,), depth=0, device="cpu", engine="fused"))
 
 
 def test_confirming_needs_replicates_that_vary_in_both() -> None:
-    make_settings(confirm=5)
+    make_request(confirm=5)
     with pytest.raises(UsageError, match=r"--confirm.*--vary both"):
-        make_settings(confirm=5, vary="init")
+        make_request(confirm=5, vary="init")

@@ -13,16 +13,19 @@ from scipy import stats
 from torch import nn
 
 from regbench.errors import UsageError
-from regbench.experiments.dropout_scale import Scale, run_dropout_scale
-from regbench.settings.study import DropoutScale
+from regbench.experiments.dropout_scale import DropoutScale, Scale, measure_scale
 
 if TYPE_CHECKING:
     from commands import Command
 
 
 def measure(p: float, units: int = 2000, trials: int = 2000, seed: int = 1) -> Scale:
-    settings = DropoutScale(p=(p,), units=units, trials=trials, seed=seed)
-    return run_dropout_scale(settings).scales[0]
+    """Return what torch's dropout gives at p."""
+    study = DropoutScale(p=(p,), units=units, trials=trials, seed=seed)
+    done: list[int] = []
+    scale = measure_scale(p, study, done.append)
+    assert sum(done) == trials
+    return scale
 
 
 @pytest.mark.parametrize("p", [0.01, 0.2, 0.5, 0.9, 0.99])
@@ -146,7 +149,7 @@ def test_long_drawing_says_so_before_it_begins(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise UsageError("drawing began")
+        raise UsageError(problem="drawing began")
 
     monkeypatch.setattr("regbench.experiments.dropout_scale.measure_scale", refuse)
     finished = regbench("dropout-scale", "--units=100000", "--trials=100000", "--p=0.1,0.2")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,21 +15,24 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from regbench.errors import UsageError
+from regbench.experiments import resolve
 from regbench.regularizers import REGULARIZERS
-from regbench.settings.parse import resolve
-from regbench.settings.study import TrainingExperiment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from commands import Command
 
+    from regbench.analysis.batch import Batch
     from regbench.analysis.history import History
-    from regbench.engines import Block
 
 SMALL = ["--points=6", "--hidden=8", "--depth=1", "--epochs=40", "--log-every=20", *NO_FILES]
 LINEAR = ["--depth=0", "--momentum=0", "--lr=0.3", "--epochs=60", "--log-every=60", *NO_FILES]
 """Ridge regression, where too much decay is certain to hurt."""
+
+
+def strengths_of(command: str, text: str) -> list[float]:
+    """Return the strengths of the arms that a text asks for."""
+    study = resolve(command, {REGULARIZERS[command].option: [text]}).study
+    return [arm.strength for arm in study.arms[1:]]
 
 
 @pytest.mark.parametrize(
@@ -53,12 +56,11 @@ def test_spaced_strengths_are_numpys_to_four_digits(
 ) -> None:
     if expected is None:
         with pytest.raises(UsageError, match="--lambda"):
-            resolve("wdecay", {"lambda": [text]})
+            strengths_of("wdecay", text)
         return
-    settings = resolve("wdecay", {"lambda": [text]})
-    assert isinstance(settings, TrainingExperiment)
-    np.testing.assert_allclose(settings.strengths, expected, rtol=5e-4)
-    assert (settings.strengths[0], settings.strengths[-1]) == (expected[0], expected[-1])
+    strengths = strengths_of("wdecay", text)
+    np.testing.assert_allclose(strengths, expected, rtol=5e-4)
+    assert (strengths[0], strengths[-1]) == (expected[0], expected[-1])
 
 
 @pytest.mark.parametrize(
@@ -77,9 +79,7 @@ def test_spaced_strengths_are_numpys_to_four_digits(
 def test_spaced_strengths_are_short_different_and_between_the_ends(
     experiment: str, text: str, expected: list[float]
 ) -> None:
-    settings = resolve(experiment, {REGULARIZERS[experiment].option: [text]})
-    assert isinstance(settings, TrainingExperiment)
-    assert list(settings.strengths) == expected
+    assert strengths_of(experiment, text) == expected
 
 
 @given(
@@ -92,10 +92,9 @@ def test_spaced_strengths_never_leave_the_range(
     spacing: str, first: float, narrowness: int, count: int
 ) -> None:
     last = first * (1 + 10.0**-narrowness)
-    settings = resolve("wdecay", {"lambda": [f"{spacing}:{first!r}:{last!r}:{count}"]})
-    assert isinstance(settings, TrainingExperiment)
-    steps = np.diff(settings.strengths)
-    assert (settings.strengths[0], settings.strengths[-1]) == (first, last)
+    strengths = strengths_of("wdecay", f"{spacing}:{first!r}:{last!r}:{count}")
+    steps = np.diff(strengths)
+    assert (strengths[0], strengths[-1]) == (first, last)
     assert len(steps) == count - 1
     assert (steps > 0).all()
 
@@ -103,7 +102,7 @@ def test_spaced_strengths_never_leave_the_range(
 def test_range_without_room_is_refused() -> None:
     for text in ("linspace:0.1:0.1:2", "linspace:0.1:0.10000000000000002:3"):
         with pytest.raises(UsageError, match=r"--lambda: got .*no [23] different numbers"):
-            resolve("wdecay", {"lambda": [text]})
+            strengths_of("wdecay", text)
 
 
 def test_sweep_finds_the_best_strength_and_confirms_it_on_fresh_seeds(regbench: Command) -> None:
@@ -124,10 +123,10 @@ def test_sweep_finds_the_best_strength_and_confirms_it_on_fresh_seeds(regbench: 
     ).document["comparisons"][0]
     assert confirmed == alone
     shown = regbench(*arguments, "--quiet").out.splitlines()
-    place = next(index for index, line in enumerate(shown) if line.startswith("Best of 3 "))
-    assert f" by seeds 1 to 6: λ={strength}, measured again on 4 fresh" in shown[place]
+    line_index = next(i for i, line in enumerate(shown) if line.startswith("Best of 3 "))
+    assert f" by seeds 1 to 6: λ={strength}, measured again on 4 fresh" in shown[line_index]
     # What the fresh ones say is all that is said of it.
-    assert shown[place + 1].startswith(f"λ={strength}")
+    assert shown[line_index + 1].startswith(f"λ={strength}")
     assert sum(line.startswith(f"λ={strength}") for line in shown) == 1
 
 
@@ -148,9 +147,9 @@ def test_arm_that_diverges_in_the_confirmation_is_exit_1(
 
     train = ENGINES["batched"]
 
-    def fail_on_fresh_seeds(block: Block, advance: Callable[[int], None]) -> History:
-        history = train(block, advance)
-        if block.seeds[0] > 6:
+    def fail_on_fresh_seeds(batch: Batch, *others: Any) -> History:
+        history = train(batch, *others)
+        if batch.seeds[0] > 6:
             history.test_loss[-1, -1] = math.nan
         return history
 
@@ -194,7 +193,7 @@ def test_pilot_that_asks_for_too_much_is_a_run_that_failed(regbench: Command) ->
     finished = regbench("wdecay", "--target-width=1e-160", *SMALL, "--quiet")
     assert finished.code == 1, "not 2: there is a folder"
     assert finished.err.startswith(
-        "regbench: error: --target-width: got 1e-160, which by the pilot"
+        "regbench: error: --target-width: got '1e-160', which by the pilot"
     )
     assert finished.err.count("\n") == 1
     assert "resume" not in finished.err

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from commands import NO_FILES, TINY
-from training import make_settings, train
+from training import make_request, make_study, train
 
 from regbench.engines import ENGINES
-from regbench.experiments.training import (
-    is_out_of_memory,
-    memory_estimate,
-    plan,
-    run,
-    seconds_estimate,
-)
+from regbench.experiments import Observer, plan
+from regbench.experiments.feasibility import memory_estimate
+from regbench.experiments.training import is_out_of_memory, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,55 +25,63 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("engine", ["reference", "batched"])
-def test_blocks_are_the_replicates_in_turn(engine: str) -> None:
-    settings = make_settings(replicates=150, epochs=5, hidden=3, depth=1, engine=engine, seed=6)
-    done: dict[str, int] = {}
-    total: dict[str, int] = {}
+class Counter(Observer):
+    """Adds up what it hears of each stage."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, int] = {}
+        self.total: dict[str, int] = {}
 
     @contextmanager
-    def track(stage: str, epochs: int) -> Iterator[Callable[[int], None]]:
-        done[stage], total[stage] = 0, epochs
+    def stage(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Follow a stage of the work."""
+        self.done[what], self.total[what] = 0, total
 
-        def advance(epochs: int) -> None:
-            done[stage] += epochs
+        def advance(amount: int) -> None:
+            self.done[what] += amount
 
         yield advance
 
-    history = run(plan(settings), track=track).history
-    assert done == total == {"training": 150 * 2 * 5}
+
+@pytest.mark.parametrize("engine", ["reference", "batched"])
+def test_batches_are_the_replicates_in_turn(engine: str) -> None:
+    values: dict[str, Any] = {"epochs": 5, "hidden": 3, "depth": 1}
+    request = make_request(replicates=150, engine=engine, seed=6, **values)
+    counter = Counter()
+    history = run(plan(request), observer=counter).history
+    assert counter.done == counter.total == {"training": 150 * 2 * 5}
     assert history.test_loss.shape == (1, 2, 150)
     assert history.fits.shape[2] <= 100
     assert history.data.train_y.shape == (150, 6)
-    # The last replicate is in another block than the first.
-    alone = train(make_settings(replicates=1, epochs=5, hidden=3, depth=1, seed=155), engine)
+    # The last replicate is in another batch than the first.
+    alone = train(make_study(replicates=1, seed=155, **values), engine)
     np.testing.assert_allclose(history.test_loss[:, :, -1], alone.test_loss[:, :, 0], rtol=1e-5)
     np.testing.assert_array_equal(history.data.train_y[-1], alone.data.train_y[0])
-    # Snapshots are of the run's first replicate, not of each block's.
-    first = train(make_settings(replicates=1, epochs=5, hidden=3, depth=1, seed=6), engine)
-    for name, values in first.parameters.items():
-        np.testing.assert_allclose(history.parameters[name], values, rtol=1e-4, atol=1e-6)
+    # Snapshots are of the run's first replicate, not of each batch's.
+    first = train(make_study(replicates=1, seed=6, **values), engine)
+    for name, parameter in first.parameters.items():
+        np.testing.assert_allclose(history.parameters[name], parameter, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("engine", ["reference", "batched", "fused"])
-def test_estimate_counts_the_confirmation(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regbench.experiments.training.STATISTICS_SECONDS", 0.0)
-    asked = {"strengths": (0.1, 0.2, 0.3), "replicates": 4, "engine": engine, "threads": 2}
+def test_estimate_counts_the_confirmation(engine: str) -> None:
+    asked: dict[str, Any] = {
+        "strengths": (0.1, 0.2, 0.3), "replicates": 4, "engine": engine, "threads": 2,
+    }  # fmt: skip
     alone, confirmed = (
-        seconds_estimate(plan(make_settings(**asked, confirm=confirm)))  # type: ignore[arg-type]
-        for confirm in (None, 8)
+        plan(make_request(**asked, confirm=confirm)).seconds for confirm in (None, 8)
     )
     assert confirmed == pytest.approx(2 * alone)  # 2 arms of 8 after 4 of 4
 
 
 def test_estimates_count_what_is_logged() -> None:
     # This took 284 seconds and 2.3 GB, of which 0.3 GB libraries, with two threads.
-    settings = make_settings(
+    request = make_request(
         strengths=(0.01,), replicates=1000, epochs=1000, log_every=1, points=1, hidden=1, depth=1,
         engine="fused", threads=2,
     )  # fmt: skip
-    assert 284 / 3 < seconds_estimate(plan(settings)) < 284 * 3
-    assert 1.4e9 < memory_estimate(settings) < 4e9
+    assert 284 / 3 < plan(request).seconds < 284 * 3
+    assert 1.4e9 < memory_estimate(request.study) < 4e9
 
 
 @pytest.mark.parametrize("experiment", ["wdecay", "dropout", "dropout-scale"])
@@ -162,9 +166,9 @@ def test_other_error_that_speaks_of_memory_is_not_out_of_memory(
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setitem(ENGINES, "batched", fail)  # type: ignore[arg-type]
-    work = plan(make_settings(engine="batched", device="cpu"))
+    planned = plan(make_request(engine="batched", device="cpu"))
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        run(work)
+        run(planned)
 
 
 def test_torch_says_that_memory_is_out_as_is_known() -> None:

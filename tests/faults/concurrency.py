@@ -45,10 +45,10 @@ def main() -> None:
                 time.sleep(chance.uniform(0.1, 0.6))
                 child.kill(signal.SIGKILL)
                 child.wait()
-            places = [folder / f"process-{place}" for place in range(given.processes)]
-            for place in places:
-                place.mkdir()
-            children = [start(["resume", "../run", "--quiet"], place) for place in places]
+            own_folders = [folder / f"process-{number}" for number in range(given.processes)]
+            for own in own_folders:
+                own.mkdir()
+            children = [start(["resume", "../run", "--quiet"], own) for own in own_folders]
             for child in children:
                 code = child.wait()
                 assert code == 0, f"exit {code}: {child.err}"

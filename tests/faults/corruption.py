@@ -51,10 +51,10 @@ def damage(path: Path, is_cut: bool, chance: random.Random) -> str:
         length = chance.randrange(len(content))
         path.write_bytes(content[:length])
         return f"cut at {length}"
-    place = chance.randrange(8 * len(content))
-    content[place // 8] ^= 1 << place % 8
+    bit = chance.randrange(8 * len(content))
+    content[bit // 8] ^= 1 << bit % 8
     path.write_bytes(content)
-    return f"bit {place} flipped"
+    return f"bit {bit} flipped"
 
 
 def judge(name: str, expected: dict[str, object]) -> str:

@@ -74,11 +74,11 @@ def limit_files(sizes: int, top: Path, expected: dict[str, str], largest: int) -
 def fill_file_systems(count: int, top: Path, expected: dict[str, str], total: int) -> None:
     """Run in file systems from almost nothing to just enough."""
     outcomes = []
-    for place in range(count):
+    for number in range(1, count + 1):
         disk, folder = top / "disk", top / "trial"
         disk.mkdir()
         folder.mkdir()
-        pages = 4 + (place + 1) * (total // 4096) // count
+        pages = 4 + number * (total // 4096) // count
         mount = ["mount", "-t", "tmpfs", "-o", f"size={pages * 4096}", "tmpfs", str(disk)]
         if subprocess.run(mount, check=False, capture_output=True).returncode:
             print("no file system could be mounted: left out")

@@ -7,14 +7,14 @@ import itertools
 import pytest
 import torch
 from torch import nn
-from training import make_settings
+from training import make_study
 
 from regbench.model.network import draw_parameters, forward
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_initial_parameters_are_those_of_nn_linear_digit_for_digit(depth: int) -> None:
-    network = make_settings(hidden=30, depth=depth)
+    network = make_study(hidden=30, depth=depth).network
     drawn = draw_parameters(network, torch.Generator().manual_seed(5))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
@@ -30,7 +30,7 @@ def test_initial_parameters_are_those_of_nn_linear_digit_for_digit(depth: int) -
 
 
 def test_forward_is_nn_sequential_for_each_network() -> None:
-    network = make_settings(hidden=8, depth=2)
+    network = make_study(hidden=8, depth=2).network
     drawn = [draw_parameters(network, torch.Generator().manual_seed(s)) for s in (1, 2)]
     stacked = [torch.stack(pair).double() for pair in zip(*drawn, strict=True)]
     x = torch.linspace(-1, 1, 5, dtype=torch.float64).reshape(1, 5, 1).expand(2, 5, 1)
@@ -46,7 +46,7 @@ def test_forward_is_nn_sequential_for_each_network() -> None:
 
 
 def test_factors_multiply_the_activations_after_relu() -> None:
-    network = make_settings(hidden=4, depth=2)
+    network = make_study(hidden=4, depth=2).network
     parameters = [p[None] for p in draw_parameters(network, torch.Generator().manual_seed(1))]
     x = torch.ones(1, 3, 1)
     plain = forward(parameters, x)

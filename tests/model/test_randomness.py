@@ -13,7 +13,7 @@ import pytest
 import torch
 from oracles import hash_word, keeps
 from scipy import stats
-from training import make_settings
+from training import make_study
 
 from regbench.engines.base import draw_start
 from regbench.model.randomness import layer_noise, noise_keys, replicate_generator
@@ -140,9 +140,9 @@ def test_pairs_of_neighbouring_units_fill_the_square_evenly() -> None:
 def test_ten_thousand_replicates_share_no_stream() -> None:
     starts, masks, firsts = set(), set(), set()
     seeds = [*range(5000), *range(2**32 - 5000, 2**32)]
-    settings = make_settings(points=5, hidden=4, depth=1)
+    study = make_study(points=5, hidden=4, depth=1)
     for seed in seeds:
-        start = draw_start(settings, seed)
+        start = draw_start(study, seed)
         values = torch.cat([value.flatten() for value in start.parameters[0]])
         starts.add(hashlib.sha256(values.numpy().tobytes()).digest())
         firsts.add(hashlib.sha256(start.data.train_y.numpy().tobytes()).digest())
@@ -167,12 +167,12 @@ def test_nearby_seeds_share_no_number_at_any_place() -> None:
 
 @pytest.mark.parametrize("pairing", ["shared", "independent"])
 def test_weights_are_shared_or_independent_as_asked(pairing: str) -> None:
-    start = draw_start(make_settings(strengths=(0.1, 0.2), pairing=pairing), 4)
+    start = draw_start(make_study(strengths=(0.1, 0.2), pairing=pairing), 4)
     for value, other in zip(start.parameters[0], start.parameters[2], strict=True):
         assert torch.equal(value, other) == (pairing == "shared")
 
 
 def test_generators_leave_the_global_random_numbers_alone() -> None:
     state = torch.get_rng_state()
-    draw_start(make_settings(), 4)
+    draw_start(make_study(), 4)
     assert torch.equal(torch.get_rng_state(), state)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pytest
 import torch
-from training import make_settings, train
+from training import make_study, train
 
 from regbench.analysis.history import MEASURED
 from regbench.engines import ENGINES
@@ -20,22 +20,23 @@ if TYPE_CHECKING:
 
     from regbench.analysis.history import History
 
-FIELDS = MEASURED
-
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 every_command = pytest.mark.parametrize("command", REGULARIZERS)
 
 
 def assert_same(
-    actual: History, expected: History, arms: tuple[int, ...], of: tuple[int, ...]
+    actual: History, expected: History, arm_indices: tuple[int, ...], of: tuple[int, ...]
 ) -> None:
-    """Compare arms `arms` of one history with arms `of` of another, bit for bit."""
-    for field in FIELDS:
-        left, right = getattr(actual, field)[:, list(arms)], getattr(expected, field)[:, list(of)]
+    """Compare the arms of these indices in one history with those of `of` in another, in bits."""
+    for field in MEASURED:
+        left, right = (
+            getattr(actual, field)[:, list(arm_indices)],
+            getattr(expected, field)[:, list(of)],
+        )
         assert left.tobytes() == right.tobytes(), field
     for field in ("parameters", "gradients"):
         for name, values in getattr(expected, field).items():
-            left, right = getattr(actual, field)[name][:, list(arms)], values[:, list(of)]
+            left, right = getattr(actual, field)[name][:, list(arm_indices)], values[:, list(of)]
             assert left.tobytes() == right.tobytes(), (field, name)
 
 
@@ -43,14 +44,14 @@ def assert_same(
 @every_command
 def test_strength_zero_is_the_baseline_bit_for_bit(engine: str, command: str) -> None:
     strong = REGULARIZERS[command].default
-    history = train(make_settings(command, (0.0, strong)), engine)
+    history = train(make_study(command, (0.0, strong)), engine)
     assert_same(history, history, (1,), (0,))
 
 
 @every_engine
 @every_command
 def test_regularizer_changes_the_training(engine: str, command: str) -> None:
-    history = train(make_settings(command, (REGULARIZERS[command].default,)), engine)
+    history = train(make_study(command, (REGULARIZERS[command].default,)), engine)
     assert (history.test_loss[:, 0] != history.test_loss[:, 1]).all()
 
 
@@ -59,8 +60,8 @@ def test_regularizer_changes_the_training(engine: str, command: str) -> None:
 @pytest.mark.parametrize("pairing", ["shared", "independent"])
 def test_adding_an_arm_changes_no_other(engine: str, command: str, pairing: str) -> None:
     strong = REGULARIZERS[command].default
-    few = train(make_settings(command, (strong,), pairing=pairing), engine)
-    many = train(make_settings(command, (strong, strong / 2, strong / 4), pairing=pairing), engine)
+    few = train(make_study(command, (strong,), pairing=pairing), engine)
+    many = train(make_study(command, (strong, strong / 2, strong / 4), pairing=pairing), engine)
     assert_same(many, few, (0, 1), (0, 1))
 
 
@@ -68,8 +69,8 @@ def test_adding_an_arm_changes_no_other(engine: str, command: str, pairing: str)
 @every_command
 def test_order_of_arms_changes_no_number_with_shared_pairing(engine: str, command: str) -> None:
     strong = REGULARIZERS[command].default
-    ascending = train(make_settings(command, (strong / 2, strong)), engine)
-    descending = train(make_settings(command, (strong, strong / 2)), engine)
+    ascending = train(make_study(command, (strong / 2, strong)), engine)
+    descending = train(make_study(command, (strong, strong / 2)), engine)
     assert_same(ascending, descending, (0, 1, 2), (0, 2, 1))
 
 
@@ -79,16 +80,16 @@ def test_order_of_arms_changes_no_number_with_shared_pairing(engine: str, comman
 def test_replicate_is_the_same_alone_and_in_a_batch(engine: str, command: str) -> None:
     values = {"dtype": "float64", "epochs": 60, "hidden": 20, "seed": 40}
     strong = (REGULARIZERS[command].default,)
-    together = train(make_settings(command, strong, **values | {"replicates": 18}), engine)
-    for replicate in (0, 1, 17):  # the last one is in the batched engine's second chunk
+    together = train(make_study(command, strong, **values | {"replicates": 18}), engine)
+    for replicate_index in (0, 1, 17):  # the last one is in the batched engine's second chunk
         alone = train(
-            make_settings(command, strong, **values | {"replicates": 1, "seed": 40 + replicate}),
+            make_study(command, strong, **values | {"replicates": 1, "seed": 40 + replicate_index}),
             engine,
         )
-        np.testing.assert_array_equal(together.data.train_y[replicate], alone.data.train_y[0])
-        for field in FIELDS:
+        np.testing.assert_array_equal(together.data.train_y[replicate_index], alone.data.train_y[0])
+        for field in MEASURED:
             np.testing.assert_allclose(
-                getattr(together, field)[:, :, replicate],
+                getattr(together, field)[:, :, replicate_index],
                 getattr(alone, field)[:, :, 0],
                 rtol=1e-10,
                 atol=1e-10,
@@ -99,11 +100,9 @@ def test_replicate_is_the_same_alone_and_in_a_batch(engine: str, command: str) -
 @pytest.mark.parametrize("pairing", ["shared", "independent"])
 def test_reference_replicate_is_the_same_bit_for_bit_in_any_run(command: str, pairing: str) -> None:
     strong = (REGULARIZERS[command].default,)
-    together = train(make_settings(command, strong, seed=3, pairing=pairing), "reference")
-    alone = train(
-        make_settings(command, strong, seed=5, replicates=1, pairing=pairing), "reference"
-    )
-    for field in FIELDS:
+    together = train(make_study(command, strong, seed=3, pairing=pairing), "reference")
+    alone = train(make_study(command, strong, seed=5, replicates=1, pairing=pairing), "reference")
+    for field in MEASURED:
         np.testing.assert_array_equal(
             getattr(together, field)[:, :, 2], getattr(alone, field)[:, :, 0]
         )
@@ -111,11 +110,11 @@ def test_reference_replicate_is_the_same_bit_for_bit_in_any_run(command: str, pa
 
 @every_command
 def test_engines_agree_at_the_default_strength(command: str) -> None:
-    settings = make_settings(
+    study = make_study(
         command, (REGULARIZERS[command].default,), dtype="float64", epochs=60, depth=3
     )
-    reference, batched = train(settings, "reference"), train(settings, "batched")
-    for field in FIELDS:
+    reference, batched = train(study, "reference"), train(study, "batched")
+    for field in MEASURED:
         np.testing.assert_allclose(
             getattr(batched, field), getattr(reference, field), rtol=1e-10, atol=1e-10
         )
@@ -156,14 +155,12 @@ def test_reference_and_batched_agree_on_a_regularizer_that_they_do_not_know(
     for other in ("add_penalty_gradient_", "shrink_", "hidden_factor"):
         if hook is not None and other != hook:
             monkeypatch.setattr(Invented, other, getattr(Regularizer, other))
-    monkeypatch.setitem(REGULARIZERS, "invented", Invented)
     for pairing in ("shared", "independent"):
-        settings = make_settings(
-            "invented", (0.0, 0.1), dtype="float64", optimizer=optimizer, pairing=pairing
-        )
-        reference, batched = train(settings, "reference"), train(settings, "batched")
+        study = make_study(dtype="float64", optimizer=optimizer, pairing=pairing)
+        study = study.replaced(arms=(Invented(0.0), Invented(0.1)))
+        reference, batched = train(study, "reference"), train(study, "batched")
         assert (reference.test_loss[:, 1] != reference.test_loss[:, 2]).all()
-        for field in FIELDS:
+        for field in MEASURED:
             np.testing.assert_allclose(
                 getattr(reference, field), getattr(batched, field), rtol=1e-10, atol=1e-10
             )
@@ -174,7 +171,7 @@ def test_reference_and_batched_agree_on_a_regularizer_that_they_do_not_know(
 @every_command
 @pytest.mark.parametrize("engine", ENGINES)
 def test_linear_model_trains(command: str, engine: str) -> None:
-    history = train(make_settings(command, (REGULARIZERS[command].default,), depth=0), engine)
+    history = train(make_study(command, (REGULARIZERS[command].default,), depth=0), engine)
     assert np.isfinite(history.test_loss).all()
 
 

@@ -5,26 +5,28 @@ from __future__ import annotations
 import csv
 import itertools
 
-from training import make_settings, train
+from training import make_result
 
-from regbench.analysis.result import Result
 from regbench.report.csv import csv_pieces
 
 
 def test_every_number_stands_beside_its_arm_seed_epoch_and_metric() -> None:
-    settings = make_settings(strengths=(0.1, 0.2), replicates=3, seed=40)
-    history = train(settings, "batched")
-    text = b"".join(csv_pieces(Result(settings, {}, history))).decode("ascii")
+    result = make_result(strengths=(0.1, 0.2), replicates=3, seed=40)
+    text = b"".join(csv_pieces(result)).decode("ascii")
     found = {}
     for row in csv.DictReader(text.splitlines()):
         assert int(row["seed"]) == 40 + int(row["replicate"])
-        place = (int(row["epoch"]), row["arm"], int(row["replicate"]), row["metric"])
-        assert place not in found
-        found[place] = float(row["value"])
+        indices = (int(row["epoch"]), row["arm"], int(row["replicate"]), row["metric"])
+        assert indices not in found
+        found[indices] = float(row["value"])
     epochs, arms = (10, 20, 30), ("baseline", "lambda=0.1", "lambda=0.2")
     metrics = ("train_loss", "train_loss_eval", "test_loss", "weight_norm", "zero_share")
     assert found == {
-        (epoch, arm, replicate, metric): getattr(history, metric)[e, a, replicate]
-        for (e, epoch), (a, arm) in itertools.product(enumerate(epochs), enumerate(arms))
+        (epoch, arm, replicate, metric): getattr(result.history, metric)[
+            epoch_index, arm_index, replicate
+        ]
+        for (epoch_index, epoch), (arm_index, arm) in itertools.product(
+            enumerate(epochs), enumerate(arms)
+        )
         for replicate, metric in itertools.product(range(3), metrics)
     }

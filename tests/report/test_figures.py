@@ -11,20 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from training import make_settings, train
+from training import make_result
 
-from regbench.analysis.result import Result
-from regbench.experiments.dropout_scale import run_dropout_scale
+from regbench.engines.base import nothing
+from regbench.experiments.dropout_scale import DropoutScale, measure_scale
 from regbench.report import figures as plots
-from regbench.settings.study import DropoutScale
+from regbench.report.dropout_scale import scale_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def make_result(strengths: tuple[float, ...] = (0.1,), **values: Any) -> Result:
-    settings = make_settings(strengths=strengths, **values)
-    return Result(settings, {}, train(settings, "batched"))
 
 
 @pytest.fixture
@@ -71,7 +66,7 @@ def pixels_of(picture: plots.Picture) -> Any:
 @pytest.mark.parametrize("arms", [1, 2, 7, 30, 100])
 def test_legends_cover_nothing_and_nothing_is_cut(figures: list[Figure], arms: int) -> None:
     strengths = tuple(0.123456789 / (index + 1) for index in range(arms))
-    result = make_result(strengths, epochs=10)
+    result = make_result(strengths=strengths, epochs=10)
     list(plots.fit_pictures(result))
     plots.loss_picture(result)
     plots.comparison_picture(result)
@@ -82,21 +77,22 @@ def test_legends_cover_nothing_and_nothing_is_cut(figures: list[Figure], arms: i
 
 @pytest.mark.parametrize(("p", "units"), [(0.5, 10_000), (0.0, 5), (0.1, 1), (0.99, 1000)])
 def test_scale_picture_covers_nothing(figures: list[Figure], p: float, units: int) -> None:
-    result = run_dropout_scale(DropoutScale(p=(p,), units=units, trials=50))
-    plots.scale_picture(result.scales[0])
+    scale_picture(measure_scale(p, DropoutScale(units=units, trials=50), nothing))
     assert_nothing_covered_or_cut(figures[0])
 
 
 def test_there_is_a_fit_picture_of_every_logged_epoch_and_they_differ() -> None:
-    result = make_result()
-    pictures = dict(plots.fit_pictures(result))
-    assert list(pictures) == [10, 20, 30]
-    assert len({picture.png for picture in pictures.values()}) == 3
+    result = make_result(strengths=(0.1,))
+    pictures = list(plots.fit_pictures(result))
+    assert [picture.epoch for picture in pictures] == [10, 20, 30]
+    names = ["fit-epoch-000010", "fit-epoch-000020", "fit-epoch-000030"]
+    assert [picture.name for picture in pictures] == names
+    assert len({picture.png for picture in pictures}) == 3
 
 
 # What is the same in all pictures is drawn once: the last one must still be drawn like the first.
 def test_a_fit_picture_does_not_depend_on_those_before_it() -> None:
-    result = make_result()
+    result = make_result(strengths=(0.1,))
     history = result.history
     last = dataclasses.replace(
         history,
@@ -105,23 +101,25 @@ def test_a_fit_picture_does_not_depend_on_those_before_it() -> None:
             for name in ("epochs", "train_loss", "train_loss_eval", "test_loss", "fits")
         },
     )
-    alone = dict(plots.fit_pictures(dataclasses.replace(result, history=last)))[30]
-    assert (pixels_of(alone) == pixels_of(dict(plots.fit_pictures(result))[30])).all()
+    (alone,) = plots.fit_pictures(dataclasses.replace(result, history=last))
+    *_, expected = plots.fit_pictures(result)
+    assert alone.epoch == expected.epoch == 30
+    assert (pixels_of(alone) == pixels_of(expected)).all()
 
 
 def test_fit_picture_shows_a_solid_red_baseline_a_dashed_blue_arm_and_both_losses(
     figures: list[Figure],
 ) -> None:
-    result = make_result(epochs=10)
+    result = make_result(strengths=(0.1,), epochs=10)
     list(plots.fit_pictures(result))
     truth, baseline, arm = figures[0].axes[0].lines
     assert (truth.get_color(), baseline.get_color(), arm.get_color()) == ("grey", "red", "blue")
     assert (baseline.get_linestyle(), arm.get_linestyle()) == ("-", "--")
     np.testing.assert_allclose(np.asarray(arm.get_ydata()), result.history.fits[-1, 1, 0])
     texts = [text.get_text() for text in figures[0].legends[0].get_texts()]
-    for index in (0, 1):
+    for arm_index in (0, 1):
         for losses in (result.history.train_loss, result.history.test_loss):
-            assert any(f"{losses[-1, index, 0]:.5g}" in text for text in texts)
+            assert any(f"{losses[-1, arm_index, 0]:.5g}" in text for text in texts)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
@@ -129,7 +127,7 @@ def test_fit_picture_shows_a_solid_red_baseline_a_dashed_blue_arm_and_both_losse
 def test_values_that_cannot_be_drawn_leave_a_gap(
     figures: list[Figure], bad: float, replicates: int
 ) -> None:
-    result = make_result(replicates=replicates)
+    result = make_result(strengths=(0.1,), replicates=replicates)
     changed = {
         name: getattr(result.history, name).copy()
         for name in ("fits", "predictions", "train_loss", "train_loss_eval", "test_loss")
@@ -149,7 +147,7 @@ def test_values_that_cannot_be_drawn_leave_a_gap(
 
 
 def test_mean_curve_does_not_average_over_lost_replicates(figures: list[Figure]) -> None:
-    result = make_result()
+    result = make_result(strengths=(0.1,))
     test_loss = result.history.test_loss.copy()
     test_loss[2, 1, 0] = np.nan
     history = dataclasses.replace(result.history, test_loss=test_loss)
@@ -161,7 +159,7 @@ def test_mean_curve_does_not_average_over_lost_replicates(figures: list[Figure])
 def test_comparison_shows_every_difference_and_every_part_of_the_error(
     figures: list[Figure],
 ) -> None:
-    result = make_result((0.1, 0.2), replicates=5)
+    result = make_result(strengths=(0.1, 0.2), replicates=5)
     plots.comparison_picture(result)
     differences, errors = figures[0].axes
     dots = [line for line in differences.lines if line.get_marker() == "o"]
@@ -191,7 +189,7 @@ def test_arms_have_styles_of_their_own() -> None:
 
 
 def test_comparison_marks_a_diverged_arm_and_draws_no_error_of_it(figures: list[Figure]) -> None:
-    result = make_result((0.1, 0.2), replicates=5)
+    result = make_result(strengths=(0.1, 0.2), replicates=5)
     result.history.test_loss[-1, 2, 0] = np.nan
     result.history.predictions[-1, 2, 0] = np.nan
     plots.comparison_picture(result)
@@ -200,12 +198,12 @@ def test_comparison_marks_a_diverged_arm_and_draws_no_error_of_it(figures: list[
     assert (mark.get_text(), mark.get_position()) == (" diverged", (0, 2))
     assert errors.get_ylim()[0] > 2, "its row is there"
     drawn = [patch.get_width() for patch in errors.patches]  # type: ignore[attr-defined]
-    assert [place for place, width in enumerate(drawn) if np.isnan(width)] == [2, 5, 8]
+    assert [bar for bar, width in enumerate(drawn) if np.isnan(width)] == [2, 5, 8]
 
 
 def test_comparison_shows_the_confirmation_below_what_it_confirms(figures: list[Figure]) -> None:
-    result = make_result((0.1, 0.2), replicates=5)
-    fresh = make_result((0.2,), replicates=7, seed=6)
+    result = make_result(strengths=(0.1, 0.2), replicates=5)
+    fresh = make_result(strengths=(0.2,), replicates=7, seed=6)
     plots.comparison_picture(dataclasses.replace(result, confirmation=fresh))
     (square,) = [line for line in figures[0].axes[0].lines if line.get_marker() == "s"]
     expected = fresh.comparisons[0].mean_difference
@@ -217,7 +215,7 @@ def test_comparison_shows_the_confirmation_below_what_it_confirms(figures: list[
 
 
 def test_single_logged_epoch_shows_the_spread_of_every_arm(figures: list[Figure]) -> None:
-    result = make_result((0.1, 0.2), epochs=10, replicates=5)
+    result = make_result(strengths=(0.1, 0.2), epochs=10, replicates=5)
     assert len(result.history.epochs) == 1
     plots.loss_picture(result)
     axes = figures[0].axes[1]
@@ -229,7 +227,7 @@ def test_single_logged_epoch_shows_the_spread_of_every_arm(figures: list[Figure]
 
 
 def test_long_numbers_at_the_axes_are_not_cut(figures: list[Figure]) -> None:
-    result = make_result()
+    result = make_result(strengths=(0.1,))
     result.history.train_loss_eval[:] = np.geomspace(0.02, 0.6, 3)[:, None, None]  # 6 × 10⁻¹
     plots.loss_picture(result)
     assert_nothing_covered_or_cut(figures[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,18 +12,22 @@ import pytest
 from commands import TINY
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training import make_settings, train
+from training import make_result
 
-from regbench.analysis.result import Result
-from regbench.experiments.dropout_scale import run_dropout_scale
-from regbench.report import figures as plots
-from regbench.report.tensorboard import write_scale_logs, write_training_logs
-from regbench.settings.study import DropoutScale
+from regbench.engines.base import nothing
+from regbench.experiments.dropout_scale import DropoutScale, measure_scale
+from regbench.report.base import View
+from regbench.report.dropout_scale import scale_log, scale_picture
+from regbench.report.figures import fit_pictures
+from regbench.report.tensorboard import TensorBoard
+from regbench.report.training import logs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from commands import Command
+
+    from regbench.analysis.result import Result
 
 EVERYTHING = {"histograms": 0, "scalars": 0, "images": 0}
 
@@ -35,23 +40,28 @@ def read(folder: Path) -> Any:
 
 @pytest.fixture
 def result() -> Result:
-    settings = make_settings("dropout", (0.2, 0.5))
-    return Result(settings, {}, train(settings, "batched"))
+    return make_result("dropout", (0.2, 0.5))
+
+
+def write(result: Result, folder: Path) -> list[str]:
+    """Write the logs of a result and its fits into a folder; return what is said about them."""
+    view = View(folder, dict, draw=partial(fit_pictures, result), logs=partial(logs, result))
+    return list(TensorBoard().write(view, nothing))
 
 
 def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> None:
-    assert write_training_logs(result, list(plots.fit_pictures(result)), tmp_path) == 0
-    names = [arm.name for arm in result.settings.arms]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert write(result, tmp_path) == []
+    names, folder = result.study.arm_names, tmp_path / "tensorboard"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     history = result.history
-    for index, name in enumerate(names):
-        reader = read(tmp_path / name)
+    for arm_index, name in enumerate(names):
+        reader = read(folder / name)
         tags = reader.Tags()
         assert set(tags["scalars"]) == {"loss/train", "loss/train_eval", "loss/test"}
         assert set(tags["histograms"]) == {
             f"{kind}/{parameter}"
             for kind in ("weights", "gradients")
-            for parameter in result.settings.parameter_names
+            for parameter in result.study.network.parameter_names
         }
         for tag, losses in (
             ("loss/train", history.train_loss),
@@ -61,14 +71,14 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
             events = reader.Scalars(tag)
             assert [event.step for event in events] == [10, 20, 30]
             np.testing.assert_allclose(
-                [event.value for event in events], losses[:, index].mean(axis=1), rtol=1e-6
+                [event.value for event in events], losses[:, arm_index].mean(axis=1), rtol=1e-6
             )
         for kind, snapshots in (("weights", history.parameters), ("gradients", history.gradients)):
             for parameter, values in snapshots.items():
                 events = reader.Histograms(f"{kind}/{parameter}")
                 assert [event.step for event in events] == [10, 20, 30]
-                for place, event in enumerate(events):
-                    shown, expected = event.histogram_value, values[place, index]
+                for epoch_index, event in enumerate(events):
+                    shown, expected = event.histogram_value, values[epoch_index, arm_index]
                     assert shown.num == expected.size
                     assert shown.min == pytest.approx(expected.min())
                     assert shown.max == pytest.approx(expected.max())
@@ -78,16 +88,16 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
                     ):
                         at_least, at_most = (expected < limit - 1e-9), (expected <= limit + 1e-9)
                         assert at_least.sum() <= below <= at_most.sum()
-        assert tags["images"] == ([] if index == 0 else ["fit"])
+        assert tags["images"] == (["fit"] if arm_index else [])
 
 
 def test_fit_image_is_the_picture_of_the_epoch(result: Result, tmp_path: Path) -> None:
-    pictures = dict(plots.fit_pictures(result))
-    write_training_logs(result, list(pictures.items()), tmp_path)
-    images = read(tmp_path / "p=0.5").Images("fit")
+    write(result, tmp_path)
+    images = read(tmp_path / "tensorboard" / "p=0.5").Images("fit")
     assert [image.step for image in images] == [10, 20, 30]
-    for image in images:
-        assert image.encoded_image_string == pictures[image.step].png
+    for image, picture in zip(images, fit_pictures(result), strict=True):
+        assert image.step == picture.epoch
+        assert image.encoded_image_string == picture.png
         size = Image.open(io.BytesIO(image.encoded_image_string)).size
         assert size == (image.width, image.height)
 
@@ -100,19 +110,21 @@ def test_histograms_of_values_that_are_not_finite_are_skipped_and_counted(
     weights["output.bias"][1:, 0] = np.inf
     history = dataclasses.replace(result.history, parameters=weights)
     broken = dataclasses.replace(result, history=history)
-    assert write_training_logs(broken, [], tmp_path) == 3
-    events = read(tmp_path / "p=0.2").Histograms("weights/hidden1.weight")
+    assert write(broken, tmp_path) == ["note: 3 histograms left out: their values are not finite"]
+    folder = tmp_path / "tensorboard"
+    events = read(folder / "p=0.2").Histograms("weights/hidden1.weight")
     assert [event.step for event in events] == [10, 20]
-    events = read(tmp_path / "baseline").Histograms("weights/output.bias")
+    events = read(folder / "baseline").Histograms("weights/output.bias")
     assert [event.step for event in events] == [10]
 
 
 def test_scale_logs_hold_what_was_drawn(tmp_path: Path) -> None:
-    result = run_dropout_scale(DropoutScale(p=(0.1, 0.5), units=40, trials=30))
-    pictures = [plots.scale_picture(scale) for scale in result.scales]
-    write_scale_logs(result, pictures, tmp_path)
-    for scale, picture in zip(result.scales, pictures, strict=True):
-        reader = read(tmp_path / f"p={scale.drop_probability!r}")
+    study = DropoutScale(units=40, trials=30)
+    for p in (0.1, 0.5):
+        scale = measure_scale(p, study, nothing)
+        picture = scale_picture(scale)
+        scale_log(scale, picture).write(tmp_path / f"p={p}")
+        reader = read(tmp_path / f"p={p}")
         assert reader.Histograms("output/train")[0].histogram_value.num == 30
         for tag, value in (
             ("output/mean", scale.outputs.mean()),

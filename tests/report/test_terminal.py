@@ -7,25 +7,23 @@ import io
 import itertools
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 from scipy import stats
-from training import make_settings, train
+from training import ENVIRONMENT, make_request, make_result, train
 
 from regbench.analysis.result import Result
 from regbench.regularizers import REGULARIZERS, Baseline, WeightDecay
+from regbench.report.base import Table
 from regbench.report.format import interval_text, number, probability, rounded
-from regbench.report.tables import (
-    print_decomposition_table,
-    print_difference_table,
-    print_estimate,
-    print_loss_table,
-    print_tables,
-    print_verdicts,
-)
-from regbench.report.terminal.console import arm_label, progress
+from regbench.report.terminal.console import print_table, progress, showable
+from regbench.report.terminal.screen import Screen
+from regbench.report.training import view
+from regbench.settings.output import Output
+from regbench.storage.run_folder import Run
 
 
 def make_console(width: int, is_terminal: bool, encoding: str = "utf-8") -> Console:
@@ -35,23 +33,31 @@ def make_console(width: int, is_terminal: bool, encoding: str = "utf-8") -> Cons
 
 def shown(console: Console) -> str:
     console.file.seek(0)
-    return console.file.read()
+    return re.sub(r"\x1b\[[0-9;]*m", "", console.file.read())
 
 
-def make_result(replicates: int) -> Result:
-    settings = make_settings(strengths=(0.001, 0.1), replicates=replicates)
-    return Result(settings, {}, train(settings, "batched"))
+def make_screen(console: Console) -> Screen:
+    screen = Screen(Output())
+    screen.details = screen.closing = screen.errors = console
+    return screen
+
+
+def show(
+    result: Result, width: int = 80, is_terminal: bool = False, encoding: str = "utf-8"
+) -> str:
+    """Return tables and answer as a console shows them, without styles."""
+    console = make_console(width, is_terminal, encoding)
+    run = Run(Path("run"), make_request(), manifest={}, done=None)
+    make_screen(console).show(view(run, result, is_complete=True))
+    return shown(console)
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 @pytest.mark.parametrize("width", [20, 80, 200])
 @pytest.mark.parametrize("replicates", [1, 3])
 def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -> None:
-    result = make_result(replicates)
-    console = make_console(width, is_terminal)
-    print_tables(console, result)
-    text = re.sub(r"\x1b\[[0-9;]*m", "", shown(console))
-    history = result.history
+    result = make_result(strengths=(0.001, 0.1), replicates=replicates)
+    text, history = show(result, width, is_terminal), result.history
     expected = [
         number(float(value))
         for losses in (history.train_loss, history.test_loss)
@@ -72,21 +78,20 @@ def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -
 
 def invent_result() -> Result:
     """Return the result of a baseline and two arms whose numbers are drawn, all of them apart."""
-    settings = make_settings(
+    request = make_request(
         "l1", (0.1, 0.2), replicates=12, test_points=5, epochs=20, confidence=0.9, test_noise=0.5
     )
-    small = settings.model_copy(update={"replicates": 1})
     generator = np.random.default_rng(3)
     losses = generator.lognormal(0, 0.3, (2, 3, 12))
     losses[:, 1] = losses[:, 0] + generator.lognormal(-2, 1, (2, 12)) - 0.1
     losses[:, 2] = losses[:, 0] - generator.lognormal(-2, 1, (2, 12))
     history = dataclasses.replace(
-        train(small, "batched"),
+        train(request.study.replaced(replicates=1), "batched"),
         test_loss=losses,
         predictions=generator.normal(0.4, [[[0.2]], [[0.5]], [[0.9]]], (2, 3, 12, 5)),
         zero_share=generator.uniform(0.1, 0.9, (2, 3, 12)),
     )
-    return Result(settings, {}, history)
+    return Result(request.study, request.question, ENVIRONMENT, history)
 
 
 def cells_under(text: str, heading: str) -> list[list[str]]:
@@ -100,8 +105,6 @@ def cells_under(text: str, heading: str) -> list[list[str]]:
 
 def test_difference_table_shows_what_it_says() -> None:
     result = invent_result()
-    console = make_console(80, is_terminal=False)
-    print_difference_table(console, result)
     baseline, *arms = result.history.test_loss[-1]
     signs = np.array(list(itertools.product((1, -1), repeat=12)))
     p_values = [
@@ -110,29 +113,28 @@ def test_difference_table_shows_what_it_says() -> None:
     ]
     assert p_values[1] < p_values[0]
     rows = []
-    for index, (arm, p) in enumerate(zip(arms, (p_values[0], 2 * p_values[1]), strict=True)):
+    corrected = (p_values[0], 2 * p_values[1])
+    for arm_index, (arm, p) in enumerate(zip(arms, corrected, strict=True), start=1):
         differences = np.sort(arm - baseline)
         ci = stats.ttest_rel(arm, baseline).confidence_interval(0.9)
         # Of 12 fair coins 2 or fewer are heads with probability .02, and 3 or fewer with .07.
         median_ci = (differences[2], differences[-3])
         gain = (baseline.var() + arm.var()) / differences.var()
-        zeros = 100 * result.history.zero_share[-1, 1 + index].mean()
+        zeros = 100 * result.history.zero_share[-1, arm_index].mean()
         rows.append(
             [
-                f"λ={0.1 + 0.1 * index:g}",
+                f"λ={0.1 * arm_index:g}",
                 *(rounded(differences.mean(), tuple(ci)), interval_text(tuple(ci))),
                 *(rounded(float(np.median(differences)), median_ci), interval_text(median_ci)),
                 *(str(sum(differences < 0)), probability(p)),
                 *(f"{np.corrcoef(baseline, arm)[0, 1]:.2f}", f"{gain:.3g}", f"{zeros:.1f} %"),
             ]
         )
-    assert cells_under(shown(console), "Test loss at epoch 20") == rows
+    assert cells_under(show(result), "Test loss at epoch 20") == rows
 
 
 def test_decomposition_table_shows_what_it_says() -> None:
     result = invent_result()
-    console = make_console(80, is_terminal=False)
-    print_decomposition_table(console, result)
     truth = result.history.data.test_truth
 
     def parts(predictions: np.ndarray) -> np.ndarray:
@@ -156,7 +158,7 @@ def test_decomposition_table_shows_what_it_says() -> None:
                 *("0.25", rounded(values[2] + 0.25, total)),
             ]
         )
-    assert cells_under(shown(console), "Expected test error at epoch 20") == rows
+    assert cells_under(show(result), "Expected test error at epoch 20") == rows
 
 
 @pytest.mark.parametrize("replicates", [1, 3, 30])
@@ -165,19 +167,12 @@ def test_decomposition_table_shows_what_it_says() -> None:
 def test_tables_fit_eighty_columns_on_a_terminal(
     command: str, replicates: int, strengths: tuple[float, ...]
 ) -> None:
-    settings = make_settings(command, strengths, replicates=replicates)
-    console = make_console(80, is_terminal=True)
-    print_tables(console, Result(settings, {}, train(settings, "batched")))
-    text = re.sub(r"\x1b\[[0-9;]*m", "", shown(console))
+    text = show(make_result(command, strengths, replicates=replicates), is_terminal=True)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
 def test_intervals_are_named_and_left_out_for_one_replicate() -> None:
-    texts = []
-    for replicates in (1, 3):
-        console = make_console(80, is_terminal=False)
-        print_tables(console, make_result(replicates))
-        texts.append(shown(console))
+    texts = [show(make_result(strengths=(0.001, 0.1), replicates=count)) for count in (1, 3)]
     assert "interval" not in texts[0]
     assert "95 % interval" in texts[1]
     assert "±" not in texts[1]
@@ -185,37 +180,30 @@ def test_intervals_are_named_and_left_out_for_one_replicate() -> None:
 
 def test_dropout_shows_the_training_loss_without_masks_too() -> None:
     for command, is_shown in (("wdecay", False), ("dropout", True)):
-        settings = make_settings(command, (0.1,))
-        console = make_console(80, is_terminal=False)
-        print_loss_table(console, Result(settings, {}, train(settings, "batched")))
-        assert ("in evaluation" in shown(console)) == is_shown
+        assert ("in evaluation" in show(make_result(command, (0.1,)))) == is_shown
 
 
 def test_lines_end_with_their_last_word_off_a_terminal() -> None:
-    console = make_console(80, is_terminal=False)
-    print_tables(console, make_result(3))
-    lines = shown(console).split("\n")
+    lines = show(make_result(strengths=(0.001, 0.1))).split("\n")
     assert len(lines) > 10
     assert [line for line in lines if line != line.rstrip()] == []
 
 
 def test_share_of_zeros_is_shown_where_there_are_any() -> None:
     for command, is_shown in (("wdecay", False), ("l1", True)):
-        settings = make_settings(command, (0.1, 0.5), epochs=200, log_every=200, lr=0.05)
-        result = Result(settings, {}, train(settings, "batched"))
-        console = make_console(80, is_terminal=False)
-        print_tables(console, result)
-        assert ("zeros: of the weights" in shown(console)) == is_shown
+        result = make_result(command, (0.1, 0.5), epochs=200, log_every=200, lr=0.05)
+        text = show(result)
+        assert ("zeros: of the weights" in text) == is_shown
         for share in result.history.zero_share[-1, 1:].mean(axis=1) if is_shown else []:
             assert share > 0
-            assert f"  {100 * share:.1f} %" in shown(console)
+            assert f"  {100 * share:.1f} %" in text
 
 
 def test_console_without_unicode_gets_every_table_in_ascii() -> None:
-    console = make_console(80, is_terminal=False, encoding="ascii")
-    print_tables(console, make_result(3))
-    print_verdicts(console, make_result(3))
-    assert "bias^2" in shown(console)
+    text = show(make_result(strengths=(0.001, 0.1)), encoding="ascii")
+    assert "bias^2" in text
+    assert "\nlambda=0.1 " in text
+    assert "?" not in text
 
 
 @pytest.mark.parametrize(
@@ -230,16 +218,41 @@ def test_console_without_unicode_gets_every_table_in_ascii() -> None:
 )
 def test_long_run_says_so_before_it_begins(seconds: float, words: str) -> None:
     console = make_console(80, is_terminal=False)
-    print_estimate(console, seconds)
+    make_screen(console).estimate("training", seconds)
     assert words in shown(console)
     assert bool(shown(console)) == bool(words)
 
 
 def test_label_becomes_ascii_where_the_console_is() -> None:
     arm = WeightDecay(0.1)
-    assert arm_label(make_console(80, False, "utf-8"), arm) == "λ=0.1"
-    assert arm_label(make_console(80, False, "ascii"), arm) == "lambda=0.1"
-    assert arm_label(make_console(80, False, "ascii"), Baseline()) == "baseline"
+    assert showable(make_console(80, False, "utf-8"), arm.label) == "λ=0.1"
+    assert showable(make_console(80, False, "ascii"), arm.label) == arm.name == "lambda=0.1"
+    assert showable(make_console(80, False, "ascii"), Baseline().label) == "baseline"
+    assert showable(make_console(80, False, "ascii"), "½λ‖w‖²") == "?lambda?w?^2"
+
+
+def test_group_is_named_once_on_a_terminal_and_in_every_line_elsewhere() -> None:
+    table = Table(
+        [("epoch", "arm"), ("1", "a"), ("1", "b"), ("2", "b")], left=(1,), is_grouped=True
+    )
+    for is_terminal, second in ((True, "b"), (False, "1 b")):
+        console = make_console(80, is_terminal)
+        print_table(console, table)
+        rows = [" ".join(line.split()) for line in shown(console).splitlines()]
+        assert rows[-3:] == ["1 a", second, "2 b"]
+
+
+def test_narrow_terminal_goes_without_as_few_columns_as_it_can() -> None:
+    cells = [letter * 6 for letter in "abcd"]
+    table = Table([cells, cells], dispensable=[(2,), (2, 3)])
+    for width, is_terminal, left in (
+        (40, True, "abcd"), (24, True, "abd"), (14, True, "ab"), (5, True, "ab"),
+        (5, False, "abcd"),
+    ):  # fmt: skip
+        console = make_console(width, is_terminal)
+        print_table(console, table)
+        *_, last = shown(console).splitlines()
+        assert last.split() == [letter * 6 for letter in left]
 
 
 def test_progress_off_a_terminal_is_about_ten_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:

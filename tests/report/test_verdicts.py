@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from training import make_settings, train
+from training import make_result
 
-from regbench.analysis.result import Result
 from regbench.analysis.statistics import Comparison, compare, skewness
 from regbench.report.verdicts import cautions, choice, gate_line, is_too_skewed, sentence
 
-LABELS = {"lambda=0.1": "λ=0.1"}
+if TYPE_CHECKING:
+    from regbench.analysis.result import Result
 
 
 def invented(mean: float, spread: float, count: int = 30) -> Comparison:
@@ -24,14 +24,13 @@ def invented(mean: float, spread: float, count: int = 30) -> Comparison:
     return compare("a", np.zeros(count), mean + spread * shape, 0.95)
 
 
-def make_result(losses: Any, **values: Any) -> Result:
+def with_losses(losses: Any, **values: Any) -> Result:
     """Return a result whose last test losses `(A, R)` are these."""
     losses = np.asarray(losses)
-    strengths = tuple(0.1 * (place + 1) for place in range(len(losses) - 1))
-    settings = make_settings(strengths=strengths, replicates=losses.shape[1], **values)
-    history = train(settings, "batched")
-    history.test_loss[-1] = losses
-    return Result(settings, {}, history)
+    strengths = tuple(0.1 * arm_index for arm_index in range(1, len(losses)))
+    result = make_result(strengths=strengths, replicates=losses.shape[1], **values)
+    result.history.test_loss[-1] = losses
+    return result
 
 
 def test_sentence_gives_direction_amount_interval_and_wins() -> None:
@@ -75,15 +74,15 @@ def test_sentence_of_a_diverged_arm_has_no_number() -> None:
 )  # fmt: skip
 def test_few_replicates_are_cautioned_with_what_to_do(replicates: int, words: list[str]) -> None:
     losses = np.random.default_rng(replicates).normal(size=(2, replicates))
-    lines = cautions(make_result(losses), LABELS)
+    lines = cautions(with_losses(losses))
     assert all(word in lines[0] for word in words)
     assert len(lines) == bool(words)
 
 
 def test_skewed_differences_are_cautioned_and_normal_ones_hardly_ever() -> None:
     generator = np.random.default_rng(3)
-    skewed = make_result([np.zeros(60), generator.lognormal(0, 1, 60)])
-    assert "the differences of λ=0.1 are skewed" in cautions(skewed, LABELS)[0]
+    skewed = with_losses([np.zeros(60), generator.lognormal(0, 1, 60)])
+    assert "the differences of λ=0.1 are skewed" in cautions(skewed)[0]
     normal = generator.normal(size=(2000, 30))
     assert np.mean([is_too_skewed(skewness(values), 30) for values in normal]) < 0.02
 
@@ -107,8 +106,8 @@ def test_several_arms_need_more_replicates_for_a_small_p(
 ) -> None:
     # The arms are better in every replicate: the clearest that can come out.
     losses = np.stack([np.ones(replicates), *[np.linspace(0.1, 0.5, replicates)] * arms])
-    result = make_result(losses)
-    line = cautions(result, {arm.name: arm.label for arm in result.settings.arms})[0]
+    result = with_losses(losses)
+    line = cautions(result)[0]
     p = result.comparisons[0].p_value_holm
     assert p is not None
     assert p == pytest.approx(2 * arms / 2**replicates)
@@ -118,31 +117,29 @@ def test_several_arms_need_more_replicates_for_a_small_p(
 
 def test_confirmation_is_cautioned_for_itself() -> None:
     generator = np.random.default_rng(3)
-    result = make_result(generator.normal(size=(2, 60)))
-    few = dataclasses.replace(result, confirmation=make_result(generator.normal(size=(2, 3))))
-    assert cautions(few, LABELS) == [
-        "3 fresh replicates can give no p below 0.25: use --confirm 6 or more"
-    ]
-    skewed = make_result([np.zeros(60), generator.lognormal(0, 1, 60)])
-    (line,) = cautions(dataclasses.replace(result, confirmation=skewed), LABELS)
+    result = with_losses(generator.normal(size=(2, 60)))
+    few = dataclasses.replace(result, confirmation=with_losses(generator.normal(size=(2, 3))))
+    assert cautions(few) == ["3 fresh replicates can give no p below 0.25: use --confirm 6 or more"]
+    skewed = with_losses([np.zeros(60), generator.lognormal(0, 1, 60)])
+    (line,) = cautions(dataclasses.replace(result, confirmation=skewed))
     assert line.startswith("the confirming differences of λ=0.1 are skewed")
     assert line.endswith("raise --confirm")
 
 
 def test_best_of_several_is_said_to_be_flattered_unless_it_was_confirmed() -> None:
     losses = np.ones((3, 4)) * [[2], [1], [3]]
-    result = make_result(losses)
+    result = with_losses(losses)
     assert result.best_arm is not None
     assert choice("λ=0.1", result) == (
         "Best of 2: λ=0.1. It was chosen by these replicates, which flatters it: --confirm 4 "
         "measures it on fresh ones."
     )
-    fresh = make_result(losses[:2], seed=5)
+    fresh = with_losses(losses[:2], seed=5)
     text = choice("λ=0.1", dataclasses.replace(result, confirmation=fresh))
     assert text == (
         "Best of 2 by seeds 1 to 4: λ=0.1, measured again on 4 fresh replicates, seeds 5 to 8:"
     )
-    single = dataclasses.replace(make_result(losses[:2]), confirmation=fresh)
+    single = dataclasses.replace(with_losses(losses[:2]), confirmation=fresh)
     assert choice("λ=0.1", single).startswith("λ=0.1, measured again on 4 fresh")
 
 
@@ -152,7 +149,7 @@ def test_best_of_several_is_said_to_be_flattered_unless_it_was_confirmed() -> No
      ("inconclusive", "straddles -0.01")],
 )  # fmt: skip
 def test_gate_line_gives_the_reason(judgement: Any, words: str) -> None:
-    result = make_result(np.ones((2, 3)), require="better", margin=0.01)
-    line = gate_line("λ=0.1", result, invented(-0.054, 0.0375), judgement)
+    result = with_losses(np.ones((2, 3)), require="better", margin=0.01)
+    line = gate_line("λ=0.1", result.question, invented(-0.054, 0.0375), judgement)
     assert line.startswith(f"--require better: {judgement} by λ=0.1: ")
     assert line.endswith(words)

@@ -11,15 +11,27 @@ import pytest
 import tomli_w
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from training import make_request, make_study
 
 from regbench.errors import UsageError, visible
+from regbench.experiments import COMMANDS, resolve
+from regbench.experiments.dropout_scale import DropoutScale
 from regbench.regularizers import REGULARIZERS
-from regbench.settings.parse import resolve
-from regbench.settings.study import DropoutScale, Experiment, TrainingExperiment, settings_of
+from regbench.settings.command import Request
+from regbench.settings.study import Study
 
 ROOT = Path(__file__).parents[2]
-EXPERIMENTS = [*REGULARIZERS, "dropout-scale"]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+
+
+def strengths_of(study: Study) -> list[float]:
+    """Return the strengths of the arms, the baseline left out."""
+    return [arm.strength for arm in study.arms[1:]]
+
+
+def values_of(request: Request) -> tuple[Any, ...]:
+    """Return what was asked, without where each value came from."""
+    return request.command.name, request.study, request.question, request.machine, request.output
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
@@ -27,34 +39,82 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
     path.write_text("lambda = [0.3, 0.4]\nepochs = 3\nhidden = 33\nplots = false\n")
     environment = {"REGBENCH_LAMBDA": "0.2", "REGBENCH_EPOCHS": "2", "REGBENCH_JSON": "yes"}
     found = resolve("wdecay", {"lambda": ["0.1"]}, environment, str(path))
-    assert isinstance(found, TrainingExperiment)
-    assert found.strengths == (0.1,)
-    assert (found.epochs, found.hidden, found.points) == (2, 33, 10)
-    assert (found.plots, found.json_, found.tensorboard) == (False, True, True)
-    assert resolve("wdecay", {"plots": True}, environment, str(path)).plots is True
+    study, output = found.study, found.output
+    assert strengths_of(study) == [0.1]
+    assert (study.training.epochs, study.network.hidden, study.task.points) == (2, 33, 10)
+    assert (output.plots, output.json_, output.tensorboard) == (False, True, True)
+    assert resolve("wdecay", {"plots": True}, environment, str(path)).output.plots is True
+
+
+def test_every_value_says_where_it_came_from(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("lambda = [0.3, 0.4]\nepochs = 3\nhidden = 33\nplots = false\n")
+    environment = {"REGBENCH_LAMBDA": "0.2", "REGBENCH_EPOCHS": "2", "REGBENCH_JSON": "yes"}
+    flags: dict[str, list[str] | bool] = {"lambda": ["0.1"], "log_every": ["7"], "quiet": True}
+    found = resolve("wdecay", flags, environment, str(path))
+    assert dict(found.origins) == {
+        "lambda": "--lambda",
+        "log_every": "--log-every",
+        "quiet": "--quiet",
+        "epochs": "REGBENCH_EPOCHS",
+        "json": "REGBENCH_JSON",
+        "hidden": f"--config {visible(path)}: hidden",
+        "plots": f"--config {visible(path)}: plots",
+    }
+    origins = found.to_record()["origins"]
+    assert list(origins) == list(COMMANDS["wdecay"].settings)
+    assert {key for key in origins if origins[key] == "default"} == {*origins} - {*found.origins}
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "source"),
+    [
+        ({"x_max": ["-3"]}, {"REGBENCH_X_MIN": "-2"}, "REGBENCH_X_MIN"),
+        ({"x_min": ["9"]}, {}, "--x-min"),
+        ({"confirm": ["9"], "vary": ["data"]}, {}, "--confirm"),
+        ({"vary": ["data"]}, {"REGBENCH_CONFIRM": "9"}, "REGBENCH_CONFIRM"),
+        ({"lambda": ["380"]}, {}, "--lambda"),
+        ({}, {"REGBENCH_LAMBDA": "380"}, "REGBENCH_LAMBDA"),
+    ],
+)
+def test_values_that_do_not_fit_together_are_refused_where_one_was_set(
+    flags: dict[str, list[str] | bool], environment: dict[str, str], source: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        resolve("wdecay", flags, environment)
+    assert refused.value.source == source
+    assert str(refused.value).startswith(f"{source}: got '")
+
+
+def test_settings_with_another_value_keep_the_rest_and_are_checked_again() -> None:
+    request = make_request(quiet=True, epochs=7)
+    assert request.output.replaced(json=True).quiet
+    assert request.output.replaced(json=True).json_
+    assert request.output.replaced(plots=False) == make_request(quiet=True, plots=False).output
+    assert request.study.replaced(seed=5) == make_study(seed=5, epochs=7)
+    with pytest.raises(UsageError, match="--x-min"):
+        request.study.task.replaced(x_min=3.0)
 
 
 def test_defaults_are_the_article_s() -> None:
-    found = resolve("wdecay", {}, {})
-    assert isinstance(found, TrainingExperiment)
-    assert found.strengths == (0.01,)
-    assert found.layer_sizes == [1, 200, 200, 200, 1]
-    assert (found.epochs, found.lr, found.momentum, found.log_every) == (2000, 0.01, 0.9, 200)
-    assert (found.points, found.test_points, found.slope) == (10, 10, 1.5)
-    assert (found.x_min, found.x_max, found.noise, found.test_noise) == (-1, 1, 0.5, 0.3)
-    assert (found.replicates, found.seed, found.pairing) == (30, 1, "shared")
-    dropout = resolve("dropout", {}, {})
-    assert isinstance(dropout, TrainingExperiment)
-    assert dropout.strengths == (0.5,)
-    scale = resolve("dropout-scale", {}, {})
+    study = resolve("wdecay", {}, {}).study
+    assert isinstance(study, Study)
+    assert strengths_of(study) == [0.01]
+    assert study.network.layer_sizes == [1, 200, 200, 200, 1]
+    training, task = study.training, study.task
+    assert (training.epochs, training.lr, training.momentum) == (2000, 0.01, 0.9)
+    assert training.log_every == 200
+    assert (task.points, task.test_points, task.slope) == (10, 10, 1.5)
+    assert (task.x_min, task.x_max, task.noise, task.test_noise) == (-1, 1, 0.5, 0.3)
+    assert (study.replicates, study.seed, study.pairing) == (30, 1, "shared")
+    assert strengths_of(resolve("dropout", {}, {}).study) == [0.5]
+    scale = resolve("dropout-scale", {}, {}).study
     assert isinstance(scale, DropoutScale)
     assert (scale.p, scale.units, scale.trials, scale.seed) == ((0.5,), 10_000, 1000, 1)
 
 
 def test_as_many_test_points_as_points_where_not_given() -> None:
-    found = resolve("wdecay", {"points": ["7"]}, {})
-    assert isinstance(found, TrainingExperiment)
-    assert found.test_points == 7
+    assert resolve("wdecay", {"points": ["7"]}, {}).study.task.test_points == 7
 
 
 def test_variables_of_other_experiments_and_programs_do_not_matter() -> None:
@@ -72,7 +132,7 @@ def test_unknown_variable_is_refused_with_the_nearest_variable() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_shipped_configuration_loads(path: Path) -> None:
     experiment = tomllib.loads(path.read_text(encoding="utf-8"))["experiment"]
-    assert resolve(experiment, {}, {}, str(path)).experiment == experiment
+    assert resolve(experiment, {}, {}, str(path)).command.name == experiment
 
 
 def test_the_article_is_among_the_shipped_configurations() -> None:
@@ -100,33 +160,55 @@ def test_unknown_key_is_refused_with_the_nearest(tmp_path: Path, key: str, neare
 def test_integer_in_a_file_is_a_number(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text("lambda = 1\nslope = 2\n")
-    found = resolve("wdecay", {}, {}, str(path))
-    assert isinstance(found, TrainingExperiment)
-    assert found.strengths == (1.0,)
-    assert found.slope == 2.0
+    study = resolve("wdecay", {}, {}, str(path)).study
+    assert strengths_of(study) == [1.0]
+    assert study.task.slope == 2.0
 
 
 def test_logged_epochs_are_the_multiples_and_the_last() -> None:
     for epochs in range(1, 30):
         for every in range(1, 35):
-            found = TrainingExperiment(
-                experiment="wdecay", strengths=(0.1,), epochs=epochs, log_every=every
-            )
+            found = make_study(epochs=epochs, log_every=every).training
             expected = [e for e in range(1, epochs + 1) if e % every == 0 or e == epochs]
             assert found.logged_epochs == expected
             assert found.logged_count == len(expected)
 
 
-def test_hash_differs_where_a_number_may_and_only_there() -> None:
-    def hash_of(**values: Any) -> str:
-        return TrainingExperiment(experiment="wdecay", **{"strengths": (0.1,), **values}).hash
+OTHERWISE = [
+    # What decides the numbers or is asked of them, and what is not.
+    ({"strengths": (0.2,)}, True),
+    ({"strengths": (0.01, 0.2)}, True),
+    ({"command": "l1"}, True),
+    ({"seed": 2}, True),
+    ({"epochs": 29}, True),
+    ({"momentum": 0.5}, True),
+    ({"dtype": "float64"}, True),
+    ({"noise": 0.1}, True),
+    ({"confidence": 0.9}, True),
+    ({"confirm": 9}, True),
+    ({"require": "better"}, True),
+    ({"engine": "reference"}, False),
+    ({"device": "cpu"}, False),
+    ({"threads": 1}, False),
+    ({"out": "x"}, False),
+    ({"plots": False}, False),
+    ({"tensorboard": False}, False),
+    ({"cache": False}, False),
+    ({"json": True}, False),
+    ({"quiet": True}, False),
+]
 
-    assert hash_of(strengths=(0.2,)) != hash_of() != hash_of(seed=2)
-    assert hash_of(epochs=1999) != hash_of() != hash_of(momentum=0.5)
-    assert hash_of(plots=False) == hash_of(tensorboard=False) == hash_of(out="x") == hash_of()
+
+@pytest.mark.parametrize(("values", "differs"), OTHERWISE, ids=str)
+def test_hash_is_of_study_and_question_and_not_of_machine_or_output(
+    values: dict[str, Any], differs: bool
+) -> None:
+    base, other = make_request(), make_request(**values)
+    assert (other.hash != base.hash) == (other.digest != base.digest) == differs
+    assert other.hash == other.digest[:8]
 
 
-def values_of(experiment: str) -> dict[str, st.SearchStrategy[Any]]:
+def settings_of_a_file(experiment: str) -> dict[str, st.SearchStrategy[Any]]:
     return {
         "epochs": st.integers(1, 10**9),
         "lr": st.floats(1e-6, 1e-3),
@@ -145,13 +227,13 @@ def values_of(experiment: str) -> dict[str, st.SearchStrategy[Any]]:
 @given(data=st.data())
 @pytest.mark.parametrize("experiment", list(REGULARIZERS))
 def test_settings_survive_their_file_exactly(experiment: str, data: st.DataObject) -> None:
-    values = data.draw(st.fixed_dictionaries({}, optional=values_of(experiment)))
+    values = data.draw(st.fixed_dictionaries({}, optional=settings_of_a_file(experiment)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.toml")
         path.write_text(tomli_w.dumps(values), encoding="utf-8")
         first = resolve(experiment, {}, {}, str(path))
         path.write_text(tomli_w.dumps(first.to_file()), encoding="utf-8")
-        assert resolve(experiment, {}, {}, str(path)) == first
+        assert values_of(resolve(experiment, {}, {}, str(path))) == values_of(first)
 
 
 def accept_or_refuse(experiment: str, flags: Any, environment: Any, file: str | None) -> None:
@@ -159,7 +241,7 @@ def accept_or_refuse(experiment: str, flags: Any, environment: Any, file: str | 
     refusal = None
     try:
         found = resolve(experiment, flags, environment, file)
-        assert isinstance(found, Experiment)
+        assert isinstance(found, Request)
     except UsageError as error:
         refusal = str(error)
     assert refusal is None or (refusal.isprintable() and len(refusal) < 1000)
@@ -170,8 +252,8 @@ NUMBER_LIKE = st.text(alphabet="0123456789.,eE+-naif%_x٣ \n", max_size=12)
 
 @given(data=st.data())
 def test_any_text_of_an_option_or_variable_is_accepted_or_refused(data: st.DataObject) -> None:
-    experiment = data.draw(st.sampled_from(EXPERIMENTS))
-    key = data.draw(st.sampled_from(list(settings_of(experiment))))
+    experiment = data.draw(st.sampled_from(list(COMMANDS)))
+    key = data.draw(st.sampled_from(list(COMMANDS[experiment].settings)))
     text = data.draw(NUMBER_LIKE | st.text() | st.text(alphabet=st.characters(categories=["Cs"])))
     accept_or_refuse(experiment, {key: [text]}, {}, None)
     accept_or_refuse(experiment, {}, {f"REGBENCH_{key.upper()}": text}, None)
@@ -200,8 +282,8 @@ TOML_VALUES = st.recursive(
 
 @given(data=st.data())
 def test_any_value_in_a_file_is_accepted_or_refused(data: st.DataObject) -> None:
-    experiment = data.draw(st.sampled_from(EXPERIMENTS))
-    keys = st.sampled_from([*settings_of(experiment), "experiment"]) | st.text(max_size=8)
+    experiment = data.draw(st.sampled_from(list(COMMANDS)))
+    keys = st.sampled_from([*COMMANDS[experiment].settings, "experiment"]) | st.text(max_size=8)
     values = data.draw(st.dictionaries(keys, TOML_VALUES, max_size=3))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "settings.toml")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from regbench.errors import RunError
-from regbench.storage import files as store
+from regbench.storage import files
 from regbench.storage.files import Store, seal, unseal, write_text
 
 
@@ -57,9 +57,9 @@ def test_sealed_bytes_are_given_back_and_any_flipped_bit_is_noticed() -> None:
     content = bytes(range(40))
     sealed = seal(content)
     assert unseal(sealed) == content
-    for place in range(8 * len(sealed)):
+    for bit_index in range(8 * len(sealed)):
         damaged = bytearray(sealed)
-        damaged[place // 8] ^= 1 << place % 8
+        damaged[bit_index // 8] ^= 1 << bit_index % 8
         assert unseal(bytes(damaged)) is None
     for length in range(len(sealed)):
         assert unseal(sealed[:length]) is None
@@ -153,9 +153,9 @@ def test_unfinished_files_are_discarded_though_another_thread_begins_one(
 
     def remove_slowly(path: Path) -> None:
         removed.append(path)
-        store._unfinished.add(tmp_path / "begun meanwhile")
+        files._unfinished.add(tmp_path / "begun meanwhile")
 
-    monkeypatch.setattr(store, "_unfinished", {tmp_path / "first", tmp_path / "second"})
-    monkeypatch.setattr(store, "remove", remove_slowly)
-    store.discard_unfinished()
+    monkeypatch.setattr(files, "_unfinished", {tmp_path / "first", tmp_path / "second"})
+    monkeypatch.setattr(files, "remove", remove_slowly)
+    files.discard_unfinished()
     assert set(removed) == {tmp_path / "first", tmp_path / "second"}

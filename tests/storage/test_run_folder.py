@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -10,32 +11,105 @@ import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from training import make_settings
+from training import ENVIRONMENT, make_request
 
-from regbench.errors import RunError, UsageError
-from regbench.storage.run_folder import create_run, describe_run, git_state, open_run
+from regbench.errors import RunError, UsageError, visible
+from regbench.experiments import COMMANDS, resolve
+from regbench.storage.run_folder import Run, create_run, git_state, open_run
+
+if TYPE_CHECKING:
+    from regbench.settings.command import Request
+
+
+def create(request: Request) -> Run:
+    """Return a new run."""
+    return create_run(request, ENVIRONMENT, {"engine": "batched"}, ["regbench"])
 
 
 def begin(out: str | None) -> Path:
     """Return the folder of a new run."""
-    settings = make_settings(out=out)
-    return create_run(settings, describe_run(settings, {}, [], ["regbench"]))
+    return create(make_request(out=out)).folder
+
+
+def assert_same_request(found: Request, asked: Request) -> None:
+    """Check that a folder repeats what was asked."""
+    assert (found.command.name, found.study) == (asked.command.name, asked.study)
+    assert (found.question, found.machine) == (asked.question, asked.machine)
+    assert found.output == asked.output
+
+
+def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_path: Path) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text("lambda = [0.3, 0.4]\nepochs = 3\n")
+    environment = {"REGBENCH_CONFIDENCE": "0.9", "REGBENCH_EPOCHS": "4"}
+    flags: dict[str, list[str] | bool] = {
+        "hidden": ["5"], "threads": ["2"], "out": [str(tmp_path / "run")], "plots": False,
+    }  # fmt: skip
+    run = create(resolve("wdecay", flags, environment, str(config)))
+    manifest = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
+    assert manifest["schema"] == "regbench.run/2"
+    study = manifest["study"]
+    assert study["arms"] == [["wdecay", 0.3], ["wdecay", 0.4]]
+    assert (study["network"]["hidden"], study["training"]["epochs"]) == (5, 4)
+    assert study["task"]["points"] == study["task"]["test_points"] == 10
+    assert manifest["question"] == {
+        "confidence": 0.9, "confirm": None, "target_width": None, "require": None, "margin": 0.0,
+    }  # fmt: skip
+    assert manifest["machine"] == {"engine": "auto", "device": "auto", "threads": 2}
+    assert manifest["output"] == {
+        "out": str(tmp_path / "run"), "tensorboard": True, "plots": False, "cache": True,
+        "json": False, "quiet": False,
+    }  # fmt: skip
+    origins = manifest["origins"]
+    assert set(origins) == set(COMMANDS["wdecay"].settings)
+    assert {key: origin for key, origin in origins.items() if origin != "default"} == {
+        "lambda": f"--config {visible(config)}: lambda",
+        "epochs": "REGBENCH_EPOCHS",
+        "confidence": "REGBENCH_CONFIDENCE",
+        "hidden": "--hidden",
+        "threads": "--threads",
+        "out": "--out",
+        "plots": "--plots",
+    }
+    assert open_run(str(run.folder), COMMANDS).manifest == run.manifest
+
+
+def test_manifest_of_a_run_that_trains_nothing_has_study_output_and_origins(
+    tmp_path: Path,
+) -> None:
+    request = resolve("dropout-scale", {"p": ["0.1,0.5"], "out": [str(tmp_path / "run")]})
+    manifest = create(request).manifest
+    assert manifest["study"] == {"p": (0.1, 0.5), "units": 10_000, "trials": 1000, "seed": 1}
+    assert not {"question", "machine"} & set(manifest)
+    origins = manifest["origins"]
+    assert set(origins) == set(COMMANDS["dropout-scale"].settings)
+    assert (origins["p"], origins["units"], origins["out"]) == ("--p", "default", "--out")
+
+
+def test_run_that_is_opened_is_where_and_when_it_began(tmp_path: Path) -> None:
+    begin(str(tmp_path / "run"))
+    run = open_run(str(tmp_path / "run"), COMMANDS, {"quiet": True})
+    assert run.environment == ENVIRONMENT
+    assert run.done is None
+    assert run.request.output.quiet
 
 
 def test_runs_started_in_the_same_second_get_folders_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    request = make_request()
     with ThreadPoolExecutor(8) as pool:
         folders = list(pool.map(lambda _: begin(None), range(40)))
     assert len(set(folders)) == 40
     for folder in folders:
         assert folder.is_dir()
         assert folder.parent == Path("runs", "wdecay")
-        assert make_settings().hash in folder.name
-        assert open_run(str(folder)).settings == make_settings()
+        assert re.fullmatch(rf"\d{{8}}T\d{{6}}Z-{request.hash}(-[0-9a-f]{{8}})?", folder.name)
+        assert_same_request(open_run(str(folder), COMMANDS).request, request)
     assert len(list(Path("runs/wdecay").iterdir())) == 40
 
 
@@ -168,6 +242,7 @@ def test_two_processes_never_get_the_same_named_folder(tmp_path: Path) -> None:
             outcomes = list(pool.map(attempt, range(16)))
         assert outcomes.count(str(tmp_path / "run")) == 1
         assert sum("which is not empty" in outcome for outcome in outcomes) == 15
-        assert open_run(str(tmp_path / "run")).settings == make_settings()
+        found = open_run(str(tmp_path / "run"), COMMANDS).request
+        assert_same_request(found, make_request())
         shutil.rmtree(tmp_path / "run")
     assert not list(tmp_path.iterdir())

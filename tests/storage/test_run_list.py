@@ -14,25 +14,24 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import NO_FILES, TINY
 from rich.console import Console
 
 from regbench.engines import ENGINES
+from regbench.experiments import COMMANDS
 from regbench.report.terminal.run_list import print_runs
 from regbench.storage import blocks
 from regbench.storage.run_folder import in_use, is_in_use
 from regbench.storage.run_list import ABANDONED, Summary, is_prunable, summarize_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from commands import Command
 
+    from regbench.analysis.batch import Batch
     from regbench.analysis.history import History
-    from regbench.engines import Block
 
 BATCHED = [*TINY, *NO_FILES, "--engine=batched", "--quiet"]
 
@@ -43,9 +42,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     train = ENGINES["batched"]
 
-    def record(block: Block, advance: Callable[[int], None]) -> History:
-        names.extend(arm.name for arm in block.arms)
-        return train(block, advance)
+    def record(batch: Batch, *others: Any) -> History:
+        names.extend(arm.name for arm in batch.arms)
+        return train(batch, *others)
 
     monkeypatch.setitem(ENGINES, "batched", record)
     return names
@@ -99,7 +98,7 @@ def test_damaged_block_of_another_run_is_not_used(regbench: Command, trained: li
 
 BOTH = ["baseline", "lambda=0.1"]
 OTHERWISE = {
-    "an arm whose initial weights depend on its place": (
+    "an arm whose initial weights depend on its index": (
         ["--pairing=independent", "--lambda=0.1,0.2", "--replicates=2"],
         ["--pairing=independent", "--lambda=0.2", "--replicates=2"],
         ["lambda=0.2"],
@@ -196,10 +195,10 @@ def test_draft_of_a_run_is_not_listed_and_lends_no_blocks(
     assert trained == ["baseline", "lambda=0.1"]
 
 
-@pytest.mark.parametrize("place", ["environment.json", "blocks", "DONE"])
+@pytest.mark.parametrize("name", ["environment.json", "blocks", "DONE"])
 @pytest.mark.parametrize("options", [[], ["--prune", "--yes"]])
 def test_run_that_another_process_removes_meanwhile_breaks_no_list(
-    regbench: Command, monkeypatch: pytest.MonkeyPatch, place: str, options: list[str]
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, name: str, options: list[str]
 ) -> None:
     for option in ("--lambda=0.1", "--lambda=0.2"):
         regbench("wdecay", option, *BATCHED)
@@ -207,7 +206,7 @@ def test_run_that_another_process_removes_meanwhile_breaks_no_list(
     for folder in (kept, removed):
         (folder / "DONE").unlink()
         age(folder)
-    stat, path = Path.stat, removed / place
+    stat, path = Path.stat, removed / name
 
     def remove_first(looked_at: Path, *, follow_symlinks: bool = True) -> os.stat_result:
         if looked_at == path:
@@ -289,13 +288,13 @@ def test_run_with_a_fresh_block_or_without_a_manifest_is_not_taken_for_abandoned
 def test_prune_leaves_alone_what_a_process_works_on(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def take_long(block: Block, advance: Callable[[int], None]) -> History:
+    def take_long(batch: Batch, *_: Any) -> History:
         (folder,) = folders()
         age(folder)
         for at_work in (nullcontext(), in_use(folder)):  # this process alone, and a second one
             with at_work:
                 now = datetime.datetime.now(datetime.UTC)
-                assert not is_prunable(summarize_run(folder), now)
+                assert not is_prunable(summarize_run(folder, COMMANDS), now)
         assert is_in_use(folder)
         raise MemoryError
 

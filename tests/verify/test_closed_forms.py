@@ -61,9 +61,11 @@ def test_first_step_of_adam_hardly_depends_on_the_decay(decay: float) -> None:
 
 
 def test_descent_diverges_from_the_stability_bound_on() -> None:
-    assert theory.stability_bound(0.01, 0.9) == pytest.approx(380)
-    assert abs(theory.momentum_shrinkage(3000, 0.01, 379, 0.9)) < 1e-6
-    assert abs(theory.momentum_shrinkage(3000, 0.01, 381, 0.9)) > 1e6
+    lr, momentum = 0.01, 0.9
+    bound = 2 * (1 + momentum) / lr  # of the curvature, here that of the decay (Polyak 1964)
+    assert bound == pytest.approx(380)
+    assert abs(theory.momentum_shrinkage(3000, lr, bound - 1, momentum)) < 1e-6
+    assert abs(theory.momentum_shrinkage(3000, lr, bound + 1, momentum)) > 1e6
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.01, 3.0])
@@ -107,13 +109,16 @@ def test_bias_and_covariance_of_ridge_are_those_of_simulated_targets() -> None:
 
 
 def test_best_decay_has_the_least_expected_error() -> None:
-    best = theory.best_decay(points=10, noise=0.5, weight=1.5)
+    # With one input and no bias (α²w² + σ²s)/(s+α)² is least at α = nλ/2 = σ²/w², whatever
+    # s = Σx² is (Hoerl & Kennard 1970, §4).
+    points, noise, weight = 10, 0.5, 1.5
+    best = 2 * noise**2 / (points * weight**2)
     assert round(best, 4) == 0.0222
-    x, weights = np.linspace(-1, 1, 10)[:, None], np.array([1.5])
+    x, weights = np.linspace(-1, 1, points)[:, None], np.array([weight])
 
     def error(decay: float) -> float:
         bias = theory.ridge_bias(x, weights, decay)
-        return (bias**2 + theory.ridge_covariance(x, 0.5, decay)).item()
+        return (bias**2 + theory.ridge_covariance(x, noise, decay)).item()
 
     assert error(best) < min(error(best * 0.99), error(best * 1.01))
 

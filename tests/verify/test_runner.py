@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
 import torch
-from training import make_settings
 
 from regbench.analysis.decomposition import Decomposition, Part, decompose
-from regbench.engines import batched, choose_device
+from regbench.engines import ENGINES, batched
+from regbench.engines.fused.engine import COEFFICIENTS, COMPILING
 from regbench.regularizers import L1, DecoupledDecay, Dropout, WeightDecay
+from regbench.settings.machine import Machine
 from regbench.verify import decomposition as decomposition_cases
 from regbench.verify.cases import CASES
 from regbench.verify.runner import compare_means, compare_values, select, verify
@@ -23,30 +24,30 @@ if TYPE_CHECKING:
     from commands import Command
     from torch import Tensor
 
-    from regbench.analysis.history import Array
-    from regbench.verify.runner import Outcome
+    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import Array, History
+    from regbench.verify.runner import Row
 
 NAMES = [case.name for case in CASES]
 
 
-def outcomes(engine: str, *names: str) -> dict[str, Outcome]:
-    """Return the outcome of each row by name."""
-    machine = make_settings(engine=engine, device="cpu")
-    verified = verify(select(CASES, names), machine, choose_device(machine))
-    return {outcome.case.name: outcome for outcome in verified.outcomes}
+def rows_of(engine: Literal["auto", "batched"], *names: str) -> dict[str, Row]:
+    """Return some rows, or all, by name."""
+    verified = verify(select(CASES, names), Machine(engine=engine, device="cpu"))
+    return {row.case.name: row for row in verified.rows}
 
 
 @functools.cache
-def all_outcomes(engine: str) -> dict[str, Outcome]:
-    """Return the outcome of every row, run once for all tests."""
-    return outcomes(engine)
+def all_rows(engine: Literal["auto", "batched"]) -> dict[str, Row]:
+    """Return every row, run once for all tests."""
+    return rows_of(engine)
 
 
 @pytest.mark.parametrize("engine", ["batched", "auto"])
 @pytest.mark.parametrize("name", NAMES)
-def test_row_holds(engine: str, name: str) -> None:
-    outcome = all_outcomes(engine)[name]
-    assert outcome.status == "ok", outcome
+def test_row_holds(engine: Literal["auto", "batched"], name: str) -> None:
+    row = all_rows(engine)[name]
+    assert row.status == "ok", row
 
 
 def test_rows_have_names_of_their_own_that_fit_the_table() -> None:
@@ -58,9 +59,8 @@ def test_rows_have_names_of_their_own_that_fit_the_table() -> None:
 
 
 def assert_failing(*names: str) -> None:
-    assert {name: outcome.status for name, outcome in outcomes("batched", *names).items()} == (
-        dict.fromkeys(names, "FAILED")
-    )
+    found = {name: row.status for name, row in rows_of("batched", *names).items()}
+    assert found == dict.fromkeys(names, "FAILED")
 
 
 def test_wrong_sign_of_decay_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +223,20 @@ def test_command_exits_1_where_a_row_fails(
     assert finished.out.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "said"), [([], f"{COMPILING}\n"), (["--json"], f"{COMPILING}\n"), (["--quiet"], "")]
+)
+def test_command_says_why_nothing_seems_to_happen(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    def compile_first(batch: Batch, *others: Any) -> History:
+        others[-1].say(COMPILING)
+        return batched.train_batched(batch, *others)
+
+    monkeypatch.setitem(ENGINES, "fused", compile_first)
+    assert regbench("verify", "--only=decay", "--device=cpu", *options).err == said
+
+
 def test_json_document_has_every_row(regbench: Command) -> None:
     finished = regbench("verify", "--only=decay,sgd", "--json", "--device=cpu")
     document = finished.document
@@ -240,12 +254,12 @@ def test_json_document_has_every_row(regbench: Command) -> None:
 def test_a_row_that_the_engine_cannot_serve_is_skipped_and_not_counted(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Dropout, "fused_coefficients", None)
+    monkeypatch.delitem(COEFFICIENTS, Dropout)
     names = "--only=dropout-loss,dropout-scale-mean"
     finished = regbench("verify", names, "--engine=fused", "--json")
     skipped, ran = finished.document["rows"]
     assert (finished.code, skipped["status"], ran["status"]) == (0, "skipped", "ok")
-    assert "which cannot train p=0.3" in skipped["reason"]
+    assert skipped["reason"] == "the fused engine cannot train p=0.3"
     assert skipped["measured"] is None
     finished = regbench("verify", names, "--engine=fused")
     assert "1 of 1 rows agree" in finished.out

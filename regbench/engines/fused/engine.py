@@ -1,32 +1,43 @@
 """Every network trained alone by compiled code, one thread per core: the fast way on the CPU.
 
-Serves the arms that give `fused_coefficients`. A network's numbers depend on nothing but its own
-replicate and arm: they are the same bits in any block and on any number of threads. Knows nothing
+Serves the regularizers of `COEFFICIENTS`. A network's numbers depend on nothing but its own
+replicate and arm: they are the same bits in any batch and on any number of threads. Knows nothing
 about how a step is computed; Numba is imported when the first network is trained.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-import sys
 import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from regbench.analysis.history import Array, Data, History
-from regbench.engines.base import Block, draw_starts, gather_data
+from regbench.analysis.history import MEASURED, Array, Data, History
+from regbench.engines.base import draw_starts, gather_data, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.model.task import expand
+from regbench.regularizers import L1, DecoupledDecay, Dropout, Regularizer, WeightDecay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from regbench.analysis.batch import Batch
+    from regbench.engines.base import Listener
     from regbench.engines.fused.network import Network, Workspace
-    from regbench.regularizers import Regularizer
+    from regbench.settings.study import Study
 
+COEFFICIENTS: dict[type[Regularizer], str] = {
+    WeightDecay: "l2",
+    DecoupledDecay: "decoupled",
+    L1: "l1",
+    Dropout: "p",
+}
+"""What the kernel calls the strengths of the regularizers that it can do; see `Coefficients`."""
+COMPILING = "compiling the fused kernel, once for so many points ..."
 OPERATIONS_PER_REPORT = 2**29
 """Parameters and momenta times points times epochs: about ten milliseconds."""
 
@@ -35,22 +46,36 @@ Course = dict[str, Array]
 axes A and R; snapshots as `parameters/NAME` and `gradients/NAME`."""
 
 
-def train_fused(block: Block, advance: Callable[[int], None]) -> History:
-    """Train a block; see `engines.base.Engine`."""
+def fused_misfit(study: Study) -> str | None:
+    """Return what the engine cannot train of a study, or None."""
+    if study.training.optimizer != "sgd":
+        return f"with --optimizer {study.training.optimizer}"
+    for arm in study.arms:
+        if arm.strength and type(arm) not in COEFFICIENTS:
+            return arm.name
+        if study.network.depth == 0 and arm.acts_on_hidden:
+            return f"{arm.name} with --depth 0"
+    return None
+
+
+def train_fused(batch: Batch, device: torch.device, threads: int, listener: Listener) -> History:
+    """Train a batch, on the CPU; see `engines.base.Engine`."""
     from regbench.engines.fused.kernel import compilation_noted
     from regbench.engines.fused.network import Network, Workspace
 
-    settings = block.settings
-    starts = draw_starts(block)
-    data = gather_data(settings, [start.data for start in starts], block.dtype)
-    arms, replicates = len(block.arms), len(starts)
-    places = [(arm, replicate) for arm in range(arms) for replicate in range(replicates)]
+    del device
+    study, dtype = batch.study, torch_dtype(batch.study)
+    starts = draw_starts(batch)
+    data = gather_data(study, [start.data for start in starts])
+    arms, replicates = len(batch.arms), len(starts)
+    pairs = list(itertools.product(range(arms), range(replicates)))
 
     def inputs_of(x: Array) -> Array:
-        return expand(torch.from_numpy(x)[:, None], settings.input_size).numpy()
+        return expand(torch.from_numpy(x)[:, None], study.network.input_size).numpy()
 
-    def start_network(arm: int, replicate: int) -> Network:
-        return Network([p.to(block.dtype).numpy() for p in starts[replicate].parameters[arm]])
+    def start_network(arm_index: int, replicate_index: int) -> Network:
+        parameters = starts[replicate_index].parameters[arm_index]
+        return Network([p.to(dtype).numpy() for p in parameters])
 
     @functools.cache
     def workspaces(thread: int) -> tuple[Workspace, Workspace]:
@@ -60,43 +85,39 @@ def train_fused(block: Block, advance: Callable[[int], None]) -> History:
             Workspace(shape, inputs_of(np.concatenate(all_x))),
         )
 
-    def train_one(place: tuple[int, int], advance: Callable[[int], None]) -> Course:
+    def train_one(pair: tuple[int, int], advance: Callable[[int], None]) -> Course:
         own = workspaces(threading.get_ident())
-        return train_network(block, data, place, start_network(*place), own, advance)
+        return train_network(batch, data, pair, start_network(*pair), own, advance)
 
-    with compilation_noted(note_compilation):
-        courses = in_threads(train_one, places, settings.threads, advance)
+    with compilation_noted(lambda: listener.say(COMPILING)):
+        courses = in_threads(train_one, pairs, threads, listener.advance)
 
     def field(name: str) -> Array:
         stacked = np.stack([course[name] for course in courses], axis=1)
         return stacked.reshape(len(stacked), arms, replicates, *stacked.shape[2:])
 
     def snapshots(kind: str) -> dict[str, Array]:
-        firsts = courses[::replicates] if block.has_snapshots else []
+        firsts = courses[::replicates] if batch.has_snapshots else []
         return {
             name: np.stack([course[f"{kind}/{name}"] for course in firsts], axis=1)
-            for name in (settings.parameter_names if firsts else [])
+            for name in (study.network.parameter_names if firsts else [])
         }
 
+    measured = {name: field(name) for name in MEASURED if name != "fits"}
     return History(
-        epochs=np.array(settings.logged_epochs),
+        epochs=np.array(study.training.logged_epochs),
         data=data,
-        train_loss=field("train_loss"),
-        train_loss_eval=field("train_loss_eval"),
-        test_loss=field("test_loss"),
-        predictions=field("predictions"),
-        fits=field("fits")[:, :, : block.fitted],
-        weight_norm=field("weight_norm"),
-        zero_share=field("zero_share"),
+        fits=field("fits")[:, :, : batch.fitted_count],
+        **measured,
         parameters=snapshots("parameters"),
         gradients=snapshots("gradients"),
     )
 
 
 def train_network(
-    block: Block,
+    batch: Batch,
     data: Data,
-    place: tuple[int, int],
+    pair: tuple[int, int],
     network: Network,
     workspaces: tuple[Workspace, Workspace],
     advance: Callable[[int], None],
@@ -104,23 +125,26 @@ def train_network(
     """Train one arm of one replicate, from one logged epoch to the next.
 
     Args:
-        block: What the network belongs to.
-        data: The block's.
-        place: The arm's and the replicate's in the block; the run's first replicate
+        batch: What the network belongs to.
+        data: The batch's.
+        pair: Indices of the arm and of the replicate in the batch; the study's first replicate
             gives snapshots.
         network: As it starts; changed in place.
         workspaces: At the training inputs, and at the training, test and grid inputs together.
-        advance: See `engines.base.Engine`.
+        advance: See `engines.base.Listener`.
     """
     from regbench.engines.fused.network import Coefficients
 
-    arm, replicate = place
+    arm_index, replicate_index = pair
     at_training, at_all = workspaces
-    settings, seed = block.settings, block.noise_seeds[replicate]
-    has_snapshots = block.has_snapshots and replicate == 0
-    coefficients = Coefficients(settings.lr, settings.momentum, **coefficients_of(block.arms[arm]))
-    train_y, test_y = data.train_y[replicate], data.test_y[replicate]
-    epochs_per_report = 1 + OPERATIONS_PER_REPORT // (network.theta.size * settings.points)
+    training, names = batch.study.training, batch.study.network.parameter_names
+    seed = batch.noise_seeds[replicate_index]
+    has_snapshots = batch.has_snapshots and replicate_index == 0
+    arm = batch.arms[arm_index]
+    own = {COEFFICIENTS[type(arm)]: arm.strength} if arm.strength else {}
+    coefficients = Coefficients(training.lr, training.momentum, **own)
+    train_y, test_y = data.train_y[replicate_index], data.test_y[replicate_index]
+    epochs_per_report = 1 + OPERATIONS_PER_REPORT // (network.theta.size * len(train_y))
     done, loss, measurements = 0, math.nan, []
 
     def train_to(epoch: int) -> None:
@@ -132,15 +156,15 @@ def train_network(
             advance(count)
 
     with np.errstate(all="ignore"):  # what diverges shows as infinite or NaN
-        for epoch in settings.logged_epochs:
+        for epoch in training.logged_epochs:
             snapshots: Course = {}
             if has_snapshots:
                 train_to(epoch - 1)
                 found = at_training.gradients(network, train_y, coefficients, seed, epoch)
-                snapshots |= by_name("gradients", settings.parameter_names, found)
+                snapshots |= by_name("gradients", names, found)
             train_to(epoch)
             if has_snapshots:
-                snapshots |= by_name("parameters", settings.parameter_names, network.views(0))
+                snapshots |= by_name("parameters", names, network.views(0))
             answers = at_all.ask(network)
             fitted, predictions, fits = np.split(
                 answers, [len(train_y), len(train_y) + len(test_y)]
@@ -156,7 +180,7 @@ def train_network(
                         sum(np.square(p, dtype=np.float64).sum() for p in network.views(0))
                     ),
                     "zero_share": sum((p == 0).sum() for p in network.views(0))
-                    / settings.parameter_count,
+                    / batch.study.network.parameter_count,
                     **snapshots,
                 }
             )
@@ -166,18 +190,6 @@ def train_network(
         }
 
 
-def note_compilation() -> None:
-    """Say why nothing happens for some seconds."""
-    print("compiling the fused kernel, once for so many points ...", file=sys.stderr, flush=True)
-
-
 def by_name(kind: str, names: list[str], parameters: list[Array]) -> Course:
     """Return copies of parameters, named as snapshots."""
     return {f"{kind}/{name}": p.copy() for name, p in zip(names, parameters, strict=True)}
-
-
-def coefficients_of(arm: Regularizer) -> dict[str, float]:
-    """Return what the kernel needs of an arm that fits it."""
-    coefficients = arm.fused_coefficients
-    assert coefficients is not None, f"{arm.name} does not fit the fused engine"
-    return coefficients

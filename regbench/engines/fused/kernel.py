@@ -19,13 +19,15 @@ layouts for the derivatives of the loss. A unit that sends 0 for all samples nee
 either direction: such silent rows are passed over, and catch up on their steps (momentum, decay)
 when the unit speaks again.
 
-What Numba compiles is kept on disk until this file changes.
+What Numba compiles is kept on disk until this file or `simd.py` changes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +37,7 @@ from numba.core.caching import FunctionCache
 from numba.core.event import Listener, install_listener
 from numba.extending import intrinsic
 
+from regbench.engines.fused import simd
 from regbench.engines.fused.simd import (
     REGISTERS,
     fill,
@@ -60,8 +63,8 @@ if TYPE_CHECKING:
 LARGEST_BLOCK = 10 if REGISTERS == 32 else 5
 """Samples that are summed at once, each in two registers."""
 
-SIMD_SOURCE = "5ecdaf8b0b1782a1"
-"""The start of the SHA-256 of `simd.py`, so that a change there changes this file as well."""
+SIMD_DIGEST = hashlib.sha256(Path(simd.__file__).read_bytes()).hexdigest()
+"""Numba compares the file of a function with what it has compiled, but none that this imports."""
 
 U64 = np.uint64
 
@@ -77,6 +80,9 @@ class KernelCache(FunctionCache):
         super().__init__(function)
         files, first = self._cache_file, secrets.randbits(60)
         files._data_name = lambda number: files._data_name_pattern.format(number=first + number)
+
+    def _index_key(self, *arguments):
+        return *super()._index_key(*arguments), SIMD_DIGEST
 
     def load_overload(self, *arguments):
         """Return what was compiled earlier, or None."""

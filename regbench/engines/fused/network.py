@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 class Coefficients(NamedTuple):
-    """What one network is trained with; `l2` to `p` are the regularizers' (see their base)."""
+    """What one network is trained with.
+
+    `l2`: λθ is added to the gradient; `decoupled`: θ is multiplied by 1 - ηλ after the step; `l1`:
+    soft thresholding by ηλ after that, where the momentum takes up what is cut off, over η; `p`:
+    inverted dropout on the hidden activations. The regularizers' hooks do the same.
+    """
 
     lr: float
     momentum: float

@@ -9,17 +9,18 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import rich.table
+from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from rich.table import Table
+    from regbench.report.base import Table
 
-    from regbench.regularizers import Regularizer
-
+SPELT_OUT = {"λ": "lambda", "η": "eta", "μ": "mu", "α": "alpha", "σ": "sigma", "²": "^2"}
 PLAIN_STEPS = 10
 """Progress lines of a whole run off a terminal."""
 SHORT_SECONDS = 2.0
@@ -48,6 +49,7 @@ def is_animated(console: Console) -> bool:
 
 def print_line(console: Console, text: str, style: str | None = None) -> None:
     """Print a paragraph: wrapped on a terminal, one line elsewhere."""
+    text = showable(console, text)
     console.print(text, style=style, soft_wrap=not console.is_terminal)
 
 
@@ -57,40 +59,66 @@ def print_whole(console: Console, text: str, style: str | None = None) -> None:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table at its natural width, however narrow the console is, so that no cell is cut.
+    """Print a table with all columns or, on a narrow terminal, without some that it can spare.
 
-    Off a terminal, lines end with their last word.
+    No cell is ever cut, however narrow the console is.
     """
+    for left_out in [(), *table.dispensable]:
+        drawn = draw_table(console, table, left_out)
+        if not console.is_terminal or natural_width(console, drawn) <= console.width:
+            break
+    print_drawn(console, drawn)
+
+
+def draw_table(console: Console, table: Table, left_out: Sequence[int] = ()) -> rich.table.Table:
+    """Return what rich makes of a table: ruled on a terminal, bare columns elsewhere."""
+    drawn = rich.table.Table(
+        box=box.SIMPLE_HEAD if console.is_terminal else None,
+        padding=(0, 1, 0, 0) if console.is_terminal else (0, 2, 0, 0),
+        show_edge=False,
+        pad_edge=False,
+    )
+    titles, *rows = [[showable(console, text) for text in row] for row in table.rows]
+    if table.is_grouped and console.is_terminal:
+        rows = [
+            ["" if row[0] == above[0] else row[0], *row[1:]]
+            for above, row in zip([titles, *rows], rows, strict=False)
+        ]
+    columns = [column for column in range(len(titles)) if column not in left_out]
+    for column in columns:
+        drawn.add_column(titles[column], justify="left" if column in table.left else "right")
+    for row in rows:
+        drawn.add_row(*(row[column] for column in columns))
+    return drawn
+
+
+def print_drawn(console: Console, drawn: rich.table.Table) -> None:
+    """Print a table at its natural width. Off a terminal, lines end with their last word."""
     width = console.width
-    console.width = max(width, table_width(console, table))
+    console.width = max(width, natural_width(console, drawn))
     if console.is_terminal:
-        console.print(table)
+        console.print(drawn)
     else:
         with console.capture() as captured:
-            console.print(table)
+            console.print(drawn)
         for line in captured.get().splitlines():
             console.print(line.rstrip(), soft_wrap=True)
     console.width = width
 
 
-def table_width(console: Console, table: Table) -> int:
+def natural_width(console: Console, drawn: rich.table.Table) -> int:
     """Return how many columns of the console a table takes where none of its cells is cut."""
     unlimited = console.options.update(width=10_000, max_width=10_000)
-    return Measurement.get(console, unlimited, table).maximum
+    return Measurement.get(console, unlimited, drawn).maximum
 
 
-def arm_label(console: Console, arm: Regularizer) -> str:
-    """Return the arm's label, or its ASCII name where the console cannot show the label."""
-    return showable(console, arm.label, arm.name)
-
-
-def showable(console: Console, text: str, plain: str) -> str:
-    """Return the text, or the plain one where the console cannot show it."""
-    try:
-        text.encode(console.encoding)
-    except UnicodeEncodeError:
-        return plain
-    return text
+def showable(console: Console, text: str) -> str:
+    """Return a text with what the console cannot show spelt out, or as question marks."""
+    encoding = console.encoding
+    return "".join(
+        character if character.encode(encoding, "ignore") else SPELT_OUT.get(character, "?")
+        for character in text
+    )
 
 
 @contextmanager

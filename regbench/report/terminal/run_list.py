@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from regbench.errors import shell_word
-from regbench.report.format import make_table
-from regbench.report.terminal.console import print_table
+from regbench.report.base import Table
+from regbench.report.terminal.console import draw_table, print_drawn
 
 if TYPE_CHECKING:
     import datetime
@@ -25,16 +25,17 @@ VERDICT_WIDTH = 22
 def print_runs(console: Console, runs: Sequence[Summary], now: datetime.datetime) -> None:
     """Print a table of runs with state, age, arms and verdicts: one to a line on a terminal."""
     separator = "\n" if console.is_terminal else ", "
-    table = make_table(console)
-    for title in ("run", "state", "age"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("verdict", max_width=VERDICT_WIDTH if console.is_terminal else None)
+    rows: list[tuple[str, ...]] = [("run", "state", "age", "verdict")]
     for run in runs:
         verdicts = [f"{arm} {run.verdicts.get(arm, '')}".strip() for arm in run.arms]
         age = "" if run.started is None else age_text((now - run.started).total_seconds())
         folder = shell_word(run.folder, console.encoding)
-        table.add_row(folder, run.state, age, separator.join(shortened(verdicts)))
-    print_table(console, table)
+        rows.append((folder, run.state, age, separator.join(shortened(verdicts))))
+    drawn = draw_table(console, Table(rows, left=range(4)))
+    for column in drawn.columns[:3]:
+        column.no_wrap = True
+    drawn.columns[3].max_width = VERDICT_WIDTH if console.is_terminal else None
+    print_drawn(console, drawn)
 
 
 def shortened(names: list[str]) -> list[str]:

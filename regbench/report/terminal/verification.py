@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
-from regbench.report.format import make_table
-from regbench.report.terminal.console import print_line, print_table
-from regbench.version import __version__
+from regbench import __version__
+from regbench.report.base import Table
+from regbench.report.terminal.console import print_line, print_table, showable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from regbench.settings.study import TrainingExperiment
-    from regbench.verify.runner import Agreement, Outcome, Verification
+    from regbench.settings.machine import Machine
+    from regbench.verify.runner import Agreement, Row, Verification
 
 SCHEMA = "regbench.verify/1"
 HEADINGS = ("row", "predicted", "measured", "deviation", "allowed", "")
@@ -28,19 +28,16 @@ def print_verification(console: Console, verification: Verification) -> None:
     """Print every row: with its statement below it on a terminal, in one table elsewhere."""
     if console.is_terminal:
         console.print(line_of(HEADINGS), style="bold")
-        for outcome in verification.outcomes:
-            console.print(line_of(cells(outcome)), Text(outcome.status, STYLES[outcome.status]))
-            text = Text(explanation(console, outcome), style="dim")
+        for row in verification.rows:
+            console.print(line_of(cells(row)), Text(row.status, STYLES[row.status]))
+            text = Text(showable(console, explanation(row)), style="dim")
             console.print(Padding(text, (0, 0, 0, 2)))
     else:
-        table = make_table(console)
-        for place, heading in enumerate((*HEADINGS[:-1], "status", "engine", "statement")):
-            table.add_column(heading, justify="right" if 0 < place < 5 else "left")
-        for outcome in verification.outcomes:
-            table.add_row(
-                *cells(outcome), outcome.status, outcome.engine, explanation(console, outcome)
-            )
-        print_table(console, table)
+        titles = (*HEADINGS[:-1], "status", "engine", "statement")
+        rows = [
+            (*cells(row), row.status, row.engine, explanation(row)) for row in verification.rows
+        ]
+        print_table(console, Table([titles, *rows], left=(0, 5, 6, 7)))
     print_line(console, "")
     print_line(
         console,
@@ -57,13 +54,13 @@ def line_of(texts: tuple[str, ...]) -> Text:
     return Text("".join(padded) + "  ")
 
 
-def cells(outcome: Outcome) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     """Return name, predicted, measured, deviation and limit of a row."""
-    agreement = outcome.agreement
+    agreement = row.agreement
     if agreement is None:
-        return (outcome.case.name, *["n/a"] * 4)
+        return (row.case.name, *["n/a"] * 4)
     return (
-        outcome.case.name,
+        row.case.name,
         f"{agreement.predicted:#.6g}",
         f"{agreement.measured:#.6g}",
         deviation(agreement),
@@ -78,55 +75,50 @@ def deviation(agreement: Agreement) -> str:
     return f"{abs(agreement.deviation):.1e}"
 
 
-def explanation(console: Console, outcome: Outcome) -> str:
-    """Return what the row says and where that is from, and why it was skipped.
-
-    With question marks for what the console cannot show.
-    """
-    text = f"{outcome.case.statement} ({outcome.case.source})"
-    if outcome.reason:
-        text += f"; skipped: {outcome.reason}"
-    return text.encode(console.encoding, "replace").decode(console.encoding)
+def explanation(row: Row) -> str:
+    """Return what the row says and where that is from, and why it was skipped."""
+    text = f"{row.case.statement} ({row.case.source})"
+    return f"{text}; skipped: {row.reason}" if row.reason else text
 
 
 def print_closing(console: Console, verification: Verification) -> None:
     """Say how many rows agree, and name those that do not."""
     ok, failed, skipped = (verification.count(status) for status in ("ok", "FAILED", "skipped"))
-    engines = sorted({o.engine for o in verification.outcomes if o.agreement and o.engine})
+    engines = sorted({row.engine for row in verification.rows if row.agreement})
     text = f"{ok} of {ok + failed} rows agree ({', '.join(engines)})"
     if failed:
-        names = (o.case.name for o in verification.outcomes if o.status == "FAILED")
+        names = (row.case.name for row in verification.rows if row.status == "FAILED")
         text += f"; FAILED: {', '.join(names)}"
     if skipped:
         text += f"; {skipped} skipped"
-    seconds = verification.environment["duration_seconds"]
+    seconds = verification.environment.duration_seconds
     print_line(console, f"{text}; {seconds:.0f} s.", style="bold" if verification.holds else "red")
 
 
 def verification_document(
-    verification: Verification, machine: TrainingExperiment, names: list[str]
+    verification: Verification, machine: Machine, names: list[str]
 ) -> dict[str, Any]:
     """Return the JSON document; `docs/results.md` describes every key."""
     return {
         "schema": SCHEMA,
         "version": __version__,
         "config": {"engine": machine.engine, "device": machine.device, "only": names},
-        "environment": verification.environment,
+        "environment": verification.environment.to_record(),
         "holds": verification.holds,
-        "rows": [row(outcome) for outcome in verification.outcomes],
+        "rows": [record_of(row) for row in verification.rows],
     }
 
 
-def row(outcome: Outcome) -> dict[str, Any]:
+def record_of(row: Row) -> dict[str, Any]:
     """Return one row of the document."""
-    case, agreement = outcome.case, outcome.agreement
+    case, agreement = row.case, row.agreement
     return {
         "name": case.name,
         "statement": case.statement,
         "source": case.source,
-        "engine": outcome.engine,
-        "status": outcome.status.lower(),
-        "reason": outcome.reason or None,
+        "engine": row.engine,
+        "status": row.status.lower(),
+        "reason": row.reason or None,
         "predicted": agreement and agreement.predicted,
         "measured": agreement and agreement.measured,
         "deviation": agreement and agreement.deviation,

@@ -1,0 +1,66 @@
+"""Some replicates of some arms: what an engine trains at once. Knows nothing about how."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from regbench.analysis.history import FITTED_REPLICATES
+
+if TYPE_CHECKING:
+    from regbench.regularizers import Regularizer
+    from regbench.settings.study import Study
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some consecutive replicates of a study, and some of its arms.
+
+    Attributes:
+        study: The study.
+        seeds: One for each of the R replicates.
+        first_replicate: The index of the first one in the study.
+        arm_indices: Which of the study's arms; None for all.
+    """
+
+    study: Study
+    seeds: range
+    first_replicate: int = 0
+    arm_indices: tuple[int, ...] | None = None
+
+    @property
+    def arms(self) -> tuple[Regularizer, ...]:
+        """The arms, A of them."""
+        arms = self.study.arms
+        return arms if self.arm_indices is None else tuple(arms[i] for i in self.arm_indices)
+
+    @property
+    def noise_seeds(self) -> list[int]:
+        """For each replicate the seed of its noise in training: that of the initial weights."""
+        return [init_seed(self.study, seed) for seed in self.seeds]
+
+    @property
+    def fitted_count(self) -> int:
+        """How many of the replicates have `History.fits`."""
+        return min(max(FITTED_REPLICATES - self.first_replicate, 0), len(self.seeds))
+
+    @property
+    def has_snapshots(self) -> bool:
+        """Whether the study's first replicate is among these: its parameters are kept."""
+        return self.first_replicate == 0
+
+    def cut(self, size: int, first_size: int | None = None) -> list[Batch]:
+        """Return batches of `size` replicates, the first one of `first_size` where given."""
+        starts = [0, *range(first_size or size, len(self.seeds), size)]
+        return [
+            dataclasses.replace(
+                self, seeds=self.seeds[start:end], first_replicate=self.first_replicate + start
+            )
+            for start, end in zip(starts, [*starts[1:], len(self.seeds)], strict=True)
+        ]
+
+
+def init_seed(study: Study, seed: int) -> int:
+    """Return the replicate whose initial weights and noise in training a replicate has."""
+    return study.seed if study.vary == "data" else seed

@@ -1,0 +1,130 @@
+"""What a study takes: operations, memory and time, and whether a machine has them.
+
+Estimates are rough: they refuse the absurd, say how long to wait, and cut batches.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import torch
+
+from regbench.analysis.history import FITTED_REPLICATES, GRID_POINTS
+from regbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from regbench.settings.question import Question
+    from regbench.settings.study import Study
+
+BATCH_REPLICATES = 64
+"""Most replicates of a batch on a CPU: enough to fill its cores, few enough to stay small."""
+SMALLEST_BATCH = 8
+"""Least replicates of a batch of the fused engine: enough to fill some cores."""
+BATCH_OPERATIONS = 2e12
+"""Most of what is trained on a CPU before it is saved, or else one arm of `SMALLEST_BATCH`
+replicates: seconds of a few cores."""
+CUDA_MEMORY_SHARE = 0.5
+"""Of a GPU's free memory, the share that a batch may fill."""
+LONGEST_SECONDS = 365 * 24 * 3600
+OPERATIONS_PER_SECOND = 1e12
+"""More than a CPU manages and less than a large GPU."""
+THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e10, 3e-4)}
+"""Of a CPU thread: operations per second, and seconds that an epoch of a network takes besides."""
+BYTES = {"float32": 4, "float64": 8}
+LOGGED_SECONDS, LOGGED_BYTES = 1.5e-4, 800
+"""What a logged epoch of a network takes to measure and write, and in the JSON document."""
+
+
+def check_feasible(study: Study, question: Question) -> None:
+    """Raise `UsageError` where the work does not fit the machine or a lifetime."""
+    wider = ", or raise --target-width" if question.target_width is not None else ""
+    needed, available = memory_estimate(study), physical_memory()
+    if needed > available:
+        problem = (
+            f"this run needs about {needed / 1e9:,.1f} GB of memory and the machine has "
+            f"{available / 1e9:,.1f} GB"
+        )
+        hint = "lower --hidden, --depth, --points, --replicates or the number of arms, or raise "
+        raise UsageError(problem=problem, hint=f"{hint}--log-every{wider}")
+    operations = operations_of_one(study) * len(study.arms) * study.replicates
+    if operations / OPERATIONS_PER_SECOND > LONGEST_SECONDS:
+        problem = f"this run needs about {operations:.0e} operations, which is years of work"
+        hint = "lower --epochs, --replicates, --hidden, --depth, --points or the number of arms"
+        raise UsageError(problem=problem, hint=f"{hint}{wider}")
+
+
+def seconds_estimate(
+    study: Study, question: Question, engine: str, device: torch.device, threads: int
+) -> float:
+    """Return about how many seconds a run takes, within a factor of three or so on a CPU.
+
+    Without what a pilot may ask for, and without pictures.
+    """
+    networks = study.replicates * len(study.arms) + 2 * (question.confirm or 0)
+    speed, overhead = THREAD_SPEED[engine]
+    seconds = operations_of_one(study) / speed + overhead * study.training.epochs
+    seconds /= 1 if engine == "reference" else min(threads, networks)
+    if device.type == "cuda":
+        seconds = operations_of_one(study) / OPERATIONS_PER_SECOND
+    return networks * (seconds + LOGGED_SECONDS * study.training.logged_count)
+
+
+def operations_of_one(study: Study) -> float:
+    """Return about how many multiplications and additions one network's training takes."""
+    return 6.0 * study.network.parameter_count * study.task.points * study.training.epochs
+
+
+def memory_estimate(study: Study) -> float:
+    """Return about how many bytes a run needs on top of the libraries.
+
+    Counted are a batch in training, the history, twice (its pieces, and all in one), and the JSON
+    document.
+    """
+    logged = len(study.arms) * study.training.logged_count
+    points = study.task.points + study.task.test_points + GRID_POINTS
+    history = (
+        study.replicates * (logged * (study.task.test_points + 4) + 2 * points)
+        + logged * (min(study.replicates, FITTED_REPLICATES) * GRID_POINTS)
+        + logged * 2 * study.network.parameter_count
+    )
+    training = min(study.replicates, BATCH_REPLICATES) * replicate_bytes(study)
+    return training + 2 * BYTES[study.dtype] * history + LOGGED_BYTES * study.replicates * logged
+
+
+def replicate_bytes(study: Study) -> float:
+    """Return about how many bytes it takes to train all arms of one replicate."""
+    points = study.task.points + study.task.test_points + GRID_POINTS
+    networks = len(study.arms) * 2 * study.network.parameter_count
+    activations = 6 * points * study.network.hidden * max(study.network.depth, 1)
+    return float(BYTES[study.dtype] * (networks + activations))
+
+
+def batch_size(study: Study, engine: str, device: torch.device) -> int:
+    """Return how many replicates a batch has.
+
+    On a GPU what its free memory holds. On the CPU so many that a batch takes seconds rather than
+    minutes, since an interrupted batch is lost; `batched` wants whole chunks for every core.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return max(1, int(CUDA_MEMORY_SHARE * free / replicate_bytes(study)))
+    if engine == "batched":
+        return BATCH_REPLICATES
+    fitting = int(BATCH_OPERATIONS / operations_of_one(study))
+    return max(SMALLEST_BATCH, min(BATCH_REPLICATES, fitting))
+
+
+def arms_at_once(study: Study, replicates: int, device: torch.device) -> int:
+    """Return how many arms of a batch to train together before they are saved.
+
+    As many as take seconds rather than minutes on a CPU, since what is interrupted is lost.
+    """
+    if device.type == "cuda":
+        return len(study.arms)
+    return max(1, int(BATCH_OPERATIONS / (operations_of_one(study) * replicates)))
+
+
+def physical_memory() -> float:
+    """Return the machine's memory in bytes."""
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

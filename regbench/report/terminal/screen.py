@@ -1,0 +1,101 @@
+"""The terminal as an output, and as what hears of a run while it goes on.
+
+Details and the answer go to stdout, progress and warnings to stderr. Knows no experiment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from regbench.errors import shell_word
+from regbench.experiments.base import Observer
+from regbench.report.base import Sink
+from regbench.report.format import count
+from regbench.report.terminal.console import (
+    make_consoles,
+    print_line,
+    print_table,
+    print_whole,
+    progress,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+
+    from regbench.report.base import View
+    from regbench.settings.output import Output
+
+LONG_SECONDS = 60
+UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+class Screen(Sink, Observer):
+    """Shows a run in the terminal.
+
+    Args:
+        output: How much to show.
+        is_new: Whether the run's files are new, so that their place is worth a line.
+    """
+
+    def __init__(self, output: Output, is_new: bool = True) -> None:
+        self.output, self.is_new = output, is_new
+        self.details, self.closing, self.errors = make_consoles(output.quiet, output.json_)
+
+    def begin(self, header: Iterable[str]) -> None:
+        """Say what is about to run."""
+        for line_number, line in enumerate(header):
+            print_line(self.details, line, style=None if line_number else "bold")
+
+    def estimate(self, work: str, seconds: float) -> None:
+        """Say how long the work will take, roughly, where that is over a minute."""
+        if seconds > LONG_SECONDS:
+            unit, length = next((u, n) for u, n in UNITS if seconds >= n)
+            self.alert(
+                f"This will take about {count(round(seconds / length), unit)} of {work}, by rough "
+                f"estimate; it can be interrupted and resumed."
+            )
+
+    def stage(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Show how far a stage is; see `console.progress`."""
+        return progress(self.errors, what, total, self.output.quiet)
+
+    def say(self, line: str) -> None:
+        """Show a line among the details."""
+        print_line(self.details, line)
+
+    def warn(self, line: str) -> None:
+        """Show a line on stderr, unless all is to be quiet."""
+        if not self.output.quiet:
+            self.alert(line)
+
+    def alert(self, line: str) -> None:
+        """Show a line on stderr, whatever was asked for."""
+        print_line(self.errors, line)
+
+    def show(self, view: View) -> None:
+        """Show the tables and the answer."""
+        for table in view.tables:
+            print_line(self.details, "")
+            if table.caption:
+                print_line(self.details, table.caption)
+            print_table(self.details, table)
+            if table.note:
+                print_line(self.details, table.note)
+        print_line(self.details, "")
+        if view.remark:
+            print_line(self.details, view.remark, style="dim")
+            print_line(self.details, "")
+        for sentence in view.sentences:
+            print_line(self.closing, sentence, style="bold")
+        for caution in view.cautions:
+            print_line(self.closing, f"Mind: {caution}.")
+
+    def close(self, view: View) -> None:
+        """Say where the files are and how to look at them."""
+        if not self.is_new:
+            return
+        print_whole(self.closing, f"Results: {shell_word(view.folder, self.closing.encoding)}")
+        if self.output.tensorboard:
+            logs = shell_word(view.folder / "tensorboard", self.closing.encoding)
+            print_whole(self.closing, f"Look inside: tensorboard --logdir {logs}")

@@ -1,0 +1,136 @@
+"""What a training run shows: header, tables, sentences, pictures, logs and document."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from regbench.report.base import View
+from regbench.report.csv import csv_pieces
+from regbench.report.format import count, seeds_text
+from regbench.report.json import document_of, training_content
+from regbench.report.tables import decomposition_table, difference_table, loss_table
+from regbench.report.verdicts import cautions, gate_line, sentences
+from regbench.settings.question import PILOT_REPLICATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from regbench.analysis.result import Result
+    from regbench.report.figures import Picture
+    from regbench.report.tensorboard import Log
+    from regbench.settings.question import Question
+    from regbench.settings.study import Study
+    from regbench.storage.run_folder import Run
+
+SHAPES = {"linear": "x", "quadratic": "x^2", "sine": " sin(pi x)", "step": " sign(x)", "abs": "|x|"}
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
+VARIES = {
+    "both": "",
+    "data": "; data vary, initial weights and masks are those of the first",
+    "init": "; initial weights and masks vary, data are those of the first",
+}
+
+
+def header(study: Study, question: Question, engine: str, device: str) -> list[str]:
+    """Return what is about to run: arms, task, network, training, engine and device."""
+    task, network, training = study.task, study.network, study.training
+    arms = ", ".join(arm.label for arm in study.arms)
+    sizes = "-".join(str(size) for size in network.layer_sizes)
+    weights = "the same" if study.pairing == "shared" else "independent"
+    replicates = f"{count(study.replicates, 'replicate')} ({seeds_text(study.seeds)})"
+    if question.target_width is not None and study.replicates <= PILOT_REPLICATES:
+        replicates = f"a pilot of {replicates} for an interval {question.target_width:g} wide"
+    features = "" if network.features == "x" else f" of {network.features}"
+    momentum = f", momentum {training.momentum:g}" if training.optimizer == "sgd" else ""
+    optimizer = f"{OPTIMIZERS[training.optimizer]}, lr {training.lr:g}{momentum}"
+    return [
+        f"{study.arms[1].command}: {arms}; {replicates}, same data and {weights} initial weights "
+        f"in all arms{VARIES[study.vary]}",
+        f"Task: y = {task.slope:g}{SHAPES[task.truth]} on [{task.x_min:g}, {task.x_max:g}], "
+        f"{task.points} training points (noise sd {task.noise:g}), "
+        f"{task.test_points} test points (noise sd {task.test_noise:g}). "
+        f"Network: {sizes}{' ReLU' if network.depth else ', linear'}{features}, "
+        f"{count(network.parameter_count, 'parameter')}. "
+        f"Training: {count(training.epochs, 'epoch')} of full-batch {optimizer}; {engine} engine, "
+        f"{device}, {study.dtype}.",
+    ]
+
+
+def view(run: Run, result: Result | None, is_complete: bool) -> View:
+    """Return the view of a result, or of none, which has a document only."""
+    if result is None:
+        document = partial(document_of, run.request, run.environment, run.folder, is_complete, dict)
+        return View(run.folder, document)
+    tables = [loss_table(result)]
+    if result.study.replicates > 1:
+        tables += [difference_table(result), decomposition_table(result)]
+    gate = [gate_line(arm.label, result.question, c, said) for arm, c, said in result.judgements]
+    return View(
+        folder=run.folder,
+        document=partial(
+            document_of,
+            replace(run.request, study=result.study),
+            result.environment,
+            run.folder,
+            is_complete,
+            partial(training_content, result),
+        ),
+        tables=tables,
+        sentences=sentences(result),
+        cautions=cautions(result),
+        warnings=divergence_lines(result) + gate,
+        verdicts=result.verdicts,
+        exit_code=result.exit_code,
+        csv=csv_pieces(result),
+        picture_count=len(result.history.epochs),
+        draw=partial(draw, "fit_pictures", result),
+        summaries=partial(draw, "summary_pictures", result),
+        logs=partial(logs, result),
+    )
+
+
+def draw(what: str, result: Result) -> Iterator[Picture]:
+    """Return the pictures that a function of `figures` draws; matplotlib is imported here."""
+    from regbench.report import figures
+
+    pictures: Iterator[Picture] = getattr(figures, what)(result)
+    return pictures
+
+
+def logs(result: Result, fits: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
+    """Yield a TensorBoard log for each arm, with the same tags in all but for the fits."""
+    from regbench.report.tensorboard import Log
+
+    history = result.history
+    losses = {
+        "loss/train": history.train_loss,
+        "loss/train_eval": history.train_loss_eval,
+        "loss/test": history.test_loss,
+    }
+    snapshots = {"weights": history.parameters, "gradients": history.gradients}
+    for arm_index, arm in enumerate(result.study.arm_names):
+        log = Log()
+        for epoch_index, epoch in enumerate(history.epochs.tolist()):
+            for tag, values in losses.items():
+                log.add_scalar(tag, values[epoch_index, arm_index].mean(), epoch)
+            for kind, by_name in snapshots.items():
+                for name, values in by_name.items():
+                    log.add_histogram(f"{kind}/{name}", values[epoch_index, arm_index], epoch)
+        for picture in fits if arm_index else ():
+            log.add_picture("fit", picture)
+        yield arm, log
+
+
+def divergence_lines(result: Result) -> list[str]:
+    """Return a line for each arm that diverged, in the confirmation too."""
+    study, lines = result.study, []
+    for arm_index, epoch, lost in result.divergences:
+        arm = study.arms[arm_index]
+        also = f" or --{arm.option}" if arm_index else ""
+        lines.append(
+            f"{arm.name} diverged in {lost} of {study.replicates} replicates "
+            f"({seeds_text(study.seeds)}): by epoch {epoch} a loss is not finite; lower --lr{also}"
+        )
+    return lines + (divergence_lines(result.confirmation) if result.confirmation else [])

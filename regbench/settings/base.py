@@ -1,0 +1,94 @@
+"""What all settings have in common: they are frozen, complete and finite, and say what they take.
+
+Knows nothing about which settings there are, and nothing about where values come from.
+"""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict
+
+from regbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic.fields import FieldInfo
+
+STRENGTHS = (
+    "one or several finite numbers from 0, separated by commas, or linspace:FIRST:LAST:N or "
+    "logspace:FIRST:LAST:N"
+)
+"""What is allowed where a setting takes several numbers."""
+
+
+class Settings(BaseModel):
+    """A frozen group of settings.
+
+    A field's description is its help. What a text may be, where no type says it, stands in
+    `json_schema_extra` as `allowed`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True
+    )
+    panel: ClassVar[str]
+    """The heading of the group in the help."""
+
+    def replaced(self, **values: Any) -> Self:
+        """Return these settings with other values by key, checked together.
+
+        Raises:
+            UsageError: They do not fit together.
+        """
+        fields = type(self).model_fields
+        given = {info.alias or name: getattr(self, name) for name, info in fields.items()}
+        return type(self)(**(given | values))
+
+
+def kind_of(field: FieldInfo) -> Any:
+    """Return the type of a setting's value, where it has one."""
+    parts = get_args(field.annotation)
+    kinds = [kind for kind in parts if kind is not NoneType]
+    is_optional = len(kinds) < len(parts)
+    return kinds[0] if is_optional and len(kinds) == 1 else field.annotation
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether a setting takes several numbers."""
+    return get_origin(field.annotation) is tuple
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return in words which values a setting takes."""
+    kind = kind_of(field)
+    if isinstance(field.json_schema_extra, dict):
+        return str(field.json_schema_extra["allowed"])
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, get_args(kind)))
+    if kind is bool:
+        return "true or false"
+    if is_list(field):
+        return STRENGTHS
+    parts = ["a whole number" if kind is int else "a finite number"]
+    words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+    for constraint in field.metadata:
+        for sign, word in words.items():
+            if (bound := getattr(constraint, sign, None)) is not None:
+                parts.append(f"{word} {bound:g}" if kind is float else f"{word} {bound}")
+    return " ".join(parts)
+
+
+def check_strengths(option: str, strengths: Iterable[float], limit: float, reason: str) -> None:
+    """Raise `UsageError` where a strength is negative, not below `limit`, or given twice."""
+    seen = set()
+    for strength in strengths:
+        if not 0 <= strength < limit:
+            why = f", which is {reason}" if reason else ""
+            raise UsageError(option, strength, f"numbers from 0 to below {limit:.10g}{why}")
+        if strength in seen:
+            problem = f"got '{strength}' twice"
+            raise UsageError(option, problem=problem, hint="give each strength once")
+        seen.add(strength)

@@ -1,0 +1,153 @@
+"""A command that runs something, by the settings that it takes; and what a user asked of it.
+
+Knows nothing about texts or files, and nothing about what is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from copy import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from regbench.settings.base import Settings
+from regbench.settings.machine import Machine
+from regbench.settings.output import Output
+from regbench.settings.question import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
+
+    from regbench.regularizers import Regularizer
+
+PARTS: dict[str, type[Settings]] = {"question": Question, "machine": Machine, "output": Output}
+"""The values of a request besides its study, by name."""
+NOT_IN_FILES = {"out", "json", "quiet", "threads"}
+"""Keys that a file which repeats a run leaves out."""
+
+
+class Strengths(Settings):
+    """The strengths of the regularizer under study."""
+
+    panel = "Experiment"
+
+    strengths: tuple[float, ...] = Field(
+        min_length=1,
+        max_length=1000,
+        description="Strength of the regularizer, one or several: an arm each.",
+    )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting: the field that describes it, and the heading in the help that it stands under."""
+
+    field: FieldInfo
+    panel: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a command takes.
+
+    Attributes:
+        name: As typed.
+        summary: What it does, in one line of help.
+        groups: The settings; the first is the study where there is one.
+        regularizer: Whose strengths make the study's arms, or None.
+    """
+
+    name: str
+    summary: str
+    groups: tuple[type[Settings], ...]
+    regularizer: type[Regularizer] | None = None
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Every setting by its key, in the order of the help."""
+        found = dict(settings_of(self.groups))
+        if self.regularizer is None:
+            return found
+        strengths = copy(Strengths.model_fields["strengths"])
+        strengths.default = (self.regularizer.default,)
+        return {self.regularizer.option: Setting(strengths, Strengths.panel)} | found
+
+
+def settings_of(groups: tuple[type[Settings], ...]) -> Iterator[tuple[str, Setting]]:
+    """Yield key and setting of every field of some groups, those of the groups in them last."""
+    for group in groups:
+        nested = nested_groups(group)
+        for name, info in group.model_fields.items():
+            if name not in nested and name != "arms":
+                yield info.alias or name, Setting(info, group.panel)
+        yield from settings_of(tuple(nested.values()))
+
+
+def nested_groups(group: type[Settings]) -> dict[str, type[Settings]]:
+    """Return the fields of a group that are groups themselves."""
+    return {
+        name: info.annotation
+        for name, info in group.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Settings)
+    }
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked: four frozen values, and where each setting in them came from.
+
+    Attributes:
+        command: The command.
+        study: What decides the numbers: a `Study`, or another experiment's settings.
+        question: What is asked of them.
+        machine: Where to compute.
+        output: What is written and shown.
+        origins: By key: an option, a variable or a file; the default where there is none.
+    """
+
+    command: Command
+    study: Any
+    question: Question = field(default_factory=Question)
+    machine: Machine = field(default_factory=Machine)
+    output: Output = field(default_factory=Output)
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, Settings]:
+        """The values that the command takes besides the study, by name."""
+        taken = [name for name, kind in PARTS.items() if kind in self.command.groups]
+        return {name: getattr(self, name) for name in taken}
+
+    def to_file(self) -> dict[str, Any]:
+        """Return the settings that a configuration file repeats the run with, by key.
+
+        With a target width, replicates are not one of them.
+        """
+        left_out = NOT_IN_FILES | ({"replicates"} if self.question.target_width else set())
+        values = self.study.to_file()
+        for group in self.parts.values():
+            values |= group.model_dump(by_alias=True)
+        kept = {k: v for k, v in values.items() if k not in left_out and v is not None}
+        return {"experiment": self.command.name, **kept}
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the values and where each setting came from, ready for JSON."""
+        origins = {key: self.origins.get(key, "default") for key in self.command.settings}
+        dumped = {name: group.model_dump(by_alias=True) for name, group in self.parts.items()}
+        return {"study": self.study.record(), **dumped, "origins": origins}
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits that differ where study or question differ."""
+        asked = [self.command.name, self.study.record(), self.question.model_dump()]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def hash(self) -> str:
+        """The first eight digits of the digest, for names."""
+        return self.digest[:8]

@@ -1,0 +1,79 @@
+"""The machine: where to compute, as it was asked for, and where that was in the end."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from regbench.settings.base import Settings
+
+
+def available_cores() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Machine(Settings):
+    """Where and how to train. Numbers depend on engine and device by rounding alone."""
+
+    panel: ClassVar[str] = "Machine"
+
+    engine: Literal["auto", "reference", "batched", "fused"] = Field(
+        "auto",
+        description="How to train: as the article's program, all replicates stacked (CPU or GPU), "
+        "or each network by a compiled kernel (CPU).",
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
+        description="Where to train: auto, cpu, cuda or cuda:N.",
+        json_schema_extra={"allowed": "auto, cpu, cuda or cuda:N"},
+    )
+    threads: int = Field(
+        default_factory=available_cores,
+        ge=1,
+        le=4096,
+        description="CPU threads; one per core where not given. No number depends on them.",
+    )
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a reader needs to judge or repeat a result.
+
+    Attributes:
+        device: Where it ran, as torch names it.
+        device_name: The processor's kind or the GPU's name.
+        cpu_count: The machine's logical processors.
+        platform: The operating system.
+        python: Its version.
+        torch: Its version.
+        numpy: Its version.
+        started: UTC time at which the run began.
+        engine: What trained; None where nothing is trained by an engine.
+        threads: CPU threads that the engine could use, or None.
+        batch_replicates: How many replicates the engine took at once, or None.
+        duration_seconds: How long its last session took; None while it is not finished.
+    """
+
+    device: str
+    device_name: str
+    cpu_count: int | None
+    platform: str
+    python: str
+    torch: str
+    numpy: str
+    started: str
+    engine: str | None = None
+    threads: int | None = None
+    batch_replicates: int | None = None
+    duration_seconds: float | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what is known, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if value is not None}

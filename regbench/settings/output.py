@@ -1,0 +1,36 @@
+"""The output: what is written and shown. It changes no number."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from regbench.settings.base import Settings
+
+
+class Output(Settings):
+    """Where results go, and in which forms."""
+
+    panel: ClassVar[str] = "Output"
+
+    out: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder for the results; a new one under runs/ where not given.",
+        json_schema_extra={"allowed": "a path of printable characters"},
+    )
+    tensorboard: bool = Field(True, description="Write TensorBoard logs.")
+    plots: bool = Field(True, description="Draw pictures.")
+    cache: bool = Field(True, description="Use blocks that earlier runs have trained.")
+    json_: bool = Field(
+        False, alias="json", description="Print one JSON document and nothing else."
+    )
+    quiet: bool = Field(False, description="Print the closing lines only.")
+
+    @field_validator("out")
+    @classmethod
+    def _is_printable(cls, out: str | None) -> str | None:
+        if out is not None and not out.isprintable():
+            raise ValueError
+        return out
