@@ -1,8 +1,11 @@
-"""One pair in plain PyTorch, with pictures and TensorBoard: what users write by hand."""
+"""One pair in plain PyTorch, with pictures and TensorBoard: what users write by hand.
+
+python benchmarks/one_pair.py FOLDER [--epochs 2000]
+"""
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import matplotlib as mpl
@@ -16,7 +19,7 @@ import torch
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-EPOCHS, LOG_EVERY, HIDDEN = 2000, 200, 200
+LOG_EVERY, HIDDEN = 200, 200
 
 
 def build_network() -> nn.Sequential:
@@ -28,8 +31,12 @@ def build_network() -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(HIDDEN, 1))
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """Train both networks in turn; at every logged epoch write histograms and a picture."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--epochs", type=int, default=2000)
+    given = parser.parse_args()
     torch.manual_seed(1)
     x = torch.linspace(-1, 1, 10).unsqueeze(1)
     y, test_y = (1.5 * x + torch.normal(0, sd, x.shape) for sd in (0.5, 0.3))
@@ -44,14 +51,14 @@ def main(folder: Path) -> None:
         for name, network in networks.items()
     }
     loss_function = nn.MSELoss()
-    writer = SummaryWriter(str(folder))
-    for epoch in range(1, EPOCHS + 1):
+    writer = SummaryWriter(str(given.folder))
+    for epoch in range(1, given.epochs + 1):
         losses = {name: loss_function(network(x), y) for name, network in networks.items()}
         for name, loss in losses.items():
             optimizers[name].zero_grad()
             loss.backward()
             optimizers[name].step()
-        if epoch % LOG_EVERY:
+        if epoch % LOG_EVERY and epoch < given.epochs:
             continue
         plt.scatter(x, y, c="blue", alpha=0.3, label="train")
         plt.scatter(x, test_y, c="red", alpha=0.3, label="test")
@@ -63,10 +70,10 @@ def main(folder: Path) -> None:
         plt.ylim(-2.5, 2.5)
         plt.legend(loc="upper left")
         plt.title(f"epoch {epoch}")
-        plt.savefig(folder / f"{epoch}.png")
+        plt.savefig(given.folder / f"{epoch}.png")
         plt.close()
     writer.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

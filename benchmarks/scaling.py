@@ -16,6 +16,12 @@ import tempfile
 from typing import Any
 
 DEFAULT = {"replicates": 30, "hidden": 200, "points": 10, "epochs": 200}
+SIZES = {
+    "replicates": (1, 4, 16, 64, 256, 1024, 4096, 10_000),
+    "hidden": (50, 100, 200, 400, 800),
+    "points": (10, 30, 100, 300, 1000),
+}
+"""What each row changes in the defaults; `--largest` leaves out what is larger."""
 
 
 def measure(options: dict[str, int], engine: str, device: str) -> tuple[float, float]:
@@ -42,16 +48,13 @@ def measure(options: dict[str, int], engine: str, device: str) -> tuple[float, f
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--largest", type=int, default=10_000)
     given = parser.parse_args()
-    replicates = [n for n in (1, 4, 16, 64, 256, 1024, 4096, 10_000) if n <= given.largest]
     rows = [
-        *({"replicates": n} for n in replicates),
-        *({"hidden": n} for n in (50, 100, 200, 400, 800)),
-        *({"points": n} for n in (10, 30, 100, 300, 1000)),
+        {name: size} for name, sizes in SIZES.items() for size in sizes if size <= given.largest
     ]
     print(f"{'':20}  seconds  us per network and epoch  peak MB")
     for row in rows:

@@ -1,6 +1,6 @@
 """Seconds of whole processes: start-up, wrong options, one pair, thirty pairs.
 
-    python benchmarks/startup.py [--rounds 5]
+    python benchmarks/startup.py [--rounds 5] [--only PART_OF_A_NAME]
 
 The commands take turns, round after round, each in a new folder; the table shows medians and the
 ratio to `one_pair.py`, a plain PyTorch program for one pair with pictures and TensorBoard.
@@ -9,6 +9,7 @@ ratio to `one_pair.py`, a plain PyTorch program for one pair with pictures and T
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import subprocess
 import sys
@@ -17,11 +18,12 @@ import time
 from pathlib import Path
 
 ONE_PAIR = str(Path(__file__).with_name("one_pair.py"))
+WRONG = "regbench wdecay --lambda x"
 COMMANDS = {
     "one_pair.py": [ONE_PAIR, "."],
     "import torch": ["-c", "import torch"],
     "regbench --help": ["-m", "regbench", "--help"],
-    "regbench wdecay --lambda x": ["-m", "regbench", "wdecay", "--lambda", "x"],
+    WRONG: ["-m", "regbench", "wdecay", "--lambda", "x"],
     "regbench wdecay --replicates 1": ["-m", "regbench", "wdecay", "--replicates", "1"],
     "regbench wdecay": ["-m", "regbench", "wdecay"],
     "regbench dropout": ["-m", "regbench", "dropout"],
@@ -31,20 +33,24 @@ COMMANDS = {
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for turn in range(rounds + 1):
-        for name, arguments in COMMANDS.items():
+    parser.add_argument("--only", default="", help="leave out commands without this in the name")
+    given = parser.parse_args()
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS if given.only in name}
+    for turn in range(given.rounds + 1):
+        for name in times:
             with tempfile.TemporaryDirectory() as folder:
                 start = time.perf_counter()
-                subprocess.run(
-                    [sys.executable, *arguments], cwd=folder, capture_output=True, check=False
+                finished = subprocess.run(
+                    [sys.executable, *COMMANDS[name]], cwd=folder, capture_output=True, check=False
                 )
-                if turn > 0:  # the first turn compiles and fills caches
-                    times[name].append(time.perf_counter() - start)
-    whole = statistics.median(times["one_pair.py"])
+                seconds = time.perf_counter() - start
+            if finished.returncode != (2 if name == WRONG else 0):
+                raise SystemExit(f"{name}: exit {finished.returncode}")
+            if turn > 0:  # the first turn compiles and fills caches
+                times[name].append(seconds)
+    whole = statistics.median(times.get("one_pair.py", [math.nan]))
     print(f"{'seconds of the whole process':35}  median    min    max  one_pair / this")
     for name, values in times.items():
         median = statistics.median(values)

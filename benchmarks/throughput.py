@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import platform
 import statistics
 import time
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from regbench.experiments.training import plan, run
-from regbench.settings.parse import resolve
+from regbench import plan, resolve, run
+from regbench.settings.machine import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,30 +153,30 @@ def jax_scan(networks: int, epochs: int, hidden: int) -> Callable[[], int] | Non
     return train
 
 
-def engine(name: str, experiment: str, options: dict[str, int], threads: int) -> Callable[[], int]:
+def engine(name: str, command: str, options: dict[str, int], threads: int) -> Callable[[], int]:
     """An engine of regbench, with all that it does around training."""
     flags = {key: [str(value)] for key, value in options.items()}
     flags |= {"engine": [name], "threads": [str(threads)], "log_every": [str(options["epochs"])]}
-    work = plan(resolve(experiment, flags, {}))  # type: ignore[arg-type]
+    work = plan(resolve(command, flags))
+    networks = work.study.replicates * len(work.study.arms)
 
     def train() -> int:
         run(work)
-        return work.total_epochs
+        return networks * work.study.training.epochs
 
     return train
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--replicates", type=int, default=30)
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--hidden", type=int, default=200)
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    networks = 2 * given.replicates
+    cores, networks = available_cores(), 2 * given.replicates
     options = {
         "replicates": given.replicates,
         "epochs": given.epochs,
@@ -192,10 +191,10 @@ def main() -> None:
     }
     names = ["batched"] if given.device != "cpu" else ["batched", "fused"]
     for name in names:
-        for experiment in ("wdecay", "dropout"):
-            for threads in sorted({1, cores or 1}):
-                contestants[f"regbench {name}, {experiment}, {threads} threads"] = engine(
-                    name, experiment, options, threads
+        for command in ("wdecay", "dropout"):
+            for threads in sorted({1, cores}):
+                contestants[f"regbench {name}, {command}, {threads} threads"] = engine(
+                    name, command, options, threads
                 )
     times: dict[str, list[float]] = {name: [] for name, train in contestants.items() if train}
     for train in contestants.values():

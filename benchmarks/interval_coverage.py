@@ -1,6 +1,6 @@
-"""How often every interval of `regbench.statistics` and `regbench.decomposition` holds the truth.
+"""How often every interval of regbench holds the truth.
 
-    python benchmarks/coverage.py [--experiments 4000]
+    python benchmarks/interval_coverage.py [--experiments 4000]
 
 Experiments are simulated: nothing is trained. An interval of 95 % should hold the truth in .95 of
 them; with 4000 experiments the measured share has a standard error of .003.
@@ -84,14 +84,19 @@ def main() -> None:
     generator = np.random.default_rng(1)
     counts = (5, 10, 30, 100)
 
-    for name, interval, truth_place, experiments in (
+    for name, interval, truth_index, experiments in (
         ("mean (t)", mean_interval, 1, every),
-        ("mean (BCa bootstrap, not used)", bootstrap_interval, 1, every[: len(every) // 10]),
+        (
+            "mean (BCa bootstrap, not used)",
+            bootstrap_interval,
+            1,
+            every[: max(1, len(every) // 10)],
+        ),
         ("median (order statistics)", median_interval, 2, every),
     ):
         print_title(f"interval of the {name}", *(f"R = {count}" for count in counts))
         for law, of_law in LAWS.items():
-            draw, truth = of_law[0], float(of_law[truth_place])  # type: ignore[arg-type]
+            draw, truth = of_law[0], float(of_law[truth_index])  # type: ignore[arg-type]
             cells = []
             for count in counts:
                 found = [interval(draw(generator, count), CONFIDENCE) for _ in experiments]
@@ -114,7 +119,7 @@ def main() -> None:
             ),
         )
 
-    few = experiments[: len(experiments) // 4]
+    few = experiments[: max(1, len(experiments) // 4)]
     print_title("sign flips: p below .05 where nothing differs", *(f"R = {c}" for c in counts))
     for law in ("normal", "Student t, 3 df"):
         draw = LAWS[law][0]
