@@ -108,6 +108,11 @@ def add_command(command: Command) -> None:
 def make_option(key: str, setting: Setting) -> inspect.Parameter:
     """Return the command's parameter for a setting. Texts stay texts: `parse.py` reads them."""
     field, meaning = setting.field, setting.field.description or ""
+    if key == "arms":
+        argument = typer.Argument(metavar="ARM", help=meaning, show_default=False)
+        annotation = Annotated[list[str] | None, argument]
+        kind = inspect.Parameter.KEYWORD_ONLY
+        return inspect.Parameter("arms_", kind, default=None, annotation=annotation)
     default = field.default[0] if is_list(field) else field.default
     if default is not None and not field.default_factory and not isinstance(default, bool):
         bracket = "\\[" if isinstance(default, str) else "["  # `[auto]` would be markup
@@ -125,7 +130,9 @@ def make_option(key: str, setting: Setting) -> inspect.Parameter:
 
 def metavar_of(field: FieldInfo) -> str:
     """Return what stands for a setting's value in the help."""
-    kind = kind_of(field)
+    kind, extra = kind_of(field), field.json_schema_extra
+    if isinstance(extra, dict) and "metavar" in extra:
+        return str(extra["metavar"])
     if get_origin(kind) is Literal:
         return "|".join(get_args(kind))
     return METAVARS.get(kind, "TEXT")

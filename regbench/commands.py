@@ -104,7 +104,8 @@ def report_run(name: str, options: Mapping[str, bool], is_rewriting: bool) -> in
         close([screen, *files], view)
     else:
         engine = began.engine or ""
-        screen.begin(report.header(result.study, request.question, engine, began.device))
+        name = request.command.name
+        screen.begin(report.header(name, result.study, request.question, engine, began.device))
         screen.show(view)
         notes = write(files, view, screen) if is_rewriting and done == total else []
         close([screen, *files], view)
@@ -126,7 +127,8 @@ def complete(run: Run, planned: Plan) -> int:
     output = run.request.output
     screen, report = Screen(output), report_of(planned.study)
     archive = open_archive(run, is_cached=output.cache)
-    screen.begin(report.header(planned.study, planned.question, planned.engine, planned.device))
+    name, engine, device = run.request.command.name, planned.engine, planned.device
+    screen.begin(report.header(name, planned.study, planned.question, engine, device))
     screen.estimate(planned.work, planned.seconds)
     experiment = experiment_of(planned.study)
     result = interruptible(partial(experiment.run, planned, archive, screen))

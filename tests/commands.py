@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from regbench.errors import option_of
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -39,6 +41,13 @@ class Finished:
 
 
 Command = Callable[..., Finished]
+
+
+def word_of(key: str) -> str:
+    """Return the word of the command line that stands for a setting in the help."""
+    return "ARM" if key == "arms" else option_of(key)
+
+
 SOURCES = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
 """Where this process finds the package, if not installed: for one that gets no other variable."""
 

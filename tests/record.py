@@ -60,6 +60,12 @@ COMMANDS = {
     "--epochs=300 --log-every=50",
     "one-replicate": f"l1 {BRIEF} --replicates=1 --test-noise=0",
     "every-epoch": f"dropout {NETWORK} --replicates=3 --epochs=12 --log-every=1",
+    "sums": f"compare wdecay=0.01 dropout=0.5 wdecay=0.01+dropout=0.5 {SMALL} --engine=fused "
+    "--dtype=float64",
+    "sums-batched": f"compare l1=0.001+decoupled=0.1,0.5 dropout=0.2+l1=0.01 {SMALL} "
+    "--engine=batched --optimizer=adam --truth=sine",
+    "sums-reference": f"compare wdecay=0.01+l1=0.001 decoupled=0.1+dropout=0.3 {BRIEF} "
+    "--replicates=4 --engine=reference --confirm=3",
 }
 """By the name of their file: every experiment, engine, optimizer, type, truth and kind of stage."""
 KEYS = (
@@ -67,7 +73,7 @@ KEYS = (
     *("diverged", "best_arm", "scales", "seeds", "epochs", "exit_code"),
 )
 """What is compared; every experiment has some of them."""
-GOLDEN = ("fused", "batched", "adam", "independent", "scale")
+GOLDEN = ("fused", "batched", "adam", "independent", "scale", "sums")
 """Commands whose numbers differ between processors by rounding only, which few epochs keep low."""
 GOLDEN_FILE = Path(__file__).parent / "golden" / "recorded_float64.json"
 MASKED = {"outputs", "first_output", "mean", "sd"}

@@ -180,6 +180,18 @@ BAD = [
     ("wdecay", ["--lambda"], ["--lambda"]),
     ("wdecay", ["--plots=yes"], ["--plots"]),
     ("wdecay", ["\x1b]0;title\x07"], ["\\x1b"]),
+    ("compare", [], ["ARM: nothing to compare", "wdecay=0.01+dropout=0.5"]),
+    ("compare", ["wdecay=0.1", "--lambda", "0.1"], ["--lambda"]),
+    ("compare", ["--arms", "wdecay=0.1"], ["--arms"]),
+    ("compare", ["wdecay"], ["ARM: got 'wdecay'", "regularizers: wdecay, dropout"]),
+    ("compare", ["wdcay=0.1"], ["ARM: got 'wdcay=0.1'", "did you mean 'wdecay'?"]),
+    ("compare", ["wdecay=0.1\x1b[31m"], ["ARM: ", "\\x1b[31m"]),
+    ("compare", ["[bold]=0.1"], ["ARM: got '[bold]=0.1'"]),
+    ("compare", ["wdecay=0.1", "wdecay=0.10"], ["ARM: ", "twice"]),
+    ("compare", ["wdecay=0.1+wdecay=0.2"], ["ARM: ", "has wdecay twice"]),
+    ("compare", ["wdecay=0.1,0.2+l1=0.1,0.2"], ["ARM: ", "two parts have several values"]),
+    ("compare", ["wdecay=" + DIGITS], ["ARM: got '1111", "too large"]),
+    ("compare", ["wdecay=0.1+dropout=1"], ["ARM: got 'dropout=1.0'", "below 1"]),
     ("runs", ["--root", "absent"], ["--root", "'absent'", "a folder"]),
     ("runs", ["--root", ""], ["--root", "''"]),
     ("runs", ["--root", "/dev/null"], ["--root", "/dev/null"]),
@@ -283,6 +295,7 @@ def test_fifo_as_configuration_is_refused_without_waiting(
 KEYS = {key for command in COMMANDS.values() for key in command.settings}
 OPTIONS = sorted({option_of(key) for key in KEYS} - {"--out"})
 ODD_TEXT = st.text() | st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]))
+ODD_TEXT |= st.sampled_from(["wdecay=0.1", "l1=1+dropout=0.5", "l1=1,2", "l1", "+", "=", ","])
 ODD_TEXT |= st.sampled_from(["[/]", "[bold]", "../..", "%s", "{}", "--", "-", "\x1b]0;x\x07"])
 
 

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 import typer
-from commands import NO_FILES, TINY, run_process
+from commands import NO_FILES, TINY, run_process, word_of
 
 from regbench import __version__, cli
 from regbench.engines import ENGINES
 from regbench.engines.fused.engine import COMPILING
-from regbench.errors import option_of
 from regbench.experiments import COMMANDS
-from regbench.regularizers import REGULARIZERS
 
 if TYPE_CHECKING:
     from commands import Command
@@ -32,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 def test_minus_zero_is_zero_and_is_not_called_minus_zero(regbench: Command) -> None:
     finished = regbench("wdecay", "--lambda", "-0.0", "--json", *TINY, *NO_FILES)
     assert finished.code == 0
-    assert finished.document["arms"][1]["name"] == "lambda=0.0"
+    assert finished.document["arms"][1]["name"] == "wdecay=0.0"
 
 
 def test_one_replicate_runs_and_says_which_seed(regbench: Command) -> None:
@@ -45,7 +43,7 @@ def test_one_replicate_runs_and_says_which_seed(regbench: Command) -> None:
 
 
 def test_several_strengths_may_be_repeated_or_separated_by_commas(regbench: Command) -> None:
-    names = ["baseline", "lambda=0.1", "lambda=0.2", "lambda=0.3"]
+    names = ["baseline", "wdecay=0.1", "wdecay=0.2", "wdecay=0.3"]
     for texts in (["0.1,0.2,0.3"], ["0.1", "0.2,0.3"], ["0.1", "0.2", "0.3"]):
         options = [part for value in texts for part in ("--lambda", value)]
         document = regbench("wdecay", *options, "--json", *TINY, *NO_FILES).document
@@ -63,14 +61,14 @@ def test_every_command_and_option_has_help(experiment: str, regbench: Command) -
         assert len(option.help) > 10, parameter.name
     finished = regbench(experiment, "--help")
     assert finished.code == 0
-    options = [option_of(key) for key in [*COMMANDS[experiment].settings, "config"]]
+    words = [word_of(key) for key in [*COMMANDS[experiment].settings, "config"]]
     shown = finished.out.replace(",", " ").split()
-    assert not [option for option in options if option not in shown]
+    assert not [word for word in words if word not in shown]
     # Documentation names each of them too.
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     assert f"regbench {experiment}" in text
-    assert not [option for option in options if option not in text]
+    assert not [word for word in words if word not in text]
 
 
 @pytest.mark.parametrize("experiment", COMMANDS)
@@ -80,7 +78,7 @@ def test_help_tells_every_default(
     monkeypatch.setenv("COLUMNS", "200")
     shown = regbench(experiment, "--help").out
     for key, setting in COMMANDS[experiment].settings.items():
-        line = next(line for line in shown.splitlines() if f"{option_of(key)} " in line)
+        line = next(line for line in shown.splitlines() if f"{word_of(key)} " in line)
         default = setting.field.default
         if isinstance(default, str | int | float) and not isinstance(default, bool):
             assert f"[{default}]" in line
@@ -162,8 +160,10 @@ def test_full_disk_on_stdout_is_one_line_and_exit_1(tmp_path: Path, form: str) -
 
 @pytest.mark.parametrize("experiment", COMMANDS)
 def test_ascii_terminal_gets_ascii(experiment: str, tmp_path: Path) -> None:
-    small = TINY if experiment in REGULARIZERS else ["--units=9", "--trials=9"]
-    finished = run_process([experiment, *small, *NO_FILES], tmp_path, PYTHONIOENCODING="ascii")
+    sums = ["wdecay=0.1", "dropout=0.5", "wdecay=0.1+l1=0.1"]
+    small = {"dropout-scale": ["--units=9", "--trials=9"], "compare": [*sums, *TINY]}
+    arguments = [experiment, *small.get(experiment, TINY), *NO_FILES]
+    finished = run_process(arguments, tmp_path, PYTHONIOENCODING="ascii")
     assert finished.code == 0, finished.err
     assert (finished.out + finished.err).isascii()
 

@@ -16,8 +16,8 @@ HEAVY = {"torch", "numba", "matplotlib", "scipy", "tensorboard", "PIL", "rich", 
 # which stand above it, and these heavy libraries.
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
-    "regularizers": (set(), {"torch"}),  # for type checkers only, see below
-    "settings": ({"errors", "regularizers"}, set()),
+    "regularizers": ({"errors"}, {"torch"}),  # for type checkers only, see below
+    "settings": ({"errors", "regularizers"}, {"torch"}),
     "analysis": ({"errors", "regularizers", "settings"}, {"scipy"}),
     "model": ({"settings"}, {"torch"}),
     "engines": ({"errors", "regularizers", "settings", "analysis", "model"}, {"torch", "numba"}),

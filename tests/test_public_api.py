@@ -17,7 +17,7 @@ def test_an_experiment_runs_from_python() -> None:
     flags = {"lambda": ["0.01", "0.1"], "replicates": ["3"], "hidden": ["5"], "epochs": ["4"]}
     request = regbench.resolve("wdecay", flags)
     result = regbench.run(regbench.plan(request))
-    assert [comparison.arm for comparison in result.comparisons] == ["lambda=0.01", "lambda=0.1"]
+    assert [comparison.arm for comparison in result.comparisons] == ["wdecay=0.01", "wdecay=0.1"]
     assert result.history.test_loss.shape == (1, 3, 3)
 
 

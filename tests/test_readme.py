@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from commands import word_of
 
-from regbench.errors import option_of
 from regbench.experiments import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -26,5 +26,5 @@ def test_readme_shows_every_command(experiment: str) -> None:
 
 @pytest.mark.parametrize("experiment", COMMANDS)
 def test_readme_names_every_option(experiment: str) -> None:
-    options = [option_of(key) for key in COMMANDS[experiment].settings]
-    assert not [option for option in options if f"`{option}" not in README]
+    words = [word_of(key) for key in COMMANDS[experiment].settings]
+    assert not [word for word in words if f"`{word}" not in README]

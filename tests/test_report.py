@@ -16,8 +16,12 @@ from runs import SCALE, THREE_PARTS
 if TYPE_CHECKING:
     from commands import Command
 
+SUMS = ["compare", "wdecay=0.1", "dropout=0.5+l1=0.1", *TINY]
 
-@pytest.mark.parametrize("options", [["wdecay", "--lambda=0.1,0.2", *TINY, *NO_FILES], SCALE])
+
+@pytest.mark.parametrize(
+    "options", [["wdecay", "--lambda=0.1,0.2", *TINY, *NO_FILES], [*SUMS, *NO_FILES], SCALE]
+)
 def test_report_shows_what_the_run_has_shown(regbench: Command, options: list[str]) -> None:
     first = regbench(*options, "--out=run")
     again = regbench("report", "run")
@@ -38,7 +42,7 @@ def test_blocks_of_a_pilot_are_counted_once(regbench: Command) -> None:
     assert f"it has {len(blocks) - 1} of {len(blocks)} blocks" in reported.err
 
 
-@pytest.mark.parametrize("options", [["wdecay", *TINY], ["l1", *TINY]])
+@pytest.mark.parametrize("options", [["wdecay", *TINY], ["l1", *TINY], SUMS])
 def test_report_makes_every_file_again_without_torch(
     regbench: Command, tmp_path: Path, options: list[str]
 ) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 def test_what_is_missing_is_trained_and_nothing_else(regbench: Command, trained: Trained) -> None:
     regbench(*THREE_PARTS, "--out=run")
-    arms = ("baseline", "lambda=0.1", "lambda=0.2")
+    arms = ("baseline", "wdecay=0.1", "wdecay=0.2")
     assert trained == [(1, arms), (65, arms), (129, arms)]
     whole, numbers = blocks_of("run"), numbers_of("run")
     assert len(whole) == 9
@@ -71,7 +71,7 @@ def test_long_work_is_saved_arm_by_arm_with_the_same_bytes(
     trained.clear()
     monkeypatch.setattr(feasibility, "BATCH_OPERATIONS", 1.0)
     regbench(*THREE_PARTS, "--out=run")
-    arms = ("baseline", "lambda=0.1", "lambda=0.2")
+    arms = ("baseline", "wdecay=0.1", "wdecay=0.2")
     assert trained == [(first, (arm,)) for first in (1, 65, 129) for arm in arms]
     assert blocks_of("run") == blocks_of("whole")
 

@@ -39,11 +39,11 @@ ENVIRONMENT = Environment(
 def make_request(
     command: str = "wdecay", strengths: tuple[float, ...] = (0.01,), **values: Any
 ) -> Request:
-    """Return a small request with some settings changed, by key."""
-    kind = COMMANDS[command].regularizer
-    assert kind is not None
-    assert values.keys() <= COMMANDS[command].settings.keys()
-    return build_request(COMMANDS[command], SMALL | {kind.option: strengths} | values, {})
+    """Return a small request with some settings changed, by key; `compare` takes `arms`."""
+    taken = COMMANDS[command]
+    asked = {taken.regularizer.option: strengths} if taken.regularizer else {}
+    assert values.keys() <= taken.settings.keys()
+    return build_request(taken, SMALL | asked | values, {})
 
 
 def make_study(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from regbench.analysis.history import FITTED_REPLICATES
 
 if TYPE_CHECKING:
-    from regbench.regularizers import Regularizer
+    from regbench.regularizers import Arm
     from regbench.settings.study import Study
 
 
@@ -30,7 +30,7 @@ class Batch:
     arm_indices: tuple[int, ...] | None = None
 
     @property
-    def arms(self) -> tuple[Regularizer, ...]:
+    def arms(self) -> tuple[Arm, ...]:
         """The arms, A of them."""
         arms = self.study.arms
         return arms if self.arm_indices is None else tuple(arms[i] for i in self.arm_indices)

@@ -16,7 +16,7 @@ from regbench.errors import RunError
 if TYPE_CHECKING:
     from regbench.analysis.history import History
     from regbench.analysis.statistics import Judgement, Verdict
-    from regbench.regularizers import Regularizer
+    from regbench.regularizers import Arm
     from regbench.settings.machine import Environment
     from regbench.settings.question import Question
     from regbench.settings.study import Study
@@ -48,7 +48,7 @@ class Result:
     confirmation: Result | None = None
 
     @property
-    def best_arm(self) -> Regularizer | None:
+    def best_arm(self) -> Arm | None:
         """The arm of the lowest mean test loss at the last epoch, the baseline left out.
 
         None where every arm has a loss that is not finite.
@@ -127,7 +127,7 @@ class Result:
         ]
 
     @property
-    def judgements(self) -> list[tuple[Regularizer, Comparison, Judgement]]:
+    def judgements(self) -> list[tuple[str, Comparison, Judgement]]:
         """What `--require` says of each arm, or nothing where it was not asked.
 
         Where an arm was confirmed, that one alone counts.
@@ -136,8 +136,8 @@ class Result:
         if question.require is None or self.has_diverged:
             return []
         return [
-            (arm, comparison, judge(comparison.ci, question.require, question.margin))
-            for arm, comparison in zip(subject.study.arms[1:], subject.comparisons, strict=True)
+            (self.study.labels[c.arm], c, judge(c.ci, question.require, question.margin))
+            for c in subject.comparisons
         ]
 
     @property

@@ -17,7 +17,7 @@ from regbench.analysis.history import Array, History, concatenate
 from regbench.engines.base import Measurement, assemble, draw_starts, gather_data, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.model.network import Parameters, forward
-from regbench.model.randomness import layer_noise, noise_keys
+from regbench.model.randomness import Noise, noise_keys
 from regbench.model.task import expand
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from regbench.analysis.batch import Batch
     from regbench.engines.base import Listener
-    from regbench.regularizers import Regularizer
+    from regbench.regularizers import Arm
 
 CHUNK_REPLICATES = 16
 """Replicates that one CPU thread trains together."""
@@ -46,7 +46,7 @@ class Stack:
     `(R, out, in)` and biases `(R, out)` in turn.
     """
 
-    arm: Regularizer
+    arm: Arm
     parameters: Parameters
     momenta: Parameters
     squares: Parameters
@@ -114,18 +114,17 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
         stacks.append(Stack(arm, parameters, momenta, squares))
 
     seeds = torch.tensor(batch.noise_seeds, device=device)
-    keys = noise_keys(seeds, len(network.noisy_sizes), study.task.points)
-    is_noisy = any(arm.strength and arm.acts_on_hidden for arm in batch.arms)
+    streams = {part.stream for arm in batch.arms for part in arm.parts if part.acts_on_hidden}
+    layers, units = len(network.noisy_sizes), network.noisy_sizes[0]
+    keys = {stream: noise_keys(seeds, layers, study.task.points, stream) for stream in streams}
     clock = torch.zeros((), dtype=torch.int64, device=device)
 
     def step() -> list[Pass]:
         clock.add_(1)
-        noise = layer_noise(keys, clock, network.noisy_sizes[0]) if is_noisy else None
+        noises = {stream: Noise(keys[stream], clock, units, dtype) for stream in streams}
         passes = []
         for stack in stacks:
-            factors = None
-            if noise is not None and stack.arm.strength:
-                factors = stack.arm.hidden_factor(noise, dtype)
+            factors = stack.arm.factor(noises.__getitem__)
             activations = forward(stack.parameters, points.train_x, factors)
             deltas = backward(stack.parameters, activations, points.train_y, factors)
             if stack.squares:
@@ -205,12 +204,11 @@ def update_by_sgd_(
     for layer, delta in enumerate(deltas):
         stack.momenta[2 * layer].baddbmm_(delta.mT, activations[layer], beta=momentum)
         stack.momenta[2 * layer + 1].mul_(momentum).add_(delta.sum(1))
-    for parameter, buffer in zip(stack.parameters, stack.momenta, strict=True):
-        if stack.arm.strength:
-            stack.arm.add_penalty_gradient_(buffer, parameter)
+    for index, (parameter, buffer) in enumerate(zip(stack.parameters, stack.momenta, strict=True)):
+        is_bias = index % 2 == 1
+        stack.arm.add_penalty_gradient_(buffer, parameter, is_bias)
         parameter.add_(buffer, alpha=-lr)
-        if stack.arm.strength:
-            stack.arm.shrink_(parameter, buffer, lr)
+        stack.arm.after_step_(parameter, buffer, lr, is_bias)
 
 
 def update_by_adam_(
@@ -224,20 +222,17 @@ def update_by_adam_(
     """
     time = clock.double()
     first, second = 1 - BETA_1**time, (1 - BETA_2**time).sqrt()
-    for place, (parameter, momentum, square) in enumerate(
+    for index, (parameter, momentum, square) in enumerate(
         zip(stack.parameters, stack.momenta, stack.squares, strict=True)
     ):
-        delta = deltas[place // 2]
-        is_bias = place % 2
-        gradient = delta.sum(1) if is_bias else torch.bmm(delta.mT, activations[place // 2])
-        if stack.arm.strength:
-            stack.arm.add_penalty_gradient_(gradient, parameter)
+        delta, is_bias = deltas[index // 2], index % 2 == 1
+        gradient = delta.sum(1) if is_bias else torch.bmm(delta.mT, activations[index // 2])
+        stack.arm.add_penalty_gradient_(gradient, parameter, is_bias)
         momentum.lerp_(gradient, 1 - BETA_1)
         square.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
         scale = square.sqrt().div_(second).add_(EPSILON)
         parameter.sub_(momentum.div(scale).mul_(lr / first))
-        if stack.arm.strength:
-            stack.arm.shrink_(parameter, None, lr)
+        stack.arm.after_step_(parameter, None, lr, is_bias)
 
 
 def measure(batch: Batch, points: Points, stack: Stack, done: Pass) -> Measurement:

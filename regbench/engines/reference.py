@@ -21,9 +21,11 @@ from regbench.engines.base import (
     torch_dtype,
 )
 from regbench.engines.threads import one_thread_each
-from regbench.model.randomness import layer_noise, noise_keys
+from regbench.model.randomness import Noise, noise_keys
 from regbench.model.task import expand
-from regbench.regularizers import Dropout, Regularizer, WeightDecay
+from regbench.regularizers import Arm
+from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.weight_decay import WeightDecay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from regbench.analysis.batch import Batch
     from regbench.engines.base import Listener
+    from regbench.regularizers import Regularizer
     from regbench.settings.study import Training
 
 EPOCHS_PER_REPORT = 50
@@ -71,11 +74,9 @@ def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
                 optimizer.zero_grad()
                 loss.backward()
                 gradients = [parameter.grad for parameter in network.parameters()]
-                if arm.strength and not isinstance(arm, WeightDecay):
-                    add_penalty_gradient_(arm, network)
+                add_penalty_gradient_(arm, network)
                 optimizer.step()
-                if arm.strength:
-                    shrink_(arm, network, optimizer, training.lr)
+                after_step_(arm, network, optimizer, training.lr)
                 if epoch in logged:
                     network.eval()
                     with torch.no_grad():
@@ -93,11 +94,9 @@ def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
     return assemble(data, training.logged_epochs, by_epoch)
 
 
-def make_optimizer(
-    training: Training, arm: Regularizer, network: nn.Module
-) -> torch.optim.Optimizer:
+def make_optimizer(training: Training, arm: Arm, network: nn.Module) -> torch.optim.Optimizer:
     """Return torch's optimizer of a network, with the arm's weight decay in it."""
-    weight_decay = arm.strength if isinstance(arm, WeightDecay) else 0.0
+    weight_decay = sum(part.strength for part in arm.parts if isinstance(part, WeightDecay))
     if training.optimizer == "adam":
         return torch.optim.Adam(network.parameters(), lr=training.lr, weight_decay=weight_decay)
     return torch.optim.SGD(
@@ -109,23 +108,23 @@ def make_optimizer(
 
 
 @torch.no_grad()
-def add_penalty_gradient_(arm: Regularizer, network: nn.Module) -> None:
-    """Put gradients with the arm's penalty in them in the place of the loss's own."""
-    for parameter in network.parameters():
+def add_penalty_gradient_(arm: Arm, network: nn.Module) -> None:
+    """Put gradients with the arm's penalties, but for torch's own, in the loss's own's place."""
+    others = Arm(tuple(part for part in arm.active if not isinstance(part, WeightDecay)))
+    for index, parameter in enumerate(network.parameters() if others.parts else ()):
         assert parameter.grad is not None
         gradient = parameter.grad.clone()
-        arm.add_penalty_gradient_(gradient[None], parameter[None])
+        others.add_penalty_gradient_(gradient[None], parameter[None], index % 2 == 1)
         parameter.grad = gradient
 
 
 @torch.no_grad()
-def shrink_(
-    arm: Regularizer, network: nn.Module, optimizer: torch.optim.Optimizer, lr: float
-) -> None:
+def after_step_(arm: Arm, network: nn.Module, optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Let the arm change the parameters, and SGD's momentum where there is one, after a step."""
-    for parameter in network.parameters():
+    for index, parameter in enumerate(network.parameters() if arm.active else ()):
         buffer = optimizer.state[parameter].get("momentum_buffer")
-        arm.shrink_(parameter[None], None if buffer is None else buffer[None], lr)
+        momentum = None if buffer is None else buffer[None]
+        arm.after_step_(parameter[None], momentum, lr, index % 2 == 1)
 
 
 def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
@@ -143,7 +142,7 @@ def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
         if layer > 0:
             layers.append(nn.ReLU())
         if layer > 0 or batch.study.network.depth == 0:
-            layers.extend(factor_layer(batch, arm, max(layer - 1, 0)))
+            layers.extend(factor_layers(batch, arm, max(layer - 1, 0)))
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
         linear.weight = nn.Parameter(weight.to(dtype, copy=True))
         linear.bias = nn.Parameter(bias.to(dtype, copy=True))
@@ -151,24 +150,27 @@ def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def factor_layer(batch: Batch, arm: Regularizer, layer: int) -> list[nn.Module]:
-    """Return what multiplies a layer of activations in training, or nothing where nothing does."""
-    if not arm.strength or not arm.acts_on_hidden:
-        return []
-    if isinstance(arm, Dropout) and batch.study.pairing == "independent":
-        return [nn.Dropout(arm.strength)]
-    return [HiddenFactor(arm, batch.noise_seeds[0], layer)]
+def factor_layers(batch: Batch, arm: Arm, layer: int) -> list[nn.Module]:
+    """Return what multiplies a layer of activations in training, one module after the other."""
+    is_torch_s = batch.study.pairing == "independent"
+    return [
+        nn.Dropout(part.strength)
+        if is_torch_s and isinstance(part, Dropout)
+        else HiddenFactor(part, batch.noise_seeds[0], layer)
+        for part in arm.parts
+        if part.acts_on_hidden
+    ]
 
 
 class HiddenFactor(nn.Module):
-    """An arm's `hidden_factor`, from noise by seed, layer, sample, unit and epoch.
+    """A regularizer's `factor`, from noise by seed, layer, sample, unit and epoch.
 
     The epoch is the number of forward passes in training mode.
     """
 
-    def __init__(self, arm: Regularizer, seed: int, layer: int) -> None:
+    def __init__(self, regularizer: Regularizer, seed: int, layer: int) -> None:
         super().__init__()
-        self.arm = arm
+        self.regularizer = regularizer
         self.seed = seed
         self.layer = layer
         self.epoch = torch.tensor(0)
@@ -179,8 +181,9 @@ class HiddenFactor(nn.Module):
             return hidden
         self.epoch += 1
         samples, units = hidden.shape
-        keys = noise_keys(torch.tensor([self.seed]), self.layer + 1, samples)[self.layer :]
-        factor = self.arm.hidden_factor(layer_noise(keys, self.epoch, units), hidden.dtype)
+        stream = self.regularizer.stream
+        keys = noise_keys(torch.tensor([self.seed]), self.layer + 1, samples, stream)[self.layer :]
+        factor = self.regularizer.factor(Noise(keys, self.epoch, units, hidden.dtype))
         return hidden if factor is None else hidden * factor[0, 0]
 
 

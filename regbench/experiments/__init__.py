@@ -31,6 +31,12 @@ COMMANDS = {
             for kind in REGULARIZERS.values()
         ),
         Command(
+            "compare",
+            "Compare any arms with the baseline: regularizers, sums of them, and ranges.",
+            (Study, Question, Machine, Output),
+            has_arms=True,
+        ),
+        Command(
             "dropout-scale",
             "Measure the output of a dropout layer in training and evaluation mode.",
             (DropoutScale, Output),

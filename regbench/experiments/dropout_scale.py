@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from regbench.errors import UsageError
 from regbench.experiments.base import SILENT, Observer, Plan
-from regbench.settings.base import check_strengths
+from regbench.settings.base import check_strength
 from regbench.settings.study import LAST_SEED, BaseStudy
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ class DropoutScale(BaseStudy):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        check_strengths("p", self.p, 1.0, "")
+        for p in self.p:
+            check_strength("p", p, 1.0, "")
+            if self.p.count(p) > 1:
+                raise UsageError("p", problem=f"got '{p}' twice", hint="give each once")
         draws = self.units * self.trials
         if draws > MOST_DRAWS:
             problem = f"but {self.units} units would need {draws:.0e} draws"

@@ -8,12 +8,16 @@ tasks, networks or regularizers.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
 GOLDEN_32 = 0x9E3779B9
 GOLDEN_64 = 0x9E3779B97F4A7C15
 """2³² and 2⁶⁴ over the golden ratio: the increments of Weyl sequences."""
+LAYERS_APART = 2**20
+"""More than a network has layers."""
 
 
 def replicate_generator(seed: int) -> torch.Generator:
@@ -25,20 +29,49 @@ def replicate_generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def noise_keys(seeds: Tensor, layers: int, samples: int) -> Tensor:
+def noise_keys(seeds: Tensor, layers: int, samples: int, stream: int = 0) -> Tensor:
     """Return what `layer_noise` needs of every (layer, replicate, sample), computed once.
 
     Args:
         seeds: int64 `(R,)`, the replicates' seeds.
         layers: L, the number of hidden layers.
         samples: N, the number of training points.
+        stream: Of the regularizer that uses the noise. Streams are far apart in the layers.
 
     Returns:
         int64 `(L, R, N)`, to be read as unsigned.
     """
     key = _absorb(torch.zeros_like(seeds), seeds)
-    key = _absorb(key, torch.arange(layers, device=seeds.device)[:, None])
+    first = stream * LAYERS_APART
+    key = _absorb(key, torch.arange(first, first + layers, device=seeds.device)[:, None])
     return _absorb(key[..., None], torch.arange(samples, device=seeds.device))
+
+
+class Noise:
+    """The noise of one epoch, in the forms that regularizers ask for; see `regularizers.Noise`.
+
+    Args:
+        keys: From `noise_keys`.
+        epoch: int64 `()`, 1 for the first epoch.
+        units: H, the width of the hidden layers.
+        dtype: What networks are trained in.
+    """
+
+    def __init__(self, keys: Tensor, epoch: Tensor, units: int, dtype: torch.dtype) -> None:
+        self.keys, self.epoch, self.units, self.dtype = keys, epoch, units, dtype
+
+    @cached_property
+    def _uniform(self) -> Tensor:
+        return layer_noise(self.keys, self.epoch, self.units).double().mul_(2.0**-32).add_(0.5)
+
+    def uniform(self) -> Tensor:
+        """Return float64 `(L, R, N, H)`, uniform on the multiples of 2⁻³² in [0, 1)."""
+        return self._uniform
+
+    def normal(self) -> Tensor:
+        """Return standard normal numbers `(L, R, N, H)`: Φ⁻¹ of the middle of each multiple."""
+        normal: Tensor = torch.special.ndtri(self._uniform + 2.0**-33).to(self.dtype)
+        return normal
 
 
 def layer_noise(keys: Tensor, epoch: Tensor, units: int) -> Tensor:

@@ -5,25 +5,16 @@ Knows nothing about networks or training.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from regbench.settings.truths import TRUTHS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from regbench.settings.study import Task
-
-SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "linear": lambda x: x,
-    "quadratic": torch.square,
-    "sine": lambda x: torch.sin(math.pi * x),
-    "step": torch.sign,
-    "abs": torch.abs,
-}
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,7 @@ class Dataset:
 
 def truth(task: Task, x: Tensor) -> Tensor:
     """Return the noise-free target f(x), of the shape of `x`: the slope times a fixed shape."""
-    return task.slope * SHAPES[task.truth](x)
+    return task.slope * TRUTHS[task.truth].shape(x)
 
 
 def inputs(task: Task, count: int) -> Tensor:

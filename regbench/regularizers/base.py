@@ -7,33 +7,52 @@ that they are handed, so that naming a regularizer never imports torch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from regbench.regularizers.arm import Arm
+
+
+class Noise(Protocol):
+    """Random numbers of one epoch, `(L, R, N, H)` for L hidden layers; see `model.randomness`."""
+
+    dtype: torch.dtype
+    """What networks are trained in."""
+
+    def uniform(self) -> Tensor:
+        """Return float64 numbers, uniform on the multiples of 2⁻³² in [0, 1)."""
+
+    def normal(self) -> Tensor:
+        """Return standard normal numbers in `dtype`, on all devices the same to rounding."""
+
 
 @dataclass(frozen=True)
 class Regularizer:
-    """One way to train at one strength: an arm of an experiment.
+    """One way to regularize at one strength: a part of an arm.
 
     A subclass declares the words by which users know it and the hooks that it needs. From these
     it gets its subcommand, option, validation, labels, tables and figures. Every hook does
-    nothing by default; at strength 0 no hook is called, so that such an arm is the baseline.
+    nothing by default; at the neutral strength none is called, so that such an arm is the baseline.
 
     Attributes:
-        strength: λ, p or the like; 0 is no regularization.
+        strength: λ, p, a bound or the like.
     """
 
     command: ClassVar[str]
-    """The subcommand, as in `regbench wdecay`."""
+    """The subcommand, as in `regbench wdecay`, and the name in an arm's."""
     option: ClassVar[str]
-    """The option, configuration key and ASCII name of the strength, without dashes."""
+    """The option and configuration key of the strength, without dashes."""
     symbol: ClassVar[str]
     """The strength's usual letter, for tables and figures."""
     default: ClassVar[float]
     """The strength where none is given."""
+    neutral: ClassVar[float] = 0.0
+    """The strength that is no regularization: infinity for a bound."""
+    stream: ClassVar[int] = 0
+    """Of its noise: regularizers that use noise need different ones, to be independent in a sum."""
     summary: ClassVar[str]
     """What the subcommand does, in one line of help."""
 
@@ -41,13 +60,18 @@ class Regularizer:
 
     @property
     def name(self) -> str:
-        """The arm's name in JSON, files and TensorBoard: printable ASCII, unique in a run."""
-        return f"{self.option}={self.strength!r}"
+        """As it is written in an arm's name: printable ASCII."""
+        return f"{self.command}={self.strength!r}"
 
     @property
     def label(self) -> str:
-        """The arm's name in tables and figures."""
+        """As people read it, where the symbol stands for no other."""
         return f"{self.symbol}={self.strength!r}"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it does anything."""
+        return self.strength != self.neutral
 
     @classmethod
     def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
@@ -55,57 +79,48 @@ class Regularizer:
         del lr, momentum, optimizer
         return float("inf"), ""
 
-    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor) -> None:
-        """Add the gradient of the arm's penalty to `gradient`, in place.
+    def __add__(self, other: Regularizer | Arm) -> Arm:
+        """Return the sum of both, an arm."""
+        from regbench.regularizers.arm import Arm
 
-        Both have the same shape, `(R, ...)`. `gradient` may hold more than this step's gradient
-        (a momentum buffer), so it may be added to and must not be scaled.
+        return Arm((self,)) + other
+
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
+        """Add the gradient of the penalty to `gradient`, in place, so that momentum sees it.
+
+        Args:
+            gradient: `(R, ...)`. It may hold more than this step's gradient (a momentum buffer), so
+                it may be added to and must not be scaled.
+            parameter: Weights `(R, out, in)`, where the last axis has what leads into a unit, or
+                biases `(R, out)`.
+            is_bias: Which of the two.
         """
 
-    def shrink_(self, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
+    def after_step_(
+        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
+    ) -> None:
         """Change a parameter in place after the optimizer's step, and what it hands on.
 
         Args:
-            parameter: `(R, ...)`.
+            parameter: See `add_penalty_gradient_`.
             momentum: The buffer of SGD that the next step adds to, of the same shape; None with
                 Adam, and where there is none.
             lr: The learning rate η of the step.
+            is_bias: Whether the parameter is the biases of a layer.
         """
 
-    def hidden_factor(self, noise: Tensor, dtype: torch.dtype) -> Tensor | None:
+    def factor(self, noise: Noise) -> Tensor | None:
         """Return what multiplies the hidden activations in training, or None for nothing.
 
         A linear model has no hidden layer: there it multiplies the inputs, as one layer of them.
 
-        Args:
-            noise: int32 `(L, R, N, H)` for L hidden layers, uniform over all 32-bit words:
-                u = noise / 2³² + 1/2 is uniform on [0, 1). See `randomness.py`.
-            dtype: The dtype that the factor must have.
-
         Returns:
-            A tensor `(L, R, N, H)`, with mean 1 over the noise.
+            A tensor `(L, R, N, H)` of `noise.dtype`, with mean 1 over the noise.
         """
-        del noise, dtype
+        del noise
         return None
 
     @property
     def acts_on_hidden(self) -> bool:
-        """Whether there is a `hidden_factor`, so that noise must be drawn for it."""
-        return type(self).hidden_factor is not Regularizer.hidden_factor
-
-
-@dataclass(frozen=True)
-class Baseline(Regularizer):
-    """No regularization: what every other arm is compared with."""
-
-    strength: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """Always `baseline`."""
-        return "baseline"
-
-    @property
-    def label(self) -> str:
-        """Always `baseline`."""
-        return "baseline"
+        """Whether there is a `factor`, so that noise must be drawn for it."""
+        return self.is_active and type(self).factor is not Regularizer.factor

@@ -31,7 +31,9 @@ class DecoupledDecay(Regularizer):
         del momentum, optimizer
         return 1 / lr, "1/lr, where every step would set the weights to zero"
 
-    def shrink_(self, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
+    def after_step_(
+        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
+    ) -> None:
         """Multiply by 1 - ηλ; the momentum does not see it."""
-        del momentum
+        del momentum, is_bias
         parameter.mul_(1 - lr * self.strength)

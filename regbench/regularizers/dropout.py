@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from regbench.regularizers.base import Regularizer
+from regbench.regularizers.base import Noise, Regularizer
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 
@@ -34,7 +32,7 @@ class Dropout(Regularizer):
         del lr, momentum, optimizer
         return 1.0, ""
 
-    def hidden_factor(self, noise: Tensor, dtype: torch.dtype) -> Tensor:
+    def factor(self, noise: Noise) -> Tensor:
         """Return 1/(1-p) where u >= p and 0 elsewhere."""
-        threshold = min(math.ceil(self.strength * 2**32), 2**32 - 1) - 2**31
-        return noise.ge(threshold).to(dtype).mul_(1 / (1 - self.strength))
+        is_kept = noise.uniform() >= min(self.strength, 1 - 2.0**-32)  # the largest u is kept
+        return is_kept.to(noise.dtype).mul_(1 / (1 - self.strength))

@@ -29,8 +29,11 @@ class L1(Regularizer):
     default: ClassVar[float] = 0.001
     summary: ClassVar[str] = "Compare an L1 penalty, by proximal steps, with none."
 
-    def shrink_(self, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
+    def after_step_(
+        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
+    ) -> None:
         """Take ηλ off every entry, or all of it where it has less."""
+        del is_bias
         taken = parameter.clamp(-lr * self.strength, lr * self.strength)
         parameter.sub_(taken)
         if momentum is not None:

@@ -35,6 +35,7 @@ class WeightDecay(Regularizer):
             return float("inf"), ""
         return 2 * (1 + momentum) / lr, "2(1+momentum)/lr, where training must diverge"
 
-    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor) -> None:
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
         """Add λθ."""
+        del is_bias
         gradient.add_(parameter, alpha=self.strength)

@@ -96,7 +96,9 @@ class View:
 class Report(Protocol):
     """A module that shows what an experiment gave."""
 
-    def header(self, study: Any, question: Question, engine: str, device: str) -> list[str]:
+    def header(
+        self, command: str, study: Any, question: Question, engine: str, device: str
+    ) -> list[str]:
         """Return what is about to run, a paragraph each."""
 
     def view(self, run: Run, result: Any, is_complete: bool) -> View:

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from regbench.storage.run_folder import Run
 
 
-def header(study: DropoutScale, question: Question, engine: str, device: str) -> list[str]:
+def header(
+    command: str, study: DropoutScale, question: Question, engine: str, device: str
+) -> list[str]:
     """Return what is about to be drawn."""
     del question, engine, device
     return [
-        f"dropout-scale: {study.units} inputs of one, all weights one, "
+        f"{command}: {study.units} inputs of one, all weights one, "
         f"{count(study.trials, 'trial')} at each p, seed {study.seed}"
     ]
 

@@ -58,6 +58,8 @@ ARM_INCHES, MOST_INCHES = 0.32, 14.0
 """Height of an arm's row in a comparison, and of the axes that hold them all."""
 ROW_INCHES = 0.215
 """Height of a legend row."""
+LETTER_INCHES = 0.09
+"""Width of a letter of a label, at most on the average; names of sums are long."""
 SPREAD = (10, 90)
 """Percentiles of the replicates that bound the shaded band."""
 
@@ -116,17 +118,18 @@ def fit_pictures(result: Result) -> Iterator[Picture]:
     Train and test points, the truth, every arm's fit, and both losses of each arm. What is the
     same at all epochs is drawn once.
     """
-    history, arms = result.history, result.study.arms
+    history, labels = result.history, list(result.study.labels.values())
     data = history.data
-    figure = make_figure(8, 5, legend_rows=len(arms) + 3)
+    longest = max(map(len, labels)) + len(": train loss 1.2345e+10, test loss 1.2345e+10")
+    figure = make_figure(max(8, LETTER_INCHES * longest), 5, legend_rows=len(labels) + 3)
     canvas = canvas_of(figure)
     axes = figure.add_subplot()
     axes.scatter(data.train_x, data.train_y[0], c="blue", s=50, alpha=0.3, label="training points")
     axes.scatter(data.test_x, data.test_y[0], c="red", s=50, alpha=0.3, label="test points")
     axes.plot(data.grid_x, data.grid_truth, color="grey", linewidth=1, label="truth")
     lines = [
-        axes.plot(data.grid_x, data.grid_x, linewidth=2.5, label=arm.label, **arm_style(index))[0]
-        for index, arm in enumerate(arms)
+        axes.plot(data.grid_x, data.grid_x, linewidth=2.5, label=label, **arm_style(index))[0]
+        for index, label in enumerate(labels)
     ]
     axes.set_ylim(*fit_limits(result))
     axes.set_xlabel("x")
@@ -140,13 +143,13 @@ def fit_pictures(result: Result) -> Iterator[Picture]:
     unchanging = canvas.copy_from_bbox(figure.bbox)  # type: ignore[no-untyped-call]
     for epoch_index, epoch in enumerate(history.epochs.tolist()):
         losses = history.train_loss[epoch_index, :, 0], history.test_loss[epoch_index, :, 0]
-        texts = legend.get_texts()[-len(arms) :]
-        for arm, line, text, fit, train, test in zip(
-            arms, lines, texts, history.fits[epoch_index, :, 0], *losses, strict=True
+        texts = legend.get_texts()[-len(labels) :]
+        for label, line, text, fit, train, test in zip(
+            labels, lines, texts, history.fits[epoch_index, :, 0], *losses, strict=True
         ):
             line.set_ydata(clip(fit, axes))
-            text.set_text(f"{arm.label}: train loss {train:.5g}, test loss {test:.5g}")
-        title.set_text(f"{arms[1].command}, seed {result.study.seed}: epoch {epoch}")
+            text.set_text(f"{label}: train loss {train:.5g}, test loss {test:.5g}")
+        title.set_text(f"seed {result.study.seed}: epoch {epoch}")
         canvas.restore_region(unchanging)  # type: ignore[no-untyped-call]
         for artist in changing:
             figure.draw_artist(artist)
@@ -176,18 +179,21 @@ def loss_picture(result: Result) -> Picture:
     """
     history, study = result.history, result.study
     is_single = len(history.epochs) == 1
-    figure = make_figure(10, 4.5, legend_rows=-(-len(study.arms) // 4) + 1)
+    longest = LETTER_INCHES * max(map(len, study.labels.values())) + 0.6  # its line
+    columns = max(1, min(4, int(10 / longest)))
+    rows = -(-len(study.arms) // columns) + 1
+    figure = make_figure(max(10, longest), 4.5, legend_rows=rows)
     panels = {
         "training loss (evaluation mode)": history.train_loss_eval,
         "test loss": history.test_loss,
     }
     for panel, (title, losses) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(1, 2, panel)
-        for index, arm in enumerate(study.arms):
+        for index, label in enumerate(study.labels.values()):
             values = np.where(np.isfinite(losses[:, index]), losses[:, index], np.nan)
             style = arm_style(index)
             epochs = history.epochs + index / len(study.arms) * is_single
-            axes.plot(epochs, values.mean(axis=1), label=arm.label, marker=".", **style)
+            axes.plot(epochs, values.mean(axis=1), label=label, marker=".", **style)
             if study.replicates > 1:
                 low, high = np.percentile(values, SPREAD, axis=1)
                 if is_single:
@@ -211,7 +217,7 @@ def loss_picture(result: Result) -> Picture:
         if study.replicates > 1
         else f"one replicate, seed {study.seed}"
     )
-    legend_below(figure, axes, columns=4, title=title)
+    legend_below(figure, axes, columns=columns, title=title)
     return render(figure, "losses")
 
 
@@ -223,11 +229,12 @@ def comparison_picture(result: Result) -> Picture:
     A confirmed arm has its fresh replicates' difference below that of those that chose it.
     """
     study, epoch = result.study, result.history.epochs[-1]
-    arms, rows = study.arms, np.arange(len(study.arms))
+    labels, rows = list(study.labels.values()), np.arange(len(study.arms))
     confidence = percent(result.question.confidence)
-    figure = make_figure(10, min(0.8 + ARM_INCHES * len(arms), MOST_INCHES), legend_rows=2)
-    longest = max(len(arm.label) for arm in arms)
-    figure.subplots_adjust(left=0.03 + 0.009 * longest, wspace=0.08)
+    longest = LETTER_INCHES * max(map(len, labels))
+    width, height = max(10, 6 + longest), min(0.8 + ARM_INCHES * len(labels), MOST_INCHES)
+    figure = make_figure(width, height, legend_rows=2)
+    figure.subplots_adjust(left=(0.3 + longest) / width, wspace=0.08)
     differences, errors = figure.subplots(1, 2, sharey=True)
     differences.axvline(0, **arm_style(0))
     for index, c in enumerate(result.comparisons, 1):
@@ -243,7 +250,7 @@ def comparison_picture(result: Result) -> Picture:
             index = study.arm_names.index(c.arm)
             point = dot_with_interval(c.mean_difference, c.ci) | {"fmt": "s"}
             differences.errorbar(y=index + 0.25, color=arm_style(index)["color"], **point)
-            title += f"; square: {arms[index].label} on {c.replicates} fresh replicates"
+            title += f"; square: {labels[index]} on {c.replicates} fresh replicates"
     differences.set_xlabel("test loss, arm - baseline")
     differences.set_title("paired difference")
 
@@ -261,8 +268,8 @@ def comparison_picture(result: Result) -> Picture:
             errors.errorbar(y=index, color="black", label=label, **point)
     errors.set_xlabel("mean squared error")
     errors.set_title("expected test error")
-    shown = rows[:: -(-len(arms) // int(MOST_INCHES / ARM_INCHES))]
-    errors.set_yticks(shown, [arms[index].label for index in shown])
+    shown = rows[:: -(-len(labels) // int(MOST_INCHES / ARM_INCHES))]
+    errors.set_yticks(shown, [labels[index] for index in shown])
     errors.set_ylim(rows[-1] + 0.6, rows[0] - 0.6)
     for axes in (differences, errors):
         axes.locator_params(axis="x", nbins=6)

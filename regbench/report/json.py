@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from regbench.settings.command import Request
     from regbench.settings.machine import Environment
 
-SCHEMA = "regbench.result/1"
+SCHEMA = "regbench.result/2"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,15 @@ def training_content(result: Result) -> dict[str, Any]:
         return table
 
     return {
-        "arms": [{"name": arm.name, "strength": arm.strength} for arm in arms],
+        "arms": [
+            {
+                "name": arm.name,
+                "regularizers": [
+                    {"command": part.command, "strength": part.strength} for part in arm.parts
+                ],
+            }
+            for arm in arms
+        ],
         "seeds": list(result.study.seeds),
         "epochs": history.epochs.tolist(),
         "history": {

@@ -27,7 +27,7 @@ def loss_table(result: Result) -> Table:
     epoch_indices = range(len(history.epochs))
     if len(epoch_indices) * len(study.arms) > MOST_ROWS:
         epoch_indices = epoch_indices[-1:]
-    labels = [arm.label for arm in study.arms]
+    labels = list(study.labels.values())
     is_replicated, is_pair = study.replicates > 1, len(labels) == 2
     losses = {"train loss": history.train_loss, "test loss": history.test_loss}
     if any(arm.acts_on_hidden for arm in study.arms):
@@ -82,9 +82,9 @@ def difference_table(result: Result) -> Table:
     has_zeros = bool(zeros.any())
     titles = ("arm", "mean", interval, "median", interval, "wins", p_title, "r", "gain")
     rows: list[Sequence[str]] = [(*titles, "zeros") if has_zeros else titles]
-    for arm, c, share in zip(result.study.arms[1:], result.comparisons, zeros, strict=True):
+    for c, share in zip(result.comparisons, zeros, strict=True):
         row = (
-            arm.label,
+            result.study.labels[c.arm],
             rounded(c.mean_difference, c.ci),
             interval_text(c.ci),
             rounded(c.median_difference, c.median_ci or c.ci),
@@ -107,11 +107,11 @@ def decomposition_table(result: Result) -> Table:
     """Return what the expected test error of each arm is made of at the last epoch."""
     interval = f"{percent(result.question.confidence)} interval"
     rows = [("arm", "bias²", interval, "variance", interval, "noise", "sum")]
-    for arm, parts in zip(result.study.arms, result.decompositions[-1], strict=True):
+    for label, parts in zip(result.study.labels.values(), result.decompositions[-1], strict=True):
         assert parts is not None
         rows.append(
             (
-                arm.label,
+                label,
                 rounded(parts.bias_squared.value, parts.bias_squared.ci),
                 interval_text(parts.bias_squared.ci),
                 rounded(parts.variance.value, parts.variance.ci),

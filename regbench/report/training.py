@@ -13,6 +13,7 @@ from regbench.report.json import document_of, training_content
 from regbench.report.tables import decomposition_table, difference_table, loss_table
 from regbench.report.verdicts import cautions, gate_line, sentences
 from regbench.settings.question import PILOT_REPLICATES
+from regbench.settings.truths import TRUTHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from regbench.settings.study import Study
     from regbench.storage.run_folder import Run
 
-SHAPES = {"linear": "x", "quadratic": "x^2", "sine": " sin(pi x)", "step": " sign(x)", "abs": "|x|"}
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 VARIES = {
     "both": "",
@@ -33,10 +33,10 @@ VARIES = {
 }
 
 
-def header(study: Study, question: Question, engine: str, device: str) -> list[str]:
+def header(command: str, study: Study, question: Question, engine: str, device: str) -> list[str]:
     """Return what is about to run: arms, task, network, training, engine and device."""
     task, network, training = study.task, study.network, study.training
-    arms = ", ".join(arm.label for arm in study.arms)
+    arms = ", ".join(study.labels.values())
     sizes = "-".join(str(size) for size in network.layer_sizes)
     weights = "the same" if study.pairing == "shared" else "independent"
     replicates = f"{count(study.replicates, 'replicate')} ({seeds_text(study.seeds)})"
@@ -46,9 +46,10 @@ def header(study: Study, question: Question, engine: str, device: str) -> list[s
     momentum = f", momentum {training.momentum:g}" if training.optimizer == "sgd" else ""
     optimizer = f"{OPTIMIZERS[training.optimizer]}, lr {training.lr:g}{momentum}"
     return [
-        f"{study.arms[1].command}: {arms}; {replicates}, same data and {weights} initial weights "
+        f"{command}: {arms}; {replicates}, same data and {weights} initial weights "
         f"in all arms{VARIES[study.vary]}",
-        f"Task: y = {task.slope:g}{SHAPES[task.truth]} on [{task.x_min:g}, {task.x_max:g}], "
+        f"Task: y = {task.slope:g}{TRUTHS[task.truth].formula} "
+        f"on [{task.x_min:g}, {task.x_max:g}], "
         f"{task.points} training points (noise sd {task.noise:g}), "
         f"{task.test_points} test points (noise sd {task.test_noise:g}). "
         f"Network: {sizes}{' ReLU' if network.depth else ', linear'}{features}, "
@@ -66,7 +67,7 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
     tables = [loss_table(result)]
     if result.study.replicates > 1:
         tables += [difference_table(result), decomposition_table(result)]
-    gate = [gate_line(arm.label, result.question, c, said) for arm, c, said in result.judgements]
+    gate = [gate_line(label, result.question, c, said) for label, c, said in result.judgements]
     return View(
         folder=run.folder,
         document=partial(
@@ -127,10 +128,9 @@ def divergence_lines(result: Result) -> list[str]:
     """Return a line for each arm that diverged, in the confirmation too."""
     study, lines = result.study, []
     for arm_index, epoch, lost in result.divergences:
-        arm = study.arms[arm_index]
-        also = f" or --{arm.option}" if arm_index else ""
+        also = " or the strength" if arm_index else ""
         lines.append(
-            f"{arm.name} diverged in {lost} of {study.replicates} replicates "
+            f"{study.arm_names[arm_index]} diverged in {lost} of {study.replicates} replicates "
             f"({seeds_text(study.seeds)}): by epoch {epoch} a loss is not finite; lower --lr{also}"
         )
     return lines + (divergence_lines(result.confirmation) if result.confirmation else [])

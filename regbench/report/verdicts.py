@@ -30,18 +30,13 @@ def sentences(result: Result) -> list[str]:
 
     An arm that was confirmed has the sentence of the confirmation, the last one.
     """
-    labels, best = labels_of(result), result.best_arm
+    labels, best = result.study.labels, result.best_arm
     confirmed = result.confirmation.comparisons if result.confirmation else []
     others = {c.arm for c in result.comparisons} - {c.arm for c in confirmed}
     lines = [sentence(labels[c.arm], c) for c in result.comparisons if c.arm in others]
     if best is not None and (len(result.comparisons) > 1 or confirmed):
         lines.append(choice(labels[best.name], result))
     return lines + [sentence(labels[c.arm], c) for c in confirmed]
-
-
-def labels_of(result: Result) -> dict[str, str]:
-    """Return what people call the arms, by name."""
-    return {arm.name: arm.label for arm in result.study.arms}
 
 
 def sentence(label: str, comparison: Comparison) -> str:
@@ -120,7 +115,7 @@ def few_replicates(result: Result, noun: str, option: str) -> list[str]:
 
 def skewed_differences(result: Result, noun: str, option: str) -> list[str]:
     """Return a line where skewness makes the intervals of means too narrow."""
-    labels = labels_of(result)
+    labels = result.study.labels
     skewed = [
         labels[c.arm]
         for c in result.comparisons

@@ -13,8 +13,6 @@ from pydantic import BaseModel, ConfigDict
 from regbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pydantic.fields import FieldInfo
 
 STRENGTHS = (
@@ -22,6 +20,13 @@ STRENGTHS = (
     "logspace:FIRST:LAST:N"
 )
 """What is allowed where a setting takes several numbers."""
+
+
+ARMS = (
+    "arms such as wdecay=0.01+dropout=0.5, where one part may have several values, 0.1,0.2 or "
+    "logspace:FIRST:LAST:N"
+)
+"""What is allowed where arms are given as texts."""
 
 
 class Settings(BaseModel):
@@ -57,7 +62,7 @@ def kind_of(field: FieldInfo) -> Any:
 
 
 def is_list(field: FieldInfo) -> bool:
-    """Whether a setting takes several numbers."""
+    """Whether a setting takes several values."""
     return get_origin(field.annotation) is tuple
 
 
@@ -81,14 +86,11 @@ def allowed(field: FieldInfo) -> str:
     return " ".join(parts)
 
 
-def check_strengths(option: str, strengths: Iterable[float], limit: float, reason: str) -> None:
-    """Raise `UsageError` where a strength is negative, not below `limit`, or given twice."""
-    seen = set()
-    for strength in strengths:
-        if not 0 <= strength < limit:
-            why = f", which is {reason}" if reason else ""
-            raise UsageError(option, strength, f"numbers from 0 to below {limit:.10g}{why}")
-        if strength in seen:
-            problem = f"got '{strength}' twice"
-            raise UsageError(option, problem=problem, hint="give each strength once")
-        seen.add(strength)
+def check_strength(
+    source: str, strength: float, limit: float, reason: str, got: object = None
+) -> None:
+    """Raise `UsageError` where a strength is negative, or not below `limit`; it shows `got`."""
+    if not 0 <= strength < limit:
+        why = f", which is {reason}" if reason else ""
+        shown = strength if got is None else got
+        raise UsageError(source, shown, f"numbers from 0 to below {limit:.10g}{why}")

@@ -11,9 +11,10 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, InstanceOf
 
-from regbench.settings.base import Settings
+from regbench.regularizers import Arm
+from regbench.settings.base import ARMS, Settings
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
 from regbench.settings.question import Question
@@ -43,6 +44,19 @@ class Strengths(Settings):
     )
 
 
+class Arms(Settings):
+    """The arms of a comparison, as texts."""
+
+    panel = "Experiment"
+
+    arms: tuple[str, ...] = Field(
+        min_length=1,
+        max_length=1000,
+        description="What to compare with the baseline, such as wdecay=0.01+dropout=0.5.",
+        json_schema_extra={"allowed": ARMS},
+    )
+
+
 @dataclass(frozen=True)
 class Setting:
     """A setting: the field that describes it, and the heading in the help that it stands under."""
@@ -60,17 +74,19 @@ class Command:
         summary: What it does, in one line of help.
         groups: The settings; the first is the study where there is one.
         regularizer: Whose strengths make the study's arms, or None.
+        has_arms: Whether the study's arms are given as texts.
     """
 
     name: str
     summary: str
     groups: tuple[type[Settings], ...]
     regularizer: type[Regularizer] | None = None
+    has_arms: bool = False
 
     @property
     def settings(self) -> dict[str, Setting]:
         """Every setting by its key, in the order of the help."""
-        found = dict(settings_of(self.groups))
+        found = dict(settings_of((Arms, *self.groups) if self.has_arms else self.groups))
         if self.regularizer is None:
             return found
         strengths = copy(Strengths.model_fields["strengths"])
@@ -83,7 +99,7 @@ def settings_of(groups: tuple[type[Settings], ...]) -> Iterator[tuple[str, Setti
     for group in groups:
         nested = nested_groups(group)
         for name, info in group.model_fields.items():
-            if name not in nested and name != "arms":
+            if name not in nested and info.annotation != tuple[InstanceOf[Arm], ...]:
                 yield info.alias or name, Setting(info, group.panel)
         yield from settings_of(tuple(nested.values()))
 
@@ -130,6 +146,10 @@ class Request:
         """
         left_out = NOT_IN_FILES | ({"replicates"} if self.question.target_width else set())
         values = self.study.to_file()
+        if self.command.has_arms:
+            values["arms"] = self.study.compared
+        if regularizer := self.command.regularizer:
+            values[regularizer.option] = [arm.parts[0].strength for arm in self.study.arms[1:]]
         for group in self.parts.values():
             values |= group.model_dump(by_alias=True)
         kept = {k: v for k, v in values.items() if k not in left_out and v is not None}

@@ -6,6 +6,7 @@ whatever its source. Knows nothing about what the settings do.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from regbench.errors import UsageError, option_of, suggestion, visible
-from regbench.settings.base import Settings, allowed, is_list, kind_of
-from regbench.settings.command import PARTS, Request, Strengths, nested_groups
-from regbench.settings.numbers import WHOLE, split_numbers, to_float, to_number
+from regbench.settings.arms import arms_of
+from regbench.settings.base import ARMS, Settings, allowed, is_list, kind_of
+from regbench.settings.command import PARTS, Arms, Request, Strengths, nested_groups
+from regbench.settings.numbers import (
+    MOST_NUMBERS,
+    WHOLE,
+    split_numbers,
+    to_float,
+    to_number,
+)
 from regbench.settings.question import PILOT_REPLICATES
-from regbench.settings.study import BaseStudy
+from regbench.settings.study import BaseStudy, Study
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -67,7 +75,7 @@ def resolve(
         if key not in settings:
             problem = f"unknown key {visible(key)}"
             raise UsageError(problem=problem, hint=suggestion(key, settings))
-        origins[key] = option_of(key)
+        origins[key] = option_of(key) if key != "arms" else "ARM"
         field = settings[key].field
         values[key] = given if isinstance(given, bool) else from_texts(origins[key], field, given)
     for key, value in values.items():
@@ -86,13 +94,22 @@ def build_request(
     command: Command, values: Mapping[str, Any], origins: Mapping[str, str]
 ) -> Request:
     """Return the request that values by key make; see `resolve`."""
-    regularizer, arms = command.regularizer, None
+    regularizer, arms, places = command.regularizer, list[Any](), dict(origins)
     try:
         if regularizer is not None:
             option = regularizer.option
             given = {"strengths": values.get(option, (regularizer.default,))}
             strengths = build(Strengths, given, {"strengths": option}).strengths
             arms = [regularizer(strength) for strength in strengths]
+            places.setdefault("arms", origins.get(option, option_of(option)))
+        if command.has_arms:
+            places.setdefault("arms", "ARM")
+            if not values.get("arms"):
+                raise UsageError("arms", allowed=ARMS, problem="nothing to compare")
+            texts = build(Arms, values).arms
+            arms = [arm for text in texts for arm in arms_of(places["arms"], text)]
+            if len(arms) > MOST_NUMBERS:
+                raise UsageError("arms", f"{len(arms)} arms", f"at most {MOST_NUMBERS}")
         groups = {group: build(group, values, arms=arms) for group in command.groups}
         parts = {name: groups.pop(kind) for name, kind in PARTS.items() if kind in groups}
         study = next(iter(groups.values()), None)
@@ -100,7 +117,7 @@ def build_request(
         if isinstance(study, BaseStudy):
             study.check_question(request.question)
     except UsageError as error:
-        raise error.named(origins) from None
+        raise error.named(places) from None
     return request
 
 
@@ -108,7 +125,7 @@ def build(
     group: type[Group],
     values: Mapping[str, Any],
     keys: Mapping[str, str] = MappingProxyType({}),
-    arms: Any = None,
+    arms: Any = (),
 ) -> Group:
     """Return a group of settings, and those in it, from all values by key.
 
@@ -116,14 +133,14 @@ def build(
         group: The group.
         values: Of any groups; a setting that has none takes its default.
         keys: What a user calls a field, where not by its own key.
-        arms: Goes into the field of that name.
+        arms: Of a study.
 
     Raises:
         UsageError: A value is out of range; its source is the key.
     """
     fields = {info.alias or name: info for name, info in group.model_fields.items()}
     own = {key: values[key] for key in fields if key in values}
-    if "arms" in fields:
+    if group is Study:
         own["arms"] = arms
     inner = {name: build(kind, values) for name, kind in nested_groups(group).items()}
     try:
@@ -135,8 +152,8 @@ def build(
 
 
 def to_tuple(source: str, value: Any) -> tuple[Any, ...]:
-    """Return the strengths that a value stands for: one number, a list, or a text of a file."""
-    if isinstance(value, str) and ":" in value:  # linspace or logspace
+    """Return what a value stands for: one, a list, or a file's text of a range of numbers."""
+    if isinstance(value, str) and re.match("l(in|og)space:", value):
         value = split_numbers(source, value)
     numbers = value if isinstance(value, list) else [value]
     return tuple(x + 0.0 if type(x) is float else x for x in numbers)  # -0.0 is 0
@@ -153,6 +170,8 @@ def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:
     Raises:
         UsageError: A text is no value of the setting's type, or there are too many.
     """
+    if field.annotation == tuple[str, ...]:
+        return [word for text in texts for word in text.split()]
     if is_list(field):
         return [number for text in texts for number in split_numbers(source, text)]
     text = only(source, texts)

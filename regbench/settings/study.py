@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, InstanceOf, field_validator, model_validator
 
 from regbench.errors import UsageError
-from regbench.regularizers import Baseline, Regularizer
-from regbench.settings.base import Settings, check_strengths
+from regbench.regularizers import Arm, Regularizer
+from regbench.settings.base import Settings, check_strength
+from regbench.settings.truths import TRUTHS
 
 if TYPE_CHECKING:
     from regbench.settings.question import Question
@@ -29,10 +30,12 @@ class Task(Settings):
 
     panel: ClassVar[str] = "Task"
 
-    truth: Literal["linear", "quadratic", "sine", "step", "abs"] = Field(
+    truth: str = Field(
         "linear",
-        description="The noise-free target: the slope times x, x squared, sin(pi x), the sign of "
-        "x, or the magnitude of x.",
+        pattern=f"^({'|'.join(TRUTHS)})$",
+        description="The noise-free target, times the slope: "
+        f"{', '.join(truth.formula.strip() for truth in TRUTHS.values())}.",
+        json_schema_extra={"allowed": ", ".join(TRUTHS), "metavar": "|".join(TRUTHS)},
     )
     points: int = Field(10, ge=1, le=1_000_000, description="Training points.")
     test_points: int = Field(
@@ -168,7 +171,7 @@ class Study(BaseStudy):
     task: Task = Field(default_factory=Task)
     network: Network = Field(default_factory=Network)
     training: Training = Field(default_factory=Training)
-    arms: tuple[InstanceOf[Regularizer], ...] = Field(min_length=1, max_length=1001)
+    arms: tuple[InstanceOf[Arm], ...] = Field(min_length=2, max_length=1001)
     replicates: int = Field(
         30, ge=1, le=MOST_REPLICATES, description="Draws of data and initial weights."
     )
@@ -189,13 +192,21 @@ class Study(BaseStudy):
     @field_validator("arms", mode="before")
     @classmethod
     def _begins_with_the_baseline(cls, arms: Any) -> Any:
-        given = tuple(arms)
-        return given if given[:1] == (Baseline(),) else (Baseline(), *given)
+        sums = tuple(Arm((arm,)) if isinstance(arm, Regularizer) else arm for arm in arms)
+        return sums if sums[:1] == (Arm(),) else (Arm(), *sums)
 
     @property
     def arm_names(self) -> list[str]:
         """The arms' names; the first is `baseline`."""
         return [arm.name for arm in self.arms]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What people call the arms, by name: by symbols, where each stands for one regularizer."""
+        kinds = {type(part) for arm in self.arms for part in arm.parts}
+        if len({kind.symbol for kind in kinds}) < len(kinds):
+            return {name: name for name in self.arm_names}
+        return {arm.name: "+".join(p.label for p in arm.parts) or arm.name for arm in self.arms}
 
     @property
     def compared(self) -> list[str]:
@@ -209,15 +220,13 @@ class Study(BaseStudy):
 
     def record(self) -> dict[str, Any]:
         """Return all that decides the numbers, ready for JSON."""
-        arms = [[arm.command, arm.strength] for arm in self.arms[1:]]
-        return self.model_dump(exclude={"arms"}) | {"arms": arms}
+        return self.model_dump(exclude={"arms"}) | {"arms": self.compared}
 
     def to_file(self) -> dict[str, Any]:
-        """Return the settings by their keys in files: the strengths under the arms' own."""
+        """Return the settings by their keys in files."""
         own = self.model_dump(exclude={"arms", "task", "network", "training"})
-        strengths = {self.arms[1].option: [arm.strength for arm in self.arms[1:]]}
         groups = (self.task, self.network, self.training)
-        return strengths | {k: v for group in groups for k, v in group.model_dump().items()} | own
+        return {k: v for group in groups for k, v in group.model_dump().items()} | own
 
     def check_question(self, question: Question) -> None:
         """Raise `UsageError` where a question cannot be asked of this study."""
@@ -238,11 +247,14 @@ class Study(BaseStudy):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         self._check_seeds(0)
-        training, regularized = self.training, self.arms[1:]
-        for regularizer in {type(arm): None for arm in regularized}:
-            limit, reason = regularizer.strength_limit(
-                training.lr, training.momentum, training.optimizer
-            )
-            strengths = [arm.strength for arm in regularized if type(arm) is regularizer]
-            check_strengths(regularizer.option, strengths, limit, reason)
+        training, names = self.training, self.arm_names
+        is_mixed = len({type(part) for arm in self.arms for part in arm.parts}) > 1
+        for part in (part for arm in self.arms for part in arm.active):
+            of_training = training.lr, training.momentum, training.optimizer
+            limit, reason = part.strength_limit(*of_training)
+            got = part.name if is_mixed else part.strength
+            check_strength("arms", part.strength, limit, reason, got)
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            problem = f"got '{repeated}' twice"
+            raise UsageError("arms", problem=problem, hint="give each arm once")
         return self

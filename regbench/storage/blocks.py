@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from regbench.analysis.batch import Batch
     from regbench.storage.files import Store
 
-BLOCK_SCHEMA = "regbench.block/4"
+BLOCK_SCHEMA = "regbench.block/5"
 """To be raised where a block's content, or how its numbers come about, changes within a version."""
 DATA_FIELDS = tuple(Data.__dataclass_fields__)
 
@@ -39,12 +39,12 @@ def block_key(batch: Batch, arm_index: int) -> dict[str, Any]:
     Not the other arms, and not the regularizer under study: every experiment on the same task has
     the same baseline. With independent pairing an arm's initial weights depend on its index.
     """
-    study, arm = batch.study, batch.study.arms[arm_index]
+    study, parts = batch.study, batch.study.arms[arm_index].active
     numbers = {"task", "network", "training", "pairing", "dtype", "vary"}
     key: dict[str, Any] = {
         "schema": BLOCK_SCHEMA,
         "study": study.model_dump(include=numbers),
-        "arm": [arm.command, arm.strength] if arm.strength else ["baseline", 0.0],
+        "arm": [[part.command, part.strength] for part in parts],
         "seeds": [batch.seeds.start, len(batch.seeds)],
         "fits": batch.fitted_count,
         "snapshots": batch.has_snapshots,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.engines.base import draw_start
-from regbench.regularizers import REGULARIZERS
+from regbench.regularizers import REGULARIZERS, Arm
 from regbench.settings.command import settings_of
 from regbench.settings.parse import build
 from regbench.settings.study import Study
@@ -35,10 +35,15 @@ def study_of(command: str, *strengths: float, **values: Any) -> Study:
     """Return a study in float64 that logs the last epoch only, unless told otherwise, by key."""
     kind = REGULARIZERS[command]
     more = {"dtype": "float64", "log_every": values["epochs"]} | values
-    study = build(Study, more, arms=[kind(strength) for strength in strengths])
+    study = build(Study, more, arms=[Arm((kind(strength),)) for strength in strengths])
     unknown = set(more) - {key for key, _ in settings_of((Study,))}
     assert not unknown, unknown
     return study
+
+
+def strength_of(result: Result) -> float:
+    """Return the strength of the regularized arm."""
+    return result.study.arms[REGULARIZED].parts[0].strength
 
 
 def initial_parameters(result: Result, replicate: int) -> Parameters:

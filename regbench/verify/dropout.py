@@ -15,6 +15,7 @@ from regbench.verify.base import (
     descended,
     features,
     initial_parameters,
+    strength_of,
     study_of,
 )
 from regbench.verify.runner import Agreement, Case, compare_means
@@ -28,7 +29,7 @@ SCALE = DropoutScale(units=1000, trials=1000)
 
 def has_last_layer_loss(result: Result) -> Agreement:
     """Compare each replicate's first training loss with its expectation over masks."""
-    data, p = result.history.data, result.study.arms[REGULARIZED].strength
+    data, p = result.history.data, strength_of(result)
     x, predicted = data.train_x[:, None], []
     for replicate, y in enumerate(data.train_y):
         parameters = initial_parameters(result, replicate)
@@ -40,7 +41,7 @@ def has_last_layer_loss(result: Result) -> Agreement:
 
 def is_ridge_on_average(result: Result) -> Agreement:
     """Compare each replicate's predictions with the descent of dropout's ridge from its start."""
-    data, p = result.history.data, result.study.arms[REGULARIZED].strength
+    data, p = result.history.data, strength_of(result)
     penalty = theory.dropout_penalty_matrix(features(result.study, data.train_x), p)
     measured = result.history.predictions[:, REGULARIZED]
     return compare_means(descended(result, penalty).transpose(1, 0, 2), measured.transpose(1, 0, 2))

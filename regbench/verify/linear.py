@@ -16,6 +16,7 @@ from regbench.verify.base import (
     design_matrices,
     fitted_weights,
     initial_weights,
+    strength_of,
     study_of,
 )
 from regbench.verify.runner import Agreement, Case, compare_means, compare_values
@@ -33,14 +34,14 @@ LASSO = study_of("l1", 0.2, epochs=2000, replicates=5, **CUBIC)
 def is_ridge(result: Result) -> Agreement:
     """Compare predictions of every replicate after the last epoch with ridge regression's."""
     at_train, at_test = design_matrices(result)
-    strength = result.study.arms[REGULARIZED].strength
+    strength = strength_of(result)
     predicted = at_test @ theory.ridge(at_train, result.history.data.train_y.T, strength)
     return compare_values(predicted.T, result.history.predictions[-1, REGULARIZED], ROUNDING)
 
 
 def is_descent_of_ridge(result: Result) -> Agreement:
     """Compare predictions at all logged epochs with a power of the step's matrix."""
-    strength = result.study.arms[REGULARIZED].strength
+    strength = strength_of(result)
     predicted = descended(result, strength * np.eye(len(initial_weights(result))))
     return compare_values(predicted, result.history.predictions[:, REGULARIZED], FORMULA_ROUNDING)
 
@@ -55,7 +56,7 @@ def true_weights(result: Result) -> Array:
 def has_ridge_bias(result: Result) -> Agreement:
     """Compare the mean error of ridge weights with -αPw."""
     at_train, _ = design_matrices(result)
-    truth, strength = true_weights(result), result.study.arms[REGULARIZED].strength
+    truth, strength = true_weights(result), strength_of(result)
     errors = fitted_weights(result, REGULARIZED) - truth
     return compare_means(theory.ridge_bias(at_train, truth, strength), errors)
 
@@ -63,7 +64,7 @@ def has_ridge_bias(result: Result) -> Agreement:
 def has_ridge_covariance(result: Result) -> Agreement:
     """Compare the covariance of ridge weights about their expectation with σ²PXᵀXP."""
     at_train, _ = design_matrices(result)
-    truth, strength = true_weights(result), result.study.arms[REGULARIZED].strength
+    truth, strength = true_weights(result), strength_of(result)
     expected = truth + theory.ridge_bias(at_train, truth, strength)
     centred = fitted_weights(result, REGULARIZED) - expected
     products = centred[:, :, None] * centred[:, None, :]
@@ -75,7 +76,7 @@ def has_ridge_covariance(result: Result) -> Agreement:
 def lasso_weights(result: Result) -> Array:
     """Return bias and weights of the lasso for every replicate, `(R, P)`."""
     at_train, _ = design_matrices(result)
-    strength = result.study.arms[REGULARIZED].strength
+    strength = strength_of(result)
     return np.array([theory.lasso(at_train, y, strength) for y in result.history.data.train_y])
 
 

@@ -77,7 +77,7 @@ def steps_by_sign(result: Result) -> Agreement:
     """Compare the weight after the first step of Adam with η·sign less, at every strength."""
     (start, _), lr = initial_parameters(result, 0), result.study.training.lr
     predicted = [
-        start.item() + theory.first_adam_step(arm.strength * start, lr).item()
+        start.item() + theory.first_adam_step(arm.parts[0].strength * start, lr).item()
         for arm in result.study.arms[1:]
     ]
     ends = [final_parameters(result, arm)[0] for arm in range(1, len(result.study.arms))]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from oracles import forward, keeps, sgd_step, torch_threads
+from oracles import Steps, Strengths, forward, torch_threads, train_by_numpy
 from torch import nn
 from training import CPU, make_batch, make_request, make_study, train
 
@@ -94,35 +94,19 @@ def test_update_rule_is_the_numpy_one(engine: str, command: str, strength: float
         epochs=8, log_every=1, seed=11, lr=0.07, momentum=0.6,
     )  # fmt: skip
     history = train(study, engine)
-    start, training = draw_start(study, study.seed), study.training
+    start = draw_start(study, study.seed)
     x = history.data.train_x.astype(np.float64)[:, None]
     y = history.data.train_y[0].astype(np.float64)[:, None]
-    for arm_index, (decay, p) in enumerate(
-        [(0.0, 0.0), (strength, 0.0) if command == "wdecay" else (0.0, strength)]
-    ):
+    for arm_index, strengths in enumerate((Strengths(), Strengths(**{command: strength}))):
         parameters = [values.double().numpy() for values in start.parameters[arm_index]]
-        momenta = None
-        for epoch in range(1, training.epochs + 1):
-            factors = np.array(
-                [
-                    [
-                        [keeps(11, layer, n, epoch, h, p) / (1 - p) for h in range(5)]
-                        for n in range(4)
-                    ]
-                    for layer in range(2)
-                ]
-            )
-            loss = np.square(forward(parameters, x, factors)[-1] - y).mean()
+        course = train_by_numpy(parameters, x, y, 11, Steps("sgd", 0.07, 0.6), strengths)
+        for epoch_index, (loss, expected) in zip(range(8), course, strict=False):
             np.testing.assert_allclose(
-                history.train_loss[epoch - 1, arm_index, 0], loss, rtol=1e-12
+                history.train_loss[epoch_index, arm_index, 0], loss, rtol=1e-12
             )
-            parameters, momenta = sgd_step(
-                parameters, momenta, x, y, factors, decay, training.lr, training.momentum
-            )
-            for actual, expected in zip(
-                first_parameters(history, epoch - 1, arm_index), parameters, strict=True
-            ):
-                np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
+            found = first_parameters(history, epoch_index, arm_index)
+            for actual, values in zip(found, expected, strict=True):
+                np.testing.assert_allclose(actual, values, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("engine", TORCH_ENGINES)

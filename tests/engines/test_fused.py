@@ -26,7 +26,11 @@ from regbench.engines.fused import simd
 from regbench.engines.fused.engine import COEFFICIENTS, COMPILING
 from regbench.engines.fused.network import Coefficients, Network, Workspace
 from regbench.errors import UsageError
-from regbench.regularizers import Dropout, WeightDecay
+from regbench.regularizers import Arm
+from regbench.regularizers.decoupled import DecoupledDecay
+from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.l1 import L1
+from regbench.regularizers.weight_decay import WeightDecay
 
 if TYPE_CHECKING:
     from regbench.analysis.history import Array, History
@@ -215,6 +219,14 @@ def test_history_is_that_of_the_batched_engine_in_float64(changes: dict[str, Any
     assert_close(train_wider(**changes), train_wider("batched", **changes), 1e-10)
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+def test_history_of_a_sum_is_that_of_the_batched_engine_in_float64(depth: int) -> None:
+    parts = WeightDecay(0.1), Dropout(0.3), DecoupledDecay(0.2), L1(0.003)
+    arms = Arm(parts), Arm(parts[:1] + parts[2:])
+    study = make_wider(depth=depth, epochs=100).replaced(arms=arms)
+    assert_close(train(study, "fused"), train(study, "batched"), 1e-10)
+
+
 @pytest.mark.parametrize("command", ["wdecay", "dropout"])
 def test_history_is_that_of_the_batched_engine_in_float32(command: str) -> None:
     changes: dict[str, Any] = {
@@ -345,8 +357,23 @@ def test_arms_that_do_not_fit_are_left_to_the_batched_engine(
     assert COEFFICIENTS[Dropout] == "p"
     monkeypatch.delitem(COEFFICIENTS, WeightDecay)
     assert chosen_engine(make_request(device="cpu")) == "batched"
-    with pytest.raises(UsageError, match=r"cannot train lambda=0\.1; choose --engine batched"):
+    with pytest.raises(UsageError, match=r"cannot train wdecay=0\.1; choose --engine batched"):
         chosen_engine(make_request(strengths=(0.1,), engine="fused"))
+
+
+@pytest.mark.parametrize("missing", [Dropout, L1])  # the first part of the sum, and the second
+def test_sum_fits_where_all_of_its_parts_do_that_are_not_neutral(
+    monkeypatch: pytest.MonkeyPatch, missing: type[Dropout | L1]
+) -> None:
+    def chosen(*strengths: float) -> str:
+        parts = Dropout(strengths[0]), L1(strengths[1])
+        study = make_study().replaced(arms=(WeightDecay(0.1), Arm(parts)))
+        return choose_engine(study, make_request(device="cpu").machine)
+
+    assert chosen(0.2, 0.1) == "fused"
+    monkeypatch.delitem(COEFFICIENTS, missing)
+    assert chosen(0.2, 0.1) == "batched"
+    assert chosen(*((0.0, 0.1) if missing is Dropout else (0.2, 0.0))) == "fused"
 
 
 def test_compilation_is_told_once_and_numba_is_imported_by_training_alone(tmp_path: Path) -> None:

@@ -1,19 +1,23 @@
-"""Adam, proximal L1 and decoupled decay, against plain torch programs, in every engine."""
+"""Adam and SGD with every sum of regularizers, against plain programs, in every engine."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
+from oracles import Steps, Strengths, train_by_numpy, train_by_torch
 from torch import nn
 from training import make_request, make_study, train
 
 from regbench import plan
-from regbench.engines import ENGINES, choose_engine
+from regbench.engines import ENGINES, choose_engine, misfit
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
+from regbench.regularizers import REGULARIZERS, Arm
+from regbench.settings.machine import Machine
 
 if TYPE_CHECKING:
     from regbench.settings.command import Request
@@ -26,11 +30,11 @@ ALL = [(engine, "sgd") for engine in SGD_ENGINES] + [(engine, "adam") for engine
 
 def run_plain_program(study: Study) -> list[torch.Tensor]:
     """Return the parameters of the first replicate's arm after training with torch alone."""
-    arm, training = study.arms[1], study.training
+    (part,), training = study.arms[1].parts, study.training
     start = draw_start(study, study.seed)
     parameters = [nn.Parameter(values.double()) for values in start.parameters[1]]
     x, y = start.data.train_x.double(), start.data.train_y.double()
-    decay = arm.strength if arm.command == "wdecay" else 0.0
+    decay = part.strength if part.command == "wdecay" else 0.0
     optimizer: torch.optim.Optimizer
     if training.optimizer == "adam":
         optimizer = torch.optim.Adam(parameters, lr=training.lr, weight_decay=decay)
@@ -45,16 +49,18 @@ def run_plain_program(study: Study) -> list[torch.Tensor]:
         loss = (hidden @ parameters[4].T + parameters[5] - y).square().mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if arm.command == "l1" and training.optimizer == "sgd":
+        if part.command == "l1" and training.optimizer == "sgd":
             before = step_inertially(parameters, before, study)
             continue
         optimizer.step()
         with torch.no_grad():
             for parameter in parameters:
-                if arm.command == "l1":
-                    parameter.copy_(nn.functional.softshrink(parameter, training.lr * arm.strength))
-                if arm.command == "decoupled":
-                    parameter.sub_(training.lr * arm.strength * parameter)
+                if part.command == "l1":
+                    parameter.copy_(
+                        nn.functional.softshrink(parameter, training.lr * part.strength)
+                    )
+                if part.command == "decoupled":
+                    parameter.sub_(training.lr * part.strength * parameter)
     return [parameter.detach() for parameter in parameters]
 
 
@@ -65,12 +71,12 @@ def step_inertially(
     study: Study,
 ) -> list[torch.Tensor]:
     """Take the step of Ochs et al. 2014: soft(θ - η∇loss + μ(θ - θ before)); return θ."""
-    arm, training = study.arms[1], study.training
+    (part,), training = study.arms[1].parts, study.training
     now = [parameter.detach().clone() for parameter in parameters]
     for parameter, earlier in zip(parameters, before, strict=True):
         assert parameter.grad is not None
         moved = training.momentum * (parameter - earlier) - training.lr * parameter.grad
-        parameter.copy_(nn.functional.softshrink(parameter + moved, training.lr * arm.strength))
+        parameter.copy_(nn.functional.softshrink(parameter + moved, training.lr * part.strength))
     return now
 
 
@@ -87,6 +93,72 @@ def test_every_optimizer_and_penalty_is_the_plain_program(
     expected = run_plain_program(study)
     for values, parameter in zip(history.parameters.values(), expected, strict=True):
         np.testing.assert_allclose(values[-1, 1], parameter.numpy(), rtol=1e-9, atol=1e-12)
+
+
+KNOWN = {"wdecay": 0.3, "dropout": 0.4, "decoupled": 0.5, "l1": 0.05}
+"""What the programs of `oracles` can do, at strengths that all leave their mark."""
+SUMS = [
+    commands
+    for count in range(1, len(KNOWN) + 1)
+    for commands in itertools.combinations(KNOWN, count)
+]
+every_sum = pytest.mark.parametrize("commands", SUMS, ids="+".join)
+
+
+def make_sum(commands: tuple[str, ...]) -> tuple[Arm, Strengths]:
+    """Return an arm, and what the oracles call it."""
+    strengths = {command: KNOWN[command] for command in commands}
+    parts = [REGULARIZERS[command](strength) for command, strength in strengths.items()]
+    return Arm(tuple(parts)), Strengths(**strengths)
+
+
+@every_sum
+@pytest.mark.parametrize("depth", [0, 2])
+@pytest.mark.parametrize(("engine", "optimizer"), ALL)
+def test_every_sum_is_the_numpy_program(
+    engine: str, optimizer: str, depth: int, commands: tuple[str, ...]
+) -> None:
+    arm, strengths = make_sum(commands)
+    study = make_study(
+        dtype="float64", replicates=1, epochs=50, log_every=50, lr=0.02, momentum=0.7, depth=depth,
+        optimizer=optimizer, seed=4, features="polynomial:2",
+    ).replaced(arms=(arm,))  # fmt: skip
+    if reason := misfit(study, Machine.model_validate({"engine": engine})):
+        pytest.skip(f"{engine} cannot train {reason}")
+    history = train(study, engine)
+    x = np.stack([history.data.train_x, history.data.train_x**2], axis=1)
+    course = train_by_numpy(
+        [values.double().numpy() for values in draw_start(study, 4).parameters[1]],
+        x,
+        history.data.train_y[0][:, None],
+        4,
+        Steps(optimizer, 0.02, 0.7),
+        strengths,
+    )
+    _, expected = next(itertools.islice(course, 49, None))
+    for name, values in zip(study.network.parameter_names, expected, strict=True):
+        found = history.parameters[name][-1, 1]
+        np.testing.assert_allclose(found, values, rtol=1e-10, atol=1e-10, err_msg=name)
+        assert np.isfinite(found).all()
+
+
+@every_sum
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_every_sum_with_independent_pairing_is_the_torch_program_in_reference(
+    optimizer: str, commands: tuple[str, ...]
+) -> None:
+    arm, strengths = make_sum(commands)
+    study = make_study(
+        dtype="float64", replicates=2, epochs=50, log_every=50, lr=0.02, momentum=0.7,
+        optimizer=optimizer, seed=4, pairing="independent",
+    ).replaced(arms=(arm,))  # fmt: skip
+    history = train(study, "reference")
+    sizes, steps = study.network.layer_sizes, Steps(optimizer, 0.02, 0.7)
+    expected = train_by_torch(4, sizes, study.task.points, 50, steps, strengths)
+    for name, values in zip(study.network.parameter_names, expected, strict=True):
+        found = history.parameters[name][-1, 1]
+        np.testing.assert_allclose(found, values, rtol=1e-10, atol=1e-10, err_msg=name)
+        assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize(("engine", "optimizer"), ALL)

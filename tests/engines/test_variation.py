@@ -159,7 +159,7 @@ def test_dropout_of_a_linear_model_drops_its_inputs(engine: str) -> None:
 def test_fused_leaves_dropout_of_inputs_to_batched() -> None:
     request = make_request("dropout", (0.3,), depth=0, device="cpu")
     assert choose_engine(request.study, request.machine) == "batched"
-    with pytest.raises(UsageError, match=r"fused.*p=0.3 with --depth 0"):
+    with pytest.raises(UsageError, match=r"fused.*dropout=0\.3 with --depth 0"):
         plan(make_request("dropout", (0.3,), depth=0, device="cpu", engine="fused"))
 
 

@@ -29,15 +29,18 @@ Stages = list[tuple[str, range, list[float]]]
 """What was measured: the stage, its seeds and its strengths."""
 
 
+def strengths_of(study: Study) -> list[float]:
+    """Return the strengths of the arms, the baseline left out."""
+    return [part.strength for arm in study.arms[1:] for part in arm.parts]
+
+
 def invented(study: Study, spread: float = 1.0) -> History:
     """Return a history whose last test losses are known functions of the seeds and arms."""
     history = train(study.replaced(replicates=1), "batched")
     seeds = np.array(study.seeds)
     losses = np.empty((len(history.epochs), len(study.arms), study.replicates))
-    for arm_index, arm in enumerate(study.arms):
-        losses[:, arm_index] = (
-            5 + (arm.strength - 0.2) ** 2 * (arm_index > 0) + arm_index * spread * (seeds % 7)
-        )
+    for arm_index, strength in enumerate([0.2, *strengths_of(study)]):
+        losses[:, arm_index] = 5 + (strength - 0.2) ** 2 + arm_index * spread * (seeds % 7)
     return dataclasses.replace(history, test_loss=losses)
 
 
@@ -46,7 +49,7 @@ def recording(stages: Stages, spread: float = 1.0) -> Measure:
 
     def measure(study: Study, stage: str, batches: list[Batch]) -> Measured:
         assert [seed for batch in batches for seed in batch.seeds] == list(study.seeds)
-        stages.append((stage, study.seeds, [arm.strength for arm in study.arms[1:]]))
+        stages.append((stage, study.seeds, strengths_of(study)))
         return study, invented(study, spread)
 
     return measure
@@ -106,7 +109,7 @@ def test_best_strength_is_confirmed_on_seeds_that_did_not_choose_it() -> None:
         ("confirming", range(9, 15), [0.2]),
     ]
     assert result.best_arm is not None
-    assert result.best_arm.strength == 0.2
+    assert result.best_arm.name == "wdecay=0.2"
     assert result.confirmation is not None
     assert list(result.confirmation.study.seeds) == list(range(9, 15))
 
@@ -117,7 +120,7 @@ def test_best_arm_is_never_one_that_diverged() -> None:
     history.test_loss[-1, 2, 1] = math.nan
     result = conduct(request, lambda study, stage, batches: (study, history))
     assert result.best_arm is not None
-    assert result.best_arm.strength == 0.1
+    assert result.best_arm.name == "wdecay=0.1"
     history.test_loss[-1, 1:] = math.inf
     assert result.best_arm is None
 

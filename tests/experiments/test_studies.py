@@ -32,7 +32,7 @@ LINEAR = ["--depth=0", "--momentum=0", "--lr=0.3", "--epochs=60", "--log-every=6
 def strengths_of(command: str, text: str) -> list[float]:
     """Return the strengths of the arms that a text asks for."""
     study = resolve(command, {REGULARIZERS[command].option: [text]}).study
-    return [arm.strength for arm in study.arms[1:]]
+    return [part.strength for arm in study.arms[1:] for part in arm.parts]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_verdict_that_is_recorded_is_the_confirmed_one(regbench: Command) -> Non
     assert finished.document["comparisons"][0]["verdict"] == "better"
     assert finished.document["confirmation"]["comparisons"][0]["verdict"] == "inconclusive"
     assert finished.code == 4
-    assert json.loads(Path("run/DONE").read_text())["verdicts"] == {"lambda=0.3": "inconclusive"}
+    assert json.loads(Path("run/DONE").read_text())["verdicts"] == {"wdecay=0.3": "inconclusive"}
 
 
 def test_arm_that_diverges_in_the_confirmation_is_exit_1(
@@ -159,12 +159,12 @@ def test_arm_that_diverges_in_the_confirmation_is_exit_1(
         "wdecay", *options, *LINEAR, "--require=not-worse", "--margin=9", "--quiet", "--out=run"
     )
     assert finished.code == 1
-    assert "lambda=1.0 diverged in 4 of 4 replicates (seeds 7 to 10)" in finished.err
+    assert "wdecay=1.0 diverged in 4 of 4 replicates (seeds 7 to 10)" in finished.err
     report = regbench("report", "run", "--json")
     assert report.code == 1
     assert report.document["diverged"] == []
     assert report.document["confirmation"]["diverged"] == [
-        {"arm": "lambda=1.0", "epoch": 60, "replicates": 4}
+        {"arm": "wdecay=1.0", "epoch": 60, "replicates": 4}
     ]
 
 
@@ -172,7 +172,7 @@ def test_pilot_says_how_many_replicates_a_width_needs_and_they_are_run(regbench:
     options = ["wdecay", "--lambda=1", *SMALL]
     pilot = regbench(*options, "--replicates=10", "--json").document
     differences = np.subtract(
-        *(pilot["history"][name]["test_loss"][-1] for name in ("lambda=1.0", "baseline"))
+        *(pilot["history"][name]["test_loss"][-1] for name in ("wdecay=1.0", "baseline"))
     )
     spread = differences.std(ddof=1)
     width = spread  # of 18 replicates, or so

@@ -84,7 +84,7 @@ def test_estimates_count_what_is_logged() -> None:
     assert 1.4e9 < memory_estimate(request.study) < 4e9
 
 
-@pytest.mark.parametrize("experiment", ["wdecay", "dropout", "dropout-scale"])
+@pytest.mark.parametrize("experiment", ["wdecay", "dropout", "compare", "dropout-scale"])
 def test_configuration_of_a_run_repeats_it(
     regbench: Command, tmp_path: Path, experiment: str
 ) -> None:
@@ -93,6 +93,8 @@ def test_configuration_of_a_run_repeats_it(
         if experiment == "dropout-scale"
         else [*TINY, "--seed=5", "--pairing=independent", "--noise=0.25"]
     )
+    if experiment == "compare":
+        given += ["l1=0.1+dropout=0.2,0.5", "wdecay=0.1"]
     first = regbench(experiment, "--json", *given, *NO_FILES).document
     config = str(tmp_path / first["run_dir"] / "config.toml")
     second = regbench(experiment, "--json", "--config", config).document
@@ -116,7 +118,7 @@ def test_run_leaves_the_documented_files(regbench: Command, tmp_path: Path) -> N
         "comparison.png", "fit-epoch-000002.png", "fit-epoch-000004.png", "losses.png",
     ]  # fmt: skip
     assert {path.name for path in (folder / "tensorboard").iterdir()} == {
-        "baseline", "lambda=0.1", "lambda=0.2",
+        "baseline", "wdecay=0.1", "wdecay=0.2",
     }  # fmt: skip
     assert "tensorboard --logdir run/tensorboard" in finished.out
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -16,8 +16,8 @@ from scipy import stats
 from training import make_study
 
 from regbench.engines.base import draw_start
-from regbench.model.randomness import layer_noise, noise_keys, replicate_generator
-from regbench.regularizers import Dropout
+from regbench.model.randomness import Noise, layer_noise, noise_keys, replicate_generator
+from regbench.regularizers.dropout import Dropout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +47,28 @@ def words_along(axis: str) -> Tensor:
     return words.movedim(AXES.index(axis), 0).flatten(1)
 
 
+class Drawn:
+    """Noise of words that were drawn before."""
+
+    dtype = torch.float32
+
+    def __init__(self, words: Tensor) -> None:
+        self.words = words
+
+    def uniform(self) -> Tensor:
+        """Return the number of each word, read as signed, in [0, 1)."""
+        return self.words.double() / 2.0**32 + 0.5
+
+    def normal(self) -> Tensor:
+        """Dropout asks for none."""
+        raise AssertionError
+
+
+def is_kept(p: float, words: Tensor) -> Tensor:
+    """Return where dropout keeps a unit."""
+    return Dropout(p).factor(Drawn(words)) > 0
+
+
 def test_words_are_the_documented_hash_bit_for_bit() -> None:
     chosen = random.Random(0)
     for _ in range(40):
@@ -63,10 +85,57 @@ def test_words_are_the_documented_hash_bit_for_bit() -> None:
         assert (words[:, 0].numpy().view(np.uint32) == np.array(expected, dtype=np.uint32)).all()
 
 
+def test_streams_are_the_documented_hash_far_apart_in_the_layers() -> None:
+    for stream in (0, 1, 5):
+        keys = noise_keys(torch.tensor([7]), 3, 2, stream)
+        words = layer_noise(keys, torch.tensor(4), 5)
+        expected = [
+            [[hash_word(7, stream * 2**20 + layer, n, 4, h) for h in range(5)] for n in range(2)]
+            for layer in range(3)
+        ]
+        assert (words[:, 0].numpy().view(np.uint32) == np.array(expected, dtype=np.uint32)).all()
+    assert torch.equal(noise_keys(torch.tensor([7]), 3, 2), noise_keys(torch.tensor([7]), 3, 2, 0))
+
+
+def test_streams_are_uncorrelated() -> None:
+    first, *others = (
+        layer_noise(noise_keys(torch.arange(1, 101), 3, 20, stream), torch.tensor(1), 200)
+        for stream in range(4)
+    )
+    assert first.numel() > SMALLEST_DRAWS
+    for other in others:
+        product = (first.double() + 0.5) * (other.double() + 0.5) / 2.0**64
+        assert abs(product.mean() * 12 * math.sqrt(product.numel())) < 5
+
+
+def test_noise_has_the_uniform_and_the_normal_numbers_of_its_words() -> None:
+    keys, epoch = noise_keys(torch.tensor([8, 9]), 2, 50), torch.tensor(3)
+    words = layer_noise(keys, epoch, 100).numpy().astype(np.float64)
+    noise = Noise(keys, epoch, 100, torch.float32)
+    uniform, normal = noise.uniform(), noise.normal()
+    assert (uniform.dtype, normal.dtype) == (torch.float64, noise.dtype)
+    assert torch.equal(noise.uniform(), uniform), "asking for both changes neither"
+    np.testing.assert_array_equal(uniform, words / 2**32 + 0.5)
+    expected = stats.norm.ppf((words + 2**31 + 0.5) / 2**32)
+    np.testing.assert_allclose(normal, expected, rtol=1e-6, atol=1e-7)
+    assert stats.kstest(normal.numpy().ravel(), "norm").pvalue > 1e-6
+
+
+def test_normal_number_of_any_word_is_finite() -> None:
+    class Extreme(Noise):
+        _uniform = torch.tensor([0.0, 2.0**-32, 0.5, 1 - 2.0**-32], dtype=torch.float64)
+
+    noise = Extreme(torch.zeros(0), torch.tensor(1), 4, torch.float64)
+    low, _, middle, high = noise.normal().tolist()
+    assert low == pytest.approx(stats.norm.ppf(2.0**-33))
+    assert high == pytest.approx(-low, rel=1e-6)
+    assert 0 < middle < 1e-9
+
+
 @pytest.mark.parametrize("p", [1e-9, 0.1, 0.5, 0.999])
 def test_masks_keep_a_unit_where_its_uniform_number_is_at_least_p(p: float) -> None:
-    words = layer_noise(noise_keys(torch.tensor([8, 9]), 2, 5), torch.tensor(3), 30)
-    factor = Dropout(p).hidden_factor(words, torch.float64)
+    keys = noise_keys(torch.tensor([8, 9]), 2, 5)
+    factor = Dropout(p).factor(Noise(keys, torch.tensor(3), 30, torch.float64))
     expected = [
         [
             [[keeps(s, layer, n, 3, h, p) / (1 - p) for h in range(30)] for n in range(5)]
@@ -80,7 +149,7 @@ def test_masks_keep_a_unit_where_its_uniform_number_is_at_least_p(p: float) -> N
 # Masks at different p come from the same words, so that arms at different p are paired too.
 def test_a_unit_dropped_at_a_small_p_is_dropped_at_every_larger_one() -> None:
     words = draw_words(2, 2, 2, 5, 100)
-    kept = [Dropout(p).hidden_factor(words, torch.float32) > 0 for p in (0.1, 0.4, 0.8)]
+    kept = [is_kept(p, words) for p in (0.1, 0.4, 0.8)]
     assert (kept[0] >= kept[1]).all()
     assert (kept[1] >= kept[2]).all()
 
@@ -91,7 +160,7 @@ def test_keep_rate_is_right_at_every_place(axis: str) -> None:
     draws = words.shape[1]
     assert draws >= SMALLEST_DRAWS
     for p in DROP_PROBABILITIES:
-        kept = (Dropout(p).hidden_factor(words, torch.float32) > 0).sum(dim=1).double()
+        kept = is_kept(p, words).sum(dim=1).double()
         z = (kept - draws * (1 - p)) / math.sqrt(draws * p * (1 - p))
         assert z.abs().max() < 5, (p, z)
 
@@ -117,8 +186,8 @@ def test_neighbours_are_uncorrelated(axis: str) -> None:
         assert abs(z) < 5, (first, second, z)
         for p in DROP_PROBABILITIES:
             keep = 1 - p
-            left_kept = Dropout(p).hidden_factor(words[first], torch.float64).sign() - keep
-            right_kept = Dropout(p).hidden_factor(words[second], torch.float64).sign() - keep
+            left_kept = is_kept(p, words[first]).double() - keep
+            right_kept = is_kept(p, words[second]).double() - keep
             z = (left_kept * right_kept).mean() / (p * keep) * math.sqrt(left_kept.numel())
             assert abs(z) < 5, (first, second, p, z)
 

@@ -1,27 +1,91 @@
-"""What every registered regularizer must do in every engine."""
+"""What every registered regularizer, and every sum of two, must do in every engine.
+
+Knows no regularizer but torch's own dropout: what is registered is tested.
+"""
 
 from __future__ import annotations
 
+import functools
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
-from training import make_study, train
+from training import make_batch, make_study, train
 
 from regbench.analysis.history import MEASURED
-from regbench.engines import ENGINES
-from regbench.model.randomness import layer_noise, noise_keys
-from regbench.regularizers import REGULARIZERS, Baseline, Regularizer
+from regbench.engines import ENGINES, misfit
+from regbench.engines.fused.engine import COEFFICIENTS
+from regbench.model.randomness import LAYERS_APART, Noise, noise_keys
+from regbench.regularizers import REGULARIZERS, Arm, Regularizer
+from regbench.regularizers.dropout import Dropout
+from regbench.settings.arms import arms_of
+from regbench.settings.machine import Machine
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from regbench.analysis.history import History
+    from regbench.regularizers import Noise as AnyNoise
+    from regbench.settings.study import Study
+
+Kind = type[Regularizer]
+EPOCHS = {1: 30, 2: 10}
+"""By the number of regularizers in a sum: there are many pairs."""
+
+KINDS = tuple(REGULARIZERS.values())
+PAIRS = list(itertools.combinations(KINDS, 2))
+SUMS: list[tuple[Kind, ...]] = [*((kind,) for kind in KINDS), *PAIRS]
+
+
+def name_of(kinds: tuple[Kind, ...]) -> str:
+    return "+".join(kind.command for kind in kinds)
+
 
 every_engine = pytest.mark.parametrize("engine", ENGINES)
-every_command = pytest.mark.parametrize("command", REGULARIZERS)
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.command))
+every_sum = pytest.mark.parametrize("kinds", SUMS, ids=name_of)
+every_pair = pytest.mark.parametrize("kinds", PAIRS, ids=name_of)
+every_pairing = pytest.mark.parametrize("pairing", ["shared", "independent"])
+
+
+def make_arms_study(*arms: Arm | Regularizer, **values: Any) -> Study:
+    """Return a small study of some arms."""
+    return make_study(**values).replaced(arms=arms)
+
+
+def misfit_of(study: Study, engine: str) -> str | None:
+    """Return what an engine says that it cannot train of a study, or None."""
+    return misfit(study, Machine.model_validate({"engine": engine}))
+
+
+def train_or_skip(study: Study, engine: str) -> History:
+    """Train a study, unless the engine says that it cannot."""
+    if reason := misfit_of(study, engine):
+        pytest.skip(f"{engine} cannot train {reason}")
+    return train(study, engine)
+
+
+@functools.cache
+def strength_of(command: str) -> float:
+    """Return a strength that acts: the default, or for a bound the first of its halves that does.
+
+    It changes the first ten epochs of every replicate.
+    """
+    kind = REGULARIZERS[command]
+    halvings = range(1 if kind.neutral == 0 else 30)
+    for strength in (kind.default / 2**halving for halving in halvings):
+        history = train(make_arms_study(kind(strength), dtype="float64"), "batched")
+        if (history.test_loss[0, 0] != history.test_loss[0, 1]).all():
+            return float(strength)
+    raise AssertionError(f"{command} changes nothing")
+
+
+def act(kinds: tuple[Kind, ...], times: float = 1.0) -> Arm:
+    """Return the sum of regularizers at strengths that act."""
+    return Arm(tuple(kind(strength_of(kind.command) * times) for kind in kinds))
 
 
 def assert_same(
@@ -35,57 +99,114 @@ def assert_same(
         )
         assert left.tobytes() == right.tobytes(), field
     for field in ("parameters", "gradients"):
+        assert getattr(actual, field).keys() == getattr(expected, field).keys()
         for name, values in getattr(expected, field).items():
             left, right = getattr(actual, field)[name][:, list(arm_indices)], values[:, list(of)]
             assert left.tobytes() == right.tobytes(), (field, name)
 
 
+def assert_close(actual: History, expected: History) -> None:
+    """Compare all arms of two histories in float64."""
+    for field in MEASURED:
+        left, right = getattr(actual, field), getattr(expected, field)
+        assert np.isfinite(right).all(), field
+        np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-10, err_msg=field)
+    for field in ("parameters", "gradients"):
+        for name, values in getattr(expected, field).items():
+            np.testing.assert_allclose(
+                getattr(actual, field)[name], values, rtol=1e-10, atol=1e-10, err_msg=name
+            )
+
+
+def test_reference_and_batched_take_every_sum_and_fused_those_that_it_has_coefficients_for() -> (
+    None
+):
+    assert COEFFICIENTS
+    for kinds in SUMS:
+        for depth, optimizer in itertools.product((0, 1, 3), ("sgd", "adam")):
+            study = make_arms_study(act(kinds), depth=depth, optimizer=optimizer)
+            for engine in ("reference", "batched"):
+                assert misfit_of(study, engine) is None
+            if depth > 0 and optimizer == "sgd":
+                is_taken = misfit_of(study, "fused") is None
+                assert is_taken == (set(kinds) <= COEFFICIENTS.keys())
+
+
+# What does nothing, and what does something.
+
+
 @every_engine
-@every_command
-def test_strength_zero_is_the_baseline_bit_for_bit(engine: str, command: str) -> None:
-    strong = REGULARIZERS[command].default
-    history = train(make_study(command, (0.0, strong)), engine)
+@every_sum
+def test_neutral_strengths_are_the_baseline_bit_for_bit(
+    engine: str, kinds: tuple[Kind, ...]
+) -> None:
+    neutral = Arm(tuple(kind(kind.neutral) for kind in kinds))
+    history = train_or_skip(make_arms_study(neutral, act(kinds), epochs=EPOCHS[len(kinds)]), engine)
     assert_same(history, history, (1,), (0,))
 
 
 @every_engine
-@every_command
-def test_regularizer_changes_the_training(engine: str, command: str) -> None:
-    history = train(make_study(command, (REGULARIZERS[command].default,)), engine)
-    assert (history.test_loss[:, 0] != history.test_loss[:, 1]).all()
+@every_pair
+@every_pairing
+def test_neutral_part_of_a_sum_changes_no_bit(
+    engine: str, kinds: tuple[Kind, Kind], pairing: str
+) -> None:
+    for kind, other in (kinds, kinds[::-1]):
+        alone = make_arms_study(act((kind,)), pairing=pairing, epochs=EPOCHS[2])
+        history = train_or_skip(alone, engine)
+        in_a_sum = alone.replaced(arms=(act((kind,)) + other(other.neutral),))
+        assert_same(train_or_skip(in_a_sum, engine), history, (0, 1), (0, 1))
 
 
 @every_engine
-@every_command
-@pytest.mark.parametrize("pairing", ["shared", "independent"])
-def test_adding_an_arm_changes_no_other(engine: str, command: str, pairing: str) -> None:
-    strong = REGULARIZERS[command].default
-    few = train(make_study(command, (strong,), pairing=pairing), engine)
-    many = train(make_study(command, (strong, strong / 2, strong / 4), pairing=pairing), engine)
-    assert_same(many, few, (0, 1), (0, 1))
+@every_sum
+def test_every_part_of_a_sum_changes_the_training(engine: str, kinds: tuple[Kind, ...]) -> None:
+    others = [act((kind,)) for kind in kinds if len(kinds) > 1]
+    study = make_arms_study(act(kinds), *others, dtype="float64", epochs=EPOCHS[len(kinds)])
+    losses = train_or_skip(study, engine).test_loss
+    for one, other in itertools.combinations(range(len(study.arms)), 2):
+        assert (losses[:, one] != losses[:, other]).all(), (study.arm_names[one], other)
+
+
+# What an arm's numbers depend on.
 
 
 @every_engine
-@every_command
-def test_order_of_arms_changes_no_number_with_shared_pairing(engine: str, command: str) -> None:
-    strong = REGULARIZERS[command].default
-    ascending = train(make_study(command, (strong / 2, strong)), engine)
-    descending = train(make_study(command, (strong, strong / 2)), engine)
+@every_sum
+@every_pairing
+def test_adding_an_arm_changes_no_other(engine: str, kinds: tuple[Kind, ...], pairing: str) -> None:
+    few = make_arms_study(act(kinds), pairing=pairing, epochs=EPOCHS[len(kinds)])
+    history = train_or_skip(few, engine)
+    alone = [act((kind,)) for kind in KINDS if (kind,) != kinds]
+    added = [act(kinds, 1 / 2), act(kinds, 1 / 4), *alone]
+    taken = [arm for arm in added if misfit_of(few.replaced(arms=(arm,)), engine) is None]
+    many = train(few.replaced(arms=(act(kinds), *taken)), engine)
+    assert_same(many, history, (0, 1), (0, 1))
+
+
+@every_engine
+@every_sum
+def test_order_of_arms_changes_no_number_with_shared_pairing(
+    engine: str, kinds: tuple[Kind, ...]
+) -> None:
+    arms = act(kinds, 1 / 2), act(kinds)
+    study = make_arms_study(*arms, epochs=EPOCHS[len(kinds)])
+    ascending = train_or_skip(study, engine)
+    descending = train_or_skip(study.replaced(arms=arms[::-1]), engine)
     assert_same(ascending, descending, (0, 1, 2), (0, 2, 1))
 
 
 # Float32 sums in another order in another batch; float64 leaves the difference far below 1e-10.
 @every_engine
-@every_command
-def test_replicate_is_the_same_alone_and_in_a_batch(engine: str, command: str) -> None:
-    values = {"dtype": "float64", "epochs": 60, "hidden": 20, "seed": 40}
-    strong = (REGULARIZERS[command].default,)
-    together = train(make_study(command, strong, **values | {"replicates": 18}), engine)
+@every_sum
+def test_replicate_is_the_same_alone_and_in_a_batch(engine: str, kinds: tuple[Kind, ...]) -> None:
+    study = make_arms_study(
+        act(kinds), dtype="float64", epochs=2 * EPOCHS[len(kinds)], hidden=20, seed=40,
+        replicates=18,
+    )  # fmt: skip
+    together = train_or_skip(study, engine)
     for replicate_index in (0, 1, 17):  # the last one is in the batched engine's second chunk
-        alone = train(
-            make_study(command, strong, **values | {"replicates": 1, "seed": 40 + replicate_index}),
-            engine,
-        )
+        alone = train(study.replaced(seed=40 + replicate_index, replicates=1), engine)
         np.testing.assert_array_equal(together.data.train_y[replicate_index], alone.data.train_y[0])
         for field in MEASURED:
             np.testing.assert_allclose(
@@ -96,127 +217,171 @@ def test_replicate_is_the_same_alone_and_in_a_batch(engine: str, command: str) -
             )
 
 
-@every_command
-@pytest.mark.parametrize("pairing", ["shared", "independent"])
-def test_reference_replicate_is_the_same_bit_for_bit_in_any_run(command: str, pairing: str) -> None:
-    strong = (REGULARIZERS[command].default,)
-    together = train(make_study(command, strong, seed=3, pairing=pairing), "reference")
-    alone = train(make_study(command, strong, seed=5, replicates=1, pairing=pairing), "reference")
+@every_sum
+@every_pairing
+def test_reference_replicate_is_the_same_bit_for_bit_in_any_run(
+    kinds: tuple[Kind, ...], pairing: str
+) -> None:
+    study = make_arms_study(act(kinds), seed=3, pairing=pairing, epochs=EPOCHS[len(kinds)])
+    together = train(study, "reference")
+    alone = train(study.replaced(seed=5, replicates=1), "reference")
     for field in MEASURED:
         np.testing.assert_array_equal(
             getattr(together, field)[:, :, 2], getattr(alone, field)[:, :, 0]
         )
 
 
-@every_command
-def test_engines_agree_at_the_default_strength(command: str) -> None:
-    study = make_study(
-        command, (REGULARIZERS[command].default,), dtype="float64", epochs=60, depth=3
-    )
-    reference, batched = train(study, "reference"), train(study, "batched")
-    for field in MEASURED:
-        np.testing.assert_allclose(
-            getattr(batched, field), getattr(reference, field), rtol=1e-10, atol=1e-10
-        )
+# The engines against each other. With independent pairing the reference engine has torch's own
+# dropout, whose masks are its own; `test_optimizers.py` holds that against torch.
+
+
+@every_sum
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(("depth", "epochs", "features"), [(0, 60, "polynomial:3"), (3, 200, "x")])
+def test_engines_agree_in_float64(
+    kinds: tuple[Kind, ...], optimizer: str, depth: int, epochs: int, features: str
+) -> None:
+    for pairing in ("shared",) if Dropout in kinds else ("shared", "independent"):
+        study = make_arms_study(
+            act(kinds), depth=depth, epochs=epochs if pairing == "shared" else 20, log_every=20,
+            features=features, optimizer=optimizer, replicates=2, dtype="float64", pairing=pairing,
+        )  # fmt: skip
+        arm = make_batch(study, (1,))
+        reference = train(arm, "reference")
+        for engine in ENGINES:
+            if engine != "reference" and misfit_of(study, engine) is None:
+                assert_close(train(arm, engine), reference)
 
 
 @dataclass(frozen=True)
 class Invented(Regularizer):
-    """Acts through every hook, and by replicate, as no regularizer of the package does."""
+    """Acts through every hook, and by replicate and kind of parameter, as none of the package."""
 
     command: ClassVar[str] = "invented"
     option: ClassVar[str] = "tau"
     symbol: ClassVar[str] = "τ"
     default: ClassVar[float] = 0.1
+    stream: ClassVar[int] = 1000
     summary: ClassVar[str] = "Compare an invention with none."
 
-    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor) -> None:
-        """Add λ‖θ‖θ."""
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
+        """Add λ‖θ‖θ, twice for biases."""
         norms = parameter.flatten(1).norm(dim=1).reshape(-1, *[1] * (parameter.dim() - 1))
-        gradient.add_(parameter * norms, alpha=self.strength)
+        gradient.add_(parameter * norms, alpha=self.strength * (1 + is_bias))
 
-    def shrink_(self, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
-        """Take off a share of the largest, and slow down."""
-        largest = parameter.flatten(1).abs().amax(dim=1)
-        parameter.sub_(lr * self.strength * largest.reshape(-1, *[1] * (parameter.dim() - 1)))
+    def after_step_(
+        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
+    ) -> None:
+        """Take off a share of the largest weight, and slow down; for biases only that."""
+        if not is_bias:
+            largest = parameter.flatten(1).abs().amax(dim=1)
+            parameter.sub_(lr * self.strength * largest.reshape(-1, *[1] * (parameter.dim() - 1)))
         if momentum is not None:
             momentum.mul_(1 - lr * self.strength)
 
-    def hidden_factor(self, noise: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return 1 and uniform noise."""
-        return 1 + self.strength * noise.to(dtype) / 2**31
+    def factor(self, noise: AnyNoise) -> Tensor:
+        """Return 1 and noise of both forms."""
+        noisy = 2 * noise.uniform() - 1 + noise.normal().double()
+        return (1 + self.strength * noisy).to(noise.dtype)
 
 
-@pytest.mark.parametrize("hook", ["add_penalty_gradient_", "shrink_", "hidden_factor", None])
+@pytest.mark.parametrize("hook", ["add_penalty_gradient_", "after_step_", "factor", None])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_reference_and_batched_agree_on_a_regularizer_that_they_do_not_know(
     monkeypatch: pytest.MonkeyPatch, hook: str | None, optimizer: str
 ) -> None:
-    for other in ("add_penalty_gradient_", "shrink_", "hidden_factor"):
+    for other in ("add_penalty_gradient_", "after_step_", "factor"):
         if hook is not None and other != hook:
             monkeypatch.setattr(Invented, other, getattr(Regularizer, other))
-    for pairing in ("shared", "independent"):
-        study = make_study(dtype="float64", optimizer=optimizer, pairing=pairing)
-        study = study.replaced(arms=(Invented(0.0), Invented(0.1)))
+    for pairing, depth in itertools.product(("shared", "independent"), (0, 2)):
+        study = make_arms_study(
+            Invented(0.0), Invented(0.1), dtype="float64", optimizer=optimizer, pairing=pairing,
+            depth=depth,
+        )  # fmt: skip
         reference, batched = train(study, "reference"), train(study, "batched")
         assert (reference.test_loss[:, 1] != reference.test_loss[:, 2]).all()
-        for field in MEASURED:
-            np.testing.assert_allclose(
-                getattr(reference, field), getattr(batched, field), rtol=1e-10, atol=1e-10
-            )
-        for name, gradients in batched.gradients.items():
-            np.testing.assert_allclose(reference.gradients[name], gradients, rtol=1e-10, atol=1e-10)
+        assert_close(batched, reference)
 
 
-@every_command
-@pytest.mark.parametrize("engine", ENGINES)
-def test_linear_model_trains(command: str, engine: str) -> None:
-    history = train(make_study(command, (REGULARIZERS[command].default,), depth=0), engine)
+@every_sum
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_reference_and_batched_agree_on_its_sum_with_those_that_they_know(
+    kinds: tuple[Kind, ...], optimizer: str
+) -> None:
+    study = make_arms_study(act(kinds) + Invented(0.1), dtype="float64", optimizer=optimizer)
+    reference, batched = train(study, "reference"), train(study, "batched")
+    assert (reference.test_loss[:, 0] != reference.test_loss[:, 1]).all()
+    assert_close(batched, reference)
+
+
+@every_engine
+@every_sum
+def test_linear_model_trains(engine: str, kinds: tuple[Kind, ...]) -> None:
+    history = train_or_skip(make_arms_study(act(kinds), depth=0), engine)
     assert np.isfinite(history.test_loss).all()
 
 
-@every_command
-@pytest.mark.parametrize("strength", [0.1, 0.25, 0.5, 0.9])
-def test_hidden_factor_has_mean_one(command: str, strength: float) -> None:
-    regularizer = REGULARIZERS[command](strength)
-    noise = layer_noise(noise_keys(torch.arange(50), 3, 40), torch.tensor(1), 200)
-    factor = regularizer.hidden_factor(noise, torch.float64)
-    assert (factor is not None) == regularizer.acts_on_hidden
-    if factor is not None:
-        error = factor.std() / factor.numel() ** 0.5
-        assert abs(float((factor.mean() - 1) / error)) < 5
+# Noise.
 
 
-@every_command
-def test_hidden_factor_at_every_strength_has_a_kept_and_a_dropped_end(command: str) -> None:
-    words = torch.tensor([-(2**31), 2**31 - 1], dtype=torch.int32)  # u = 0 and u just below 1
-    for strength in (1e-12, 0.5, 1 - 1e-12):
-        factor = REGULARIZERS[command](strength).hidden_factor(words, torch.float64)
+@every_kind
+def test_factor_has_mean_one(kind: Kind) -> None:
+    limit, _ = kind.strength_limit(0.01, 0.9, "sgd")
+    keys = noise_keys(torch.arange(50), 3, 40, kind.stream)
+    for strength in (s for s in (0.1, 0.25, 0.5, 0.9, kind.default) if s < limit):
+        regularizer = kind(strength)
+        factor = regularizer.factor(Noise(keys, torch.tensor(1), 200, torch.float64))
+        assert (factor is not None) == regularizer.acts_on_hidden
         if factor is not None:
-            assert factor.tolist() == [0.0, pytest.approx(1 / (1 - strength))]
+            assert factor.shape == (3, 50, 40, 200)
+            assert factor.dtype == torch.float64
+            error = factor.std() / factor.numel() ** 0.5
+            assert abs(float((factor.mean() - 1) / error)) < 5
+    assert not kind(kind.neutral).acts_on_hidden
 
 
-@every_command
-def test_words_of_a_regularizer_fit_options_folders_and_tables(command: str) -> None:
-    regularizer = REGULARIZERS[command]
-    assert regularizer.command == command
-    assert regularizer.option.isascii()
-    assert regularizer.summary.endswith(".")
-    assert regularizer.symbol.isprintable()
-    limit, _ = regularizer.strength_limit(0.01, 0.9, "sgd")
-    assert 0 < regularizer.default < limit
-    names = [regularizer(strength).name for strength in (0.1, 0.1 + 2**-56, 1e-30, 0.0)]
+def test_no_two_regularizers_share_their_noise() -> None:
+    kinds: list[Kind] = [*KINDS, Invented]
+    noisy = [kind for kind in kinds if kind(kind.default).acts_on_hidden]
+    streams = [kind.stream for kind in noisy]
+    assert len(set(streams)) == len(streams)
+    assert all(0 <= stream < 2**63 // LAYERS_APART for stream in streams)
+    factors = []
+    for kind in noisy:
+        keys = noise_keys(torch.arange(50), 3, 40, kind.stream)
+        noise = Noise(keys, torch.tensor(1), 200, torch.float64)
+        factors.append(kind(kind.default).factor(noise))
+    for one, other in itertools.combinations(factors, 2):
+        assert one is not None
+        assert other is not None
+        correlation = torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]
+        assert abs(float(correlation)) * one.numel() ** 0.5 < 5
+
+
+# Words.
+
+
+@every_kind
+def test_words_of_a_regularizer_fit_options_folders_and_tables(kind: Kind) -> None:
+    assert REGULARIZERS[kind.command] is kind
+    assert kind.option.isascii()
+    assert kind.summary.endswith(".")
+    assert kind.symbol.isprintable()
+    assert kind.neutral in (0.0, float("inf"))
+    limit, _ = kind.strength_limit(0.01, 0.9, "sgd")
+    assert 0 < kind.default < limit
+    assert kind(kind.default).is_active
+    assert not kind(kind.neutral).is_active
+    names = [kind(strength).name for strength in (0.1, 0.1 + 2**-56, 1e-30, 0.0)]
     assert len(set(names)) == len(names)
-    for name in [*names, Baseline().name]:
+    for name in [*names, Arm().name]:
         assert name.isascii()
         assert name.isprintable()
         assert "/" not in name
 
 
-def test_weight_decay_bound_is_that_of_momentum_descent() -> None:
-    # theta <- theta - lr * lambda * theta with momentum is a two-term recursion: its roots tell.
-    limit, _ = REGULARIZERS["wdecay"].strength_limit(0.01, 0.9, "sgd")
-    assert limit == pytest.approx(380)
-    for strength, is_stable in ((0.999 * limit, True), (1.001 * limit, False)):
-        roots = np.roots([1, -(1 + 0.9 - 0.01 * strength), 0.9])
-        assert (np.abs(roots).max() < 1) == is_stable
+@every_sum
+def test_name_of_a_sum_is_read_back_as_the_sum(kinds: tuple[Kind, ...]) -> None:
+    for times in (1.0, 1 / 3, 1e-9):
+        arm = act(kinds, times)
+        assert arms_of("ARM", arm.name) == [arm]

@@ -15,6 +15,7 @@ from training import make_result
 
 from regbench.engines.base import nothing
 from regbench.experiments.dropout_scale import DropoutScale, measure_scale
+from regbench.regularizers import REGULARIZERS
 from regbench.report import figures as plots
 from regbench.report.dropout_scale import scale_picture
 
@@ -73,6 +74,33 @@ def test_legends_cover_nothing_and_nothing_is_cut(figures: list[Figure], arms: i
     assert len(figures) == 3
     for figure in figures:
         assert_nothing_covered_or_cut(figure)
+
+
+SUMS = {
+    "short": ("wdecay=0.01", "dropout=0.5", "wdecay=0.01+dropout=0.5"),
+    "mixed": ("wdecay=0.01", "l1=0.001", "dropout=0.5+decoupled=0.01+l1=0.001", "l1=1", "l1=2"),
+    "long": tuple(
+        "+".join(f"{name}=0.{digit}2345678901234568" for name in REGULARIZERS)
+        for digit in (1, 2, 3, 4, 5)
+    ),
+}
+
+
+@pytest.mark.parametrize("length", SUMS)
+def test_legends_of_sums_cover_nothing_and_no_name_is_cut(
+    figures: list[Figure], length: str
+) -> None:
+    result = make_result("compare", arms=SUMS[length], epochs=10)
+    fresh = make_result("compare", arms=SUMS[length][-1:], epochs=10, seed=4)
+    list(plots.fit_pictures(result))
+    plots.loss_picture(result)
+    plots.comparison_picture(dataclasses.replace(result, confirmation=fresh))
+    assert len(figures) == 3
+    for figure in figures:
+        assert_nothing_covered_or_cut(figure)
+    names = [text.get_text() for text in figures[1].legends[0].get_texts()]
+    assert names == list(result.study.labels.values())
+    assert [t.get_text() for t in figures[2].axes[0].get_yticklabels()] == names
 
 
 @pytest.mark.parametrize(("p", "units"), [(0.5, 10_000), (0.0, 5), (0.1, 1), (0.99, 1000)])

@@ -44,15 +44,16 @@ def test_training_document_is_complete_and_says_what_was_asked(
     finished = regbench("wdecay", "--json", *options)
     assert (finished.code, finished.err) == (0, "")
     document = finished.document
-    names = ["baseline", "lambda=0.1", "lambda=0.2"]
+    names = ["baseline", "wdecay=0.1", "wdecay=0.2"]
     assert set(document) == KEYS | {
         "arms", "seeds", "epochs", "history", "comparisons", "comparisons_by_epoch",
         "decomposition", "best_arm", "confirmation", "diverged",
     }  # fmt: skip
-    assert document["schema"] == "regbench.result/1"
+    assert document["schema"] == "regbench.result/2"
+    parts = [[], *([{"command": "wdecay", "strength": strength}] for strength in (0.1, 0.2))]
     assert document["arms"] == [
-        {"name": name, "strength": strength}
-        for name, strength in zip(names, (0.0, 0.1, 0.2), strict=True)
+        {"name": name, "regularizers": regularizers}
+        for name, regularizers in zip(names, parts, strict=True)
     ]
     assert (document["seeds"], document["epochs"]) == ([4, 5], [2, 4])
     assert document["config"]["lambda"] == [0.1, 0.2]
@@ -82,7 +83,8 @@ def test_every_key_is_documented(regbench: Command) -> None:
     )
     assert training.document["diverged"]
     scale = regbench("dropout-scale", "--json", "--units=9", "--trials=9", *NO_FILES)
-    keys = {key for finished in (training, scale) for key in keys_of(finished.document)}
+    sums = regbench("compare", "l1=0.1+dropout=0.5", "--json", "--confirm=2", *TINY, *NO_FILES)
+    keys = {key for finished in (training, scale, sums) for key in keys_of(finished.document)}
     assert len(keys) > 40
     assert not sorted(key for key in keys if f"`{key}`" not in DOCUMENTED)
 
@@ -93,7 +95,7 @@ def test_divergence_is_a_result_and_exit_1(regbench: Command, tmp_path: Path, en
     finished = regbench("wdecay", "--json", f"--engine={engine}", "--device=cpu", *arguments)
     assert finished.code == 1
     document = finished.document
-    assert [entry["arm"] for entry in document["diverged"]] == ["baseline", "lambda=0.01"]
+    assert [entry["arm"] for entry in document["diverged"]] == ["baseline", "wdecay=0.01"]
     assert document["diverged"][0]["epoch"] in document["epochs"]
     assert document["history"]["baseline"]["test_loss"][-1] == [None, None]
     assert document["comparisons"][0]["mean_difference"] is None
@@ -114,11 +116,11 @@ def test_arm_that_diverges_changes_no_other_and_is_left_out_of_the_histograms(
     alone = regbench("wdecay", "--json", "--lambda=0.1", "--no-cache", *options)
     assert (both.code, alone.code) == (1, 0)
     assert "histograms left out: their values are not finite" in both.err
-    assert "lambda=379.9 diverged in 3 of 3 replicates" in both.err
-    for name in ("baseline", "lambda=0.1"):
+    assert "wdecay=379.9 diverged in 3 of 3 replicates" in both.err
+    for name in ("baseline", "wdecay=0.1"):
         assert both.document["history"][name] == alone.document["history"][name]
         assert both.document["decomposition"][name] == alone.document["decomposition"][name]
-    assert both.document["best_arm"] == "lambda=0.1"
+    assert both.document["best_arm"] == "wdecay=0.1"
     (first, second), (expected,) = both.document["comparisons"], alone.document["comparisons"]
     assert first == expected, "p values of one arm that can be compared need no correction"
     assert (second["verdict"], second["mean_difference"]) == ("diverged", None)

@@ -93,7 +93,7 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
 
 def test_fit_image_is_the_picture_of_the_epoch(result: Result, tmp_path: Path) -> None:
     write(result, tmp_path)
-    images = read(tmp_path / "tensorboard" / "p=0.5").Images("fit")
+    images = read(tmp_path / "tensorboard" / "dropout=0.5").Images("fit")
     assert [image.step for image in images] == [10, 20, 30]
     for image, picture in zip(images, fit_pictures(result), strict=True):
         assert image.step == picture.epoch
@@ -112,7 +112,7 @@ def test_histograms_of_values_that_are_not_finite_are_skipped_and_counted(
     broken = dataclasses.replace(result, history=history)
     assert write(broken, tmp_path) == ["note: 3 histograms left out: their values are not finite"]
     folder = tmp_path / "tensorboard"
-    events = read(folder / "p=0.2").Histograms("weights/hidden1.weight")
+    events = read(folder / "dropout=0.2").Histograms("weights/hidden1.weight")
     assert [event.step for event in events] == [10, 20]
     events = read(folder / "baseline").Histograms("weights/output.bias")
     assert [event.step for event in events] == [10]
@@ -137,6 +137,6 @@ def test_scale_logs_hold_what_was_drawn(tmp_path: Path) -> None:
 
 def test_command_writes_logs_that_can_be_read(regbench: Command, tmp_path: Path) -> None:
     assert regbench("wdecay", *TINY, "--no-plots", "--out=run").code == 0
-    reader = read(tmp_path / "run" / "tensorboard" / "lambda=0.01")
+    reader = read(tmp_path / "run" / "tensorboard" / "wdecay=0.01")
     assert [event.step for event in reader.Scalars("loss/test")] == [2, 4]
     assert [image.step for image in reader.Images("fit")] == [2, 4]

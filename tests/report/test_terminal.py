@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy import stats
-from training import ENVIRONMENT, make_request, make_result, train
+from training import ENVIRONMENT, make_request, make_result, make_study, train
 
 from regbench.analysis.result import Result
-from regbench.regularizers import REGULARIZERS, Baseline, WeightDecay
+from regbench.regularizers import REGULARIZERS
 from regbench.report.base import Table
 from regbench.report.format import interval_text, number, probability, rounded
 from regbench.report.terminal.console import print_table, progress, showable
@@ -171,6 +171,14 @@ def test_tables_fit_eighty_columns_on_a_terminal(
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
+@pytest.mark.parametrize("replicates", [1, 3, 30])
+def test_tables_of_a_sum_of_two_fit_eighty_columns_on_a_terminal(replicates: int) -> None:
+    arms = ("wdecay=0.01", "dropout=0.5", "wdecay=0.01+dropout=0.5")
+    text = show(make_result("compare", arms=arms, replicates=replicates), is_terminal=True)
+    assert "λ=0.01+p=0.5" in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+
+
 def test_intervals_are_named_and_left_out_for_one_replicate() -> None:
     texts = [show(make_result(strengths=(0.001, 0.1), replicates=count)) for count in (1, 3)]
     assert "interval" not in texts[0]
@@ -224,10 +232,10 @@ def test_long_run_says_so_before_it_begins(seconds: float, words: str) -> None:
 
 
 def test_label_becomes_ascii_where_the_console_is() -> None:
-    arm = WeightDecay(0.1)
-    assert showable(make_console(80, False, "utf-8"), arm.label) == "λ=0.1"
-    assert showable(make_console(80, False, "ascii"), arm.label) == arm.name == "lambda=0.1"
-    assert showable(make_console(80, False, "ascii"), Baseline().label) == "baseline"
+    baseline, label = make_study(strengths=(0.1,)).labels.values()
+    assert showable(make_console(80, False, "utf-8"), label) == label == "λ=0.1"
+    assert showable(make_console(80, False, "ascii"), label) == "lambda=0.1"
+    assert showable(make_console(80, False, "ascii"), baseline) == "baseline"
     assert showable(make_console(80, False, "ascii"), "½λ‖w‖²") == "?lambda?w?^2"
 
 

@@ -26,7 +26,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 
 def strengths_of(study: Study) -> list[float]:
     """Return the strengths of the arms, the baseline left out."""
-    return [arm.strength for arm in study.arms[1:]]
+    return [part.strength for arm in study.arms[1:] for part in arm.parts]
 
 
 def values_of(request: Request) -> tuple[Any, ...]:

@@ -52,7 +52,7 @@ def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_pat
     manifest = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
     assert manifest["schema"] == "regbench.run/2"
     study = manifest["study"]
-    assert study["arms"] == [["wdecay", 0.3], ["wdecay", 0.4]]
+    assert study["arms"] == ["wdecay=0.3", "wdecay=0.4"]
     assert (study["network"]["hidden"], study["training"]["epochs"]) == (5, 4)
     assert study["task"]["points"] == study["task"]["test_points"] == 10
     assert manifest["question"] == {

@@ -63,17 +63,17 @@ def age(folder: Path) -> None:
 
 def test_only_the_arm_that_is_new_is_trained(regbench: Command, trained: list[str]) -> None:
     regbench("wdecay", "--lambda=0.1", *BATCHED)
-    assert trained == ["baseline", "lambda=0.1"]
+    assert trained == ["baseline", "wdecay=0.1"]
     trained.clear()
     both = regbench("wdecay", "--lambda=0.1,0.2", *BATCHED, "--json").document
-    assert trained == ["lambda=0.2"]
+    assert trained == ["wdecay=0.2"]
     trained.clear()
     # Another regularizer on the same task has the same baseline.
     regbench("dropout", "--p=0.5", *BATCHED)
-    assert trained == ["p=0.5"]
+    assert trained == ["dropout=0.5"]
     trained.clear()
     alone = regbench("wdecay", "--lambda=0.1,0.2", *BATCHED, "--no-cache", "--json").document
-    assert trained == ["baseline", "lambda=0.1", "lambda=0.2"]
+    assert trained == ["baseline", "wdecay=0.1", "wdecay=0.2"]
     for key in ("history", "comparisons", "decomposition"):
         assert alone[key] == both[key]
 
@@ -92,16 +92,16 @@ def test_damaged_block_of_another_run_is_not_used(regbench: Command, trained: li
         victim.write_bytes(victim.read_bytes()[:-1] + b"x")
     trained.clear()
     assert regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=second").code == 0
-    assert trained == ["baseline", "lambda=0.1"]
+    assert trained == ["baseline", "wdecay=0.1"]
     assert sorted(Path("first/blocks").iterdir()) == sorted(victims), "it is not ours to touch"
 
 
-BOTH = ["baseline", "lambda=0.1"]
+BOTH = ["baseline", "wdecay=0.1"]
 OTHERWISE = {
     "an arm whose initial weights depend on its index": (
         ["--pairing=independent", "--lambda=0.1,0.2", "--replicates=2"],
         ["--pairing=independent", "--lambda=0.2", "--replicates=2"],
-        ["lambda=0.2"],
+        ["wdecay=0.2"],
     ),
     "replicates that share the initial weights of another first one": (
         ["--vary=data", "--lambda=0.1", "--replicates=256"],
@@ -166,7 +166,7 @@ def test_list_has_state_arms_verdict_and_age(regbench: Command) -> None:
     states = {run["run_dir"]: run["state"] for run in listed}
     assert states == {str(done): "done", str(scale): "unreadable", str(cut): "not done"}
     by_folder = {run["run_dir"]: run for run in listed}
-    assert by_folder[str(done)]["arms"] == ["lambda=0.1", "lambda=0.2"]
+    assert by_folder[str(done)]["arms"] == ["wdecay=0.1", "wdecay=0.2"]
     verdicts = json.loads((done / "DONE").read_text())["verdicts"]
     assert by_folder[str(done)]["verdicts"] == verdicts
     assert by_folder[str(cut)]["blocks"] == 2
@@ -175,7 +175,7 @@ def test_list_has_state_arms_verdict_and_age(regbench: Command) -> None:
     for folder in (done, scale, cut):
         assert str(folder) in shown.out
     assert "not done" in shown.out
-    assert f"lambda=0.1 {verdicts['lambda=0.1']}" in shown.out
+    assert f"wdecay=0.1 {verdicts['wdecay=0.1']}" in shown.out
     Path("elsewhere").mkdir()
     assert regbench("runs", "--root=elsewhere").out == ""
 
@@ -192,7 +192,7 @@ def test_draft_of_a_run_is_not_listed_and_lends_no_blocks(
     assert regbench("runs", "--root=.", "--json").document["runs"] == []
     trained.clear()
     assert regbench("wdecay", "--lambda=0.1", *BATCHED, "--out=again").code == 0
-    assert trained == ["baseline", "lambda=0.1"]
+    assert trained == ["baseline", "wdecay=0.1"]
 
 
 @pytest.mark.parametrize("name", ["environment.json", "blocks", "DONE"])
@@ -222,7 +222,7 @@ def test_run_that_another_process_removes_meanwhile_breaks_no_list(
 def test_list_fits_eighty_columns_on_a_terminal() -> None:
     now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
     folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
-    arms = [f"lambda=0.000{n}" for n in range(1, 10)]
+    arms = [f"wdecay=0.000{n}" for n in range(1, 10)]
     verdicts = dict.fromkeys(arms[:3], "inconclusive")
     run = Summary(folder, "not done", 3, now - datetime.timedelta(minutes=59), now, arms, verdicts)
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
@@ -232,11 +232,29 @@ def test_list_fits_eighty_columns_on_a_terminal() -> None:
     assert str(folder) in lines[2]
     assert "59 min" in lines[2]
     assert [line.split()[-1] for line in lines[2:5]] == [
-        "lambda=0.0001",
+        "wdecay=0.0001",
         "inconclusive",
-        "lambda=0.0002",
+        "wdecay=0.0002",
     ]
     assert "and 6 more" in lines[8]
+
+
+def test_name_of_a_sum_is_never_cut_in_the_list() -> None:
+    now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    folder = Path("runs/compare/20260101T000000Z-0123abcd")
+    arm = "wdecay=0.01+dropout=0.5+decoupled=0.01+l1=0.001"
+    run = Summary(folder, "done", 3, now, now, [arm], {arm: "inconclusive"})
+    shown = []
+    for is_terminal in (True, False):
+        file = io.StringIO()
+        console = Console(file=file, width=80, force_terminal=is_terminal, color_system=None)
+        print_runs(console, [run], now)
+        shown.append(file.getvalue())
+    assert f"{arm} inconclusive" in shown[1]
+    lines = shown[0].splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    start = lines[0].index("verdict")
+    assert "".join(line[start:] for line in lines[2:]).replace(" ", "") == f"{arm}inconclusive"
 
 
 def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(

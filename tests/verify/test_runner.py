@@ -14,7 +14,10 @@ import torch
 from regbench.analysis.decomposition import Decomposition, Part, decompose
 from regbench.engines import ENGINES, batched
 from regbench.engines.fused.engine import COEFFICIENTS, COMPILING
-from regbench.regularizers import L1, DecoupledDecay, Dropout, WeightDecay
+from regbench.regularizers.decoupled import DecoupledDecay
+from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.l1 import L1
+from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.machine import Machine
 from regbench.verify import decomposition as decomposition_cases
 from regbench.verify.cases import CASES
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from regbench.analysis.batch import Batch
     from regbench.analysis.history import Array, History
+    from regbench.regularizers import Noise
     from regbench.verify.runner import Row
 
 NAMES = [case.name for case in CASES]
@@ -64,7 +68,7 @@ def assert_failing(*names: str) -> None:
 
 
 def test_wrong_sign_of_decay_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def grow(self: WeightDecay, gradient: Tensor, parameter: Tensor) -> None:
+    def grow(self: WeightDecay, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
         gradient.sub_(parameter, alpha=self.strength)
 
     monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", grow)
@@ -72,7 +76,7 @@ def test_wrong_sign_of_decay_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_decay_of_twice_the_strength_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decay_twice(self: WeightDecay, gradient: Tensor, parameter: Tensor) -> None:
+    def decay_twice(self: WeightDecay, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
         gradient.add_(parameter, alpha=2 * self.strength)
 
     monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", decay_twice)
@@ -92,8 +96,10 @@ def test_gradient_of_half_the_squared_error_is_found(monkeypatch: pytest.MonkeyP
 
 
 def test_bias_that_is_not_decayed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decay_weights(self: WeightDecay, gradient: Tensor, parameter: Tensor) -> None:
-        if parameter.dim() == 3:
+    def decay_weights(
+        self: WeightDecay, gradient: Tensor, parameter: Tensor, is_bias: bool
+    ) -> None:
+        if not is_bias:
             gradient.add_(parameter, alpha=self.strength)
 
     monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", decay_weights)
@@ -101,12 +107,12 @@ def test_bias_that_is_not_decayed_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    scaled = Dropout.hidden_factor
+    scaled = Dropout.factor
 
-    def unscaled(self: Dropout, noise: Tensor, dtype: torch.dtype) -> Tensor:
-        return scaled(self, noise, dtype) * (1 - self.strength)
+    def unscaled(self: Dropout, noise: Noise) -> Tensor:
+        return scaled(self, noise) * (1 - self.strength)
 
-    monkeypatch.setattr(Dropout, "hidden_factor", unscaled)
+    monkeypatch.setattr(Dropout, "factor", unscaled)
     assert_failing("dropout-loss", "dropout-ridge")
 
 
@@ -129,43 +135,45 @@ def test_damped_first_step_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_dropout_that_does_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Dropout, "hidden_factor", lambda *_: None)
+    monkeypatch.setattr(Dropout, "factor", lambda *_: None)
     assert_failing("dropout-loss", "dropout-ridge")
 
 
 def test_proximal_step_that_momentum_does_not_see_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    threshold_ = L1.shrink_
+    threshold_ = L1.after_step_
 
-    def forget_(self: L1, parameter: Tensor, momentum: Tensor | None, lr: float) -> None:
-        threshold_(self, parameter, None, lr)
+    def forget_(
+        self: L1, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
+    ) -> None:
+        threshold_(self, parameter, None, lr, is_bias)
 
-    monkeypatch.setattr(L1, "shrink_", forget_)
+    monkeypatch.setattr(L1, "after_step_", forget_)
     assert_failing("lasso")
 
 
 def test_subgradient_in_place_of_the_proximal_step_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def add_sign_(self: L1, gradient: Tensor, parameter: Tensor) -> None:
+    def add_sign_(self: L1, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
         gradient.add_(parameter.sign(), alpha=self.strength)
 
-    monkeypatch.setattr(L1, "shrink_", lambda *_: None)
+    monkeypatch.setattr(L1, "after_step_", lambda *_: None)
     monkeypatch.setattr(L1, "add_penalty_gradient_", add_sign_)
     assert_failing("lasso-zeros")
 
 
 def test_coupled_decay_in_place_of_decoupled_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     coupled = WeightDecay.add_penalty_gradient_
-    monkeypatch.setattr(DecoupledDecay, "shrink_", lambda *_: None)
+    monkeypatch.setattr(DecoupledDecay, "after_step_", lambda *_: None)
     monkeypatch.setattr(DecoupledDecay, "add_penalty_gradient_", coupled)
     assert_failing("decoupled", "adam-decoupled")
 
 
 def test_decoupled_decay_in_place_of_coupled_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", lambda *_: None)
-    monkeypatch.setattr(WeightDecay, "shrink_", DecoupledDecay.shrink_)
+    monkeypatch.setattr(WeightDecay, "after_step_", DecoupledDecay.after_step_)
     assert_failing("momentum-decay", "decay-momentum", "adam-penalty", "adam-decay")
 
 
@@ -259,7 +267,7 @@ def test_a_row_that_the_engine_cannot_serve_is_skipped_and_not_counted(
     finished = regbench("verify", names, "--engine=fused", "--json")
     skipped, ran = finished.document["rows"]
     assert (finished.code, skipped["status"], ran["status"]) == (0, "skipped", "ok")
-    assert skipped["reason"] == "the fused engine cannot train p=0.3"
+    assert skipped["reason"] == "the fused engine cannot train dropout=0.3"
     assert skipped["measured"] is None
     finished = regbench("verify", names, "--engine=fused")
     assert "1 of 1 rows agree" in finished.out

@@ -20,7 +20,10 @@ from regbench.analysis.history import MEASURED, Array, Data, History
 from regbench.engines.base import draw_starts, gather_data, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.model.task import expand
-from regbench.regularizers import L1, DecoupledDecay, Dropout, Regularizer, WeightDecay
+from regbench.regularizers.decoupled import DecoupledDecay
+from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.l1 import L1
+from regbench.regularizers.weight_decay import WeightDecay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from regbench.analysis.batch import Batch
     from regbench.engines.base import Listener
     from regbench.engines.fused.network import Network, Workspace
+    from regbench.regularizers import Regularizer
     from regbench.settings.study import Study
 
 COEFFICIENTS: dict[type[Regularizer], str] = {
@@ -50,11 +54,11 @@ def fused_misfit(study: Study) -> str | None:
     """Return what the engine cannot train of a study, or None."""
     if study.training.optimizer != "sgd":
         return f"with --optimizer {study.training.optimizer}"
-    for arm in study.arms:
-        if arm.strength and type(arm) not in COEFFICIENTS:
-            return arm.name
-        if study.network.depth == 0 and arm.acts_on_hidden:
-            return f"{arm.name} with --depth 0"
+    for part in (part for arm in study.arms for part in arm.active):
+        if type(part) not in COEFFICIENTS:
+            return part.name
+        if study.network.depth == 0 and part.acts_on_hidden:
+            return f"{part.name} with --depth 0"
     return None
 
 
@@ -140,8 +144,7 @@ def train_network(
     training, names = batch.study.training, batch.study.network.parameter_names
     seed = batch.noise_seeds[replicate_index]
     has_snapshots = batch.has_snapshots and replicate_index == 0
-    arm = batch.arms[arm_index]
-    own = {COEFFICIENTS[type(arm)]: arm.strength} if arm.strength else {}
+    own = {COEFFICIENTS[type(part)]: part.strength for part in batch.arms[arm_index].active}
     coefficients = Coefficients(training.lr, training.momentum, **own)
     train_y, test_y = data.train_y[replicate_index], data.test_y[replicate_index]
     epochs_per_report = 1 + OPERATIONS_PER_REPORT // (network.theta.size * len(train_y))

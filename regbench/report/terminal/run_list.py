@@ -35,6 +35,7 @@ def print_runs(console: Console, runs: Sequence[Summary], now: datetime.datetime
     for column in drawn.columns[:3]:
         column.no_wrap = True
     drawn.columns[3].max_width = VERDICT_WIDTH if console.is_terminal else None
+    drawn.columns[3].overflow = "fold"  # names of sums may be longer than that
     print_drawn(console, drawn)
 
 

@@ -1,0 +1,39 @@
+"""Arms as users type them: regularizers at strengths, joined by a plus sign.
+
+Knows nothing about where a text comes from.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from regbench.errors import UsageError, suggestion, visible
+from regbench.regularizers import REGULARIZERS, Arm
+from regbench.settings.base import ARMS
+from regbench.settings.numbers import split_numbers
+
+PLUS = re.compile(r"\+(?=[^\W\d])")
+"""Before a name. (In `1e+2` it belongs to a number.)"""
+
+
+def arms_of(source: str, text: str) -> list[Arm]:
+    """Return the arms that a text stands for: several where one of its parts has several values.
+
+    Raises:
+        UsageError: A part is no `NAME=STRENGTH`, or more than one has several values.
+    """
+    choices = []
+    for part in PLUS.split(text):
+        command, equals, strengths = part.partition("=")
+        if command not in REGULARIZERS or not equals:
+            names = ", ".join(REGULARIZERS)
+            hint = suggestion(command, REGULARIZERS) if equals else ""
+            problem = f"where {visible(part)} is no regularizer with its strength"
+            hint = hint or f"regularizers: {names}"
+            raise UsageError(source, text, ARMS, problem=problem, hint=hint)
+        values = split_numbers(source, strengths)
+        choices.append([REGULARIZERS[command](value + 0.0) for value in values])
+    if sum(len(values) > 1 for values in choices) > 1:
+        raise UsageError(source, text, ARMS, problem="where two parts have several values")
+    return [Arm(parts) for parts in itertools.product(*choices)]

@@ -1,0 +1,36 @@
+"""The truths: what a task's targets are without noise. One line each, and all else follows.
+
+Functions only call methods of the tensors that they are handed, so that naming a truth never
+imports torch. Knows nothing about ranges, noise or scale.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+class Truth(NamedTuple):
+    """A noise-free target, before it is scaled by the slope.
+
+    Attributes:
+        shape: Takes inputs and returns as many targets.
+        formula: As people read it behind the slope.
+    """
+
+    shape: Callable[[Tensor], Tensor]
+    formula: str
+
+
+TRUTHS = {
+    "linear": Truth(lambda x: x, "x"),
+    "quadratic": Truth(lambda x: x.square(), "x^2"),
+    "sine": Truth(lambda x: (math.pi * x).sin(), " sin(pi x)"),
+    "step": Truth(lambda x: x.sign(), " sign(x)"),
+    "abs": Truth(lambda x: x.abs(), "|x|"),
+}
