@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from regbench import plan, resolve, run
+from regbench import run
+from regbench.experiments import resolve
 from regbench.settings.machine import available_cores
 
 if TYPE_CHECKING:
@@ -157,12 +158,12 @@ def engine(name: str, command: str, options: dict[str, int], threads: int) -> Ca
     """An engine of regbench, with all that it does around training."""
     flags = {key: [str(value)] for key, value in options.items()}
     flags |= {"engine": [name], "threads": [str(threads)], "log_every": [str(options["epochs"])]}
-    work = plan(resolve(command, flags))
-    networks = work.study.replicates * len(work.study.arms)
+    asked = resolve(command, flags)
+    networks = asked.study.replicates * len(asked.study.arms)
 
     def train() -> int:
-        run(work)
-        return networks * work.study.training.epochs
+        run(asked.study, asked.question, asked.machine)
+        return networks * asked.study.training.epochs
 
     return train
 

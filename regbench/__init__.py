@@ -2,28 +2,67 @@
 
 From Python:
 
-    from regbench import plan, resolve, run
+    import regbench as rb
 
-    request = resolve("wdecay", {"lambda": ["0.01", "0.1"], "replicates": ["10"]})
-    result = run(plan(request))
+    study = rb.Study(arms=[rb.WeightDecay(0.01), rb.WeightDecay(0.01) + rb.Dropout(0.5)])
+    result = rb.run(study)
     result.comparisons, result.history.test_loss
+
+Every registered regularizer is here by its class's name. Importing this imports no torch.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from regbench.experiments import plan, resolve, run
+    from regbench.analysis.result import Result as Result
+    from regbench.api import load as load
+    from regbench.api import run as run
+    from regbench.errors import RegbenchError as RegbenchError
+    from regbench.errors import RunError as RunError
+    from regbench.errors import UsageError as UsageError
+    from regbench.experiments.dropout_scale import DropoutScale as DropoutScale
+    from regbench.regularizers import Arm as Arm
+    from regbench.regularizers.decoupled import DecoupledDecay as DecoupledDecay
+    from regbench.regularizers.dropout import Dropout as Dropout
+    from regbench.regularizers.l1 import L1 as L1
+    from regbench.regularizers.weight_decay import WeightDecay as WeightDecay
+    from regbench.settings.machine import Machine as Machine
+    from regbench.settings.question import Question as Question
+    from regbench.settings.study import Network as Network
+    from regbench.settings.study import Study as Study
+    from regbench.settings.study import Task as Task
+    from regbench.settings.study import Training as Training
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "plan", "resolve", "run"]
+PUBLIC = {
+    "analysis.result": ["Result"],
+    "api": ["load", "run"],
+    "errors": ["RegbenchError", "RunError", "UsageError"],
+    "experiments.dropout_scale": ["DropoutScale"],
+    "regularizers": ["Arm"],
+    "settings.machine": ["Machine"],
+    "settings.question": ["Question"],
+    "settings.study": ["Network", "Study", "Task", "Training"],
+}
+"""By module, what is imported where it is first used."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public functions where they are first used."""
-    if name in __all__:
-        from regbench import experiments
-
-        return getattr(experiments, name)
+    """Import a public name where it is first used."""
+    for module, names in PUBLIC.items():
+        if name in names:
+            return getattr(importlib.import_module(f"regbench.{module}"), name)
+    if not name.startswith("_"):
+        found: Any = importlib.import_module("regbench.regularizers").BY_CLASS.get(name)
+        if found:
+            return found
     raise AttributeError(f"module 'regbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    classes = importlib.import_module("regbench.regularizers").BY_CLASS
+    return sorted([*(name for names in PUBLIC.values() for name in names), *classes, "__version__"])

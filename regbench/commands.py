@@ -18,7 +18,7 @@ from regbench.errors import (
     shell_word,
     visible,
 )
-from regbench.experiments import COMMANDS, experiment_of, plan
+from regbench.experiments import COMMANDS, experiment_of
 from regbench.process.signals import interruptible, stopping
 from regbench.report import report_of, sinks_of
 from regbench.storage.files import Store
@@ -41,15 +41,30 @@ if TYPE_CHECKING:
     from regbench.report.base import Sink, View
     from regbench.report.terminal.screen import Screen
     from regbench.settings.command import Request
+    from regbench.settings.machine import Environment, Machine
     from regbench.storage.blocks import Archive
 
 
 def run_experiment(request: Request) -> int:
     """Compute, show and record what was asked; returns the exit code."""
-    planned = plan(request)
+    planned = plan(request, request.machine)
     run = create_run(request, planned.environment, planned.provenance, sys.argv)
     with resumable(run):
         return complete(run, planned)
+
+
+def plan(request: Request, machine: Machine, began: Environment | None = None) -> Plan:
+    """Return the plan of a request on a machine; `began` is where a run began that goes on.
+
+    Raises:
+        UsageError: The machine lacks what was asked for, or the work is out of all proportion.
+    """
+    try:
+        experiment = experiment_of(request.study)
+        return experiment.plan(request.study, request.question, machine, began)
+    except UsageError as error:
+        origins = {} if began else request.origins  # of a run that goes on, the machine is recorded
+        raise error.named(origins) from None
 
 
 def resume_run(name: str, options: Mapping[str, bool], is_mixed_allowed: bool) -> int:
@@ -74,7 +89,7 @@ def resume_run(name: str, options: Mapping[str, bool], is_mixed_allowed: bool) -
             return report_run(name, options, is_rewriting=False)
     recorded = {"engine": began.engine, "device": began.device} if began.engine else {}
     machine = request.machine.replaced(**({} if is_mixed_allowed else recorded))
-    planned = experiment.plan(request.study, request.question, machine, began)
+    planned = plan(request, machine, began)
     run = admit(run, planned.provenance, is_mixed_allowed)
     with resumable(run):
         return complete(run, planned)
@@ -134,13 +149,18 @@ def complete(run: Run, planned: Plan) -> int:
     result = interruptible(partial(experiment.run, planned, archive, screen))
     view = report.view(run, result, is_complete=True)
     screen.show(view)
-    files = sinks_of(output)
-    notes = write(files, view, screen)
-    duration = result.environment.duration_seconds
-    mark_done(run.folder, {"duration_seconds": duration, "verdicts": view.verdicts})
-    close([screen, *files], view)
+    notes = record(run, view, result.environment.duration_seconds, screen)
     tell(screen, [*notes, *view.warnings])
     return view.exit_code
+
+
+def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
+    """Write the files of a run and mark it as done; returns what there is to say about them."""
+    files = sinks_of(run.request.output)
+    notes = write(files, view, screen)
+    mark_done(run.folder, {"duration_seconds": duration, "verdicts": view.verdicts})
+    close([screen, *files], view)
+    return notes
 
 
 def write(sinks: Iterable[Sink], view: View, screen: Screen) -> list[str]:
@@ -182,7 +202,7 @@ def resumable(run: Run) -> Iterator[None]:
         with stopping(f"interrupted; {hint}"), in_use(run.folder):
             yield
     except UsageError as error:  # a pilot asks for too much: resuming would not help
-        raise RegbenchError(str(error)) from error
+        raise RegbenchError(str(error.named(run.request.origins))) from error
     except RunError as error:
         raise RunError(f"{error}; {hint}") from error
     except OSError as error:
@@ -218,7 +238,10 @@ def verify_cases(request: Request, names: list[str], is_json: bool, is_quiet: bo
         stopping("interrupted; nothing was verified"),
         screen.stage("verifying", len(cases)) as advance,
     ):
-        verified = interruptible(partial(verify, cases, request.machine, advance, screen.warn))
+        try:
+            verified = interruptible(partial(verify, cases, request.machine, advance, screen.warn))
+        except UsageError as error:
+            raise error.named(request.origins) from None
     if is_json:
         document = verification.verification_document(verified, request.machine, names)
         sys.stdout.write(to_text(document))

@@ -55,11 +55,11 @@ class UsageError(RegbenchError):
         came = ", ".join(text for text in (got, self.problem) if text)
         allowed = f"allowed: {self.allowed}" if self.allowed else ""
         said = "; ".join(text for text in (came, allowed, self.hint) if text)
-        return f"{option_of(self.source)}: {said}" if self.source else said
+        return f"{self.source}: {said}" if self.source else said
 
     def named(self, origins: Mapping[str, str]) -> UsageError:
-        """Return the error with the place in which the user set the setting of its key."""
-        source = origins.get(self.source, self.source)
+        """Return the error with the place in which a setting was set, or its option, as source."""
+        source = origins.get(self.source, option_of(self.source))
         return UsageError(source, self.got, self.allowed, problem=self.problem, hint=self.hint)
 
 

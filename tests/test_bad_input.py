@@ -46,7 +46,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("training began")
 
     for engine in ENGINES:
-        monkeypatch.setitem(ENGINES, engine, refuse)  # type: ignore[arg-type]
+        monkeypatch.setitem(ENGINES, engine, refuse)
     monkeypatch.setattr(dropout_scale, "measure_scale", refuse)
 
 

@@ -244,7 +244,7 @@ def test_out_of_memory_names_what_to_lower(
     def run_out(*_: object) -> None:
         raise error
 
-    monkeypatch.setitem(ENGINES, "batched", run_out)  # type: ignore[arg-type]
+    monkeypatch.setitem(ENGINES, "batched", run_out)
     finished = regbench("wdecay", *TINY, "--engine=batched")
     assert finished.code == 1
     assert finished.err.count("\n") == 1

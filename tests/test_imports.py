@@ -17,7 +17,7 @@ HEAVY = {"torch", "numba", "matplotlib", "scipy", "tensorboard", "PIL", "rich", 
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "regularizers": ({"errors"}, {"torch"}),  # for type checkers only, see below
-    "settings": ({"errors", "regularizers"}, {"torch"}),
+    "settings": ({"errors", "regularizers"}, {"torch"}),  # likewise
     "analysis": ({"errors", "regularizers", "settings"}, {"scipy"}),
     "model": ({"settings"}, {"torch"}),
     "engines": ({"errors", "regularizers", "settings", "analysis", "model"}, {"torch", "numba"}),
@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"scipy"},
     ),
     "report": (
-        {"errors", "settings", "analysis", "storage", "experiments", "verify"},
+        {"errors", "regularizers", "settings", "analysis", "storage", "experiments", "verify"},
         {"matplotlib", "PIL", "rich", "tensorboard"},
     ),
     "commands": (
@@ -41,13 +41,17 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "cli": ({"errors", "settings", "process", "experiments", "commands"}, set()),
     "__main__": ({"process", "cli"}, set()),
-    "__init__": ({"experiments"}, set()),  # where it is first used
+    "api": ({"errors", "settings", "storage", "experiments", "report", "commands"}, set()),
+    # Each name where it is first used: for type checkers only, see below.
+    "__init__": ({"errors", "regularizers", "settings", "analysis", "experiments", "api"}, set()),
 }
 AT_START = {"__init__", "errors", "process", "regularizers", "settings", "storage", "experiments"}
-AT_START |= {"commands", "cli", "__main__", "report/__init__.py"}
+AT_START |= {"commands", "cli", "api", "__main__", "report/__init__.py"}
 """Rooms and modules that every command imports at once."""
 LATE = {"experiments/feasibility.py"}
 """Modules of these rooms that are imported where they are first used."""
+FOR_TYPES_ONLY = {"regularizers", "settings"}
+"""Rooms that import heavy libraries for type checkers alone, in no function either."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 7, 12, 400
 
@@ -102,6 +106,9 @@ def test_module_imports_only_what_stands_below_it(path: Path) -> None:
     name = path.relative_to(PACKAGE).as_posix()
     if {part, name} & AT_START and name not in LATE:
         assert not heavy_libraries(imported_at_start(tree))
+    if part in FOR_TYPES_ONLY:
+        run = [node for node in tree.body if not is_for_types(node)]
+        assert not heavy_libraries(imported(ast.Module(run, [])))
 
 
 def test_table_has_no_circle_and_no_part_that_is_gone() -> None:

@@ -2,67 +2,152 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-import regbench
-from regbench.errors import UsageError
+import regbench as rb
+from regbench.regularizers import REGULARIZERS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+untyped: Any = rb
+"""For values that annotations rule out, some of which are wrong and some taken all the same."""
+SMALL: dict[str, Any] = {
+    "task": rb.Task(points=4),
+    "network": rb.Network(hidden=4, depth=1),
+    "training": rb.Training(epochs=6, log_every=3),
+    "replicates": 3,
+}
 
 
-def test_an_experiment_runs_from_python() -> None:
-    flags = {"lambda": ["0.01", "0.1"], "replicates": ["3"], "hidden": ["5"], "epochs": ["4"]}
-    request = regbench.resolve("wdecay", flags)
-    result = regbench.run(regbench.plan(request))
-    assert [comparison.arm for comparison in result.comparisons] == ["wdecay=0.01", "wdecay=0.1"]
-    assert result.history.test_loss.shape == (1, 3, 3)
+def small_study(**values: Any) -> rb.Study:
+    arms = [rb.WeightDecay(0.1), rb.WeightDecay(0.1) + rb.Dropout(0.5)]
+    return rb.Study(**({"arms": arms} | SMALL | values))
 
 
-@pytest.mark.parametrize(
-    ("experiment", "flags", "said"),
-    [
-        ("wdcay", {}, "'wdcay': no such experiment; did you mean 'wdecay'?"),
-        ("\x1b", {}, r"'\x1b': no such experiment; allowed: wdecay, dropout, "),
-        ("wdecay", {"bogus": ["1"]}, "unknown key 'bogus'"),
-        ("wdecay", {"lamda": ["1"]}, "unknown key 'lamda'; did you mean 'lambda'?"),
-        ("dropout-scale", {"epochs": ["1"]}, "unknown key 'epochs'"),
-    ],
-)
-def test_unknown_experiment_or_key_is_a_usage_error(
-    experiment: str, flags: dict[str, list[str] | bool], said: str
-) -> None:
-    with pytest.raises(UsageError) as refused:
-        regbench.resolve(experiment, flags)
-    assert str(refused.value).startswith(said)
+def test_a_study_runs_from_python_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    result = rb.run(small_study(), machine=rb.Machine(engine="batched", device="cpu"))
+    assert result.study.arm_names == ["baseline", "wdecay=0.1", "wdecay=0.1+dropout=0.5"]
+    assert result.history.test_loss.shape[1:] == (3, 3)
+    assert [c.arm for c in result.comparisons] == result.study.arm_names[1:]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_in_a_folder_is_a_run_like_any_other(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    result = rb.run(small_study(), folder=folder)
+    assert (folder / "DONE").is_file()
+    assert (folder / "summary.json").is_file()
+    again = rb.load(folder)
+    for name, array in result.history.arrays.items():
+        np.testing.assert_array_equal(again.history.arrays[name], array, err_msg=name)
+    assert repr(again) == repr(result)
+    next(iter((folder / "blocks").iterdir())).unlink()
+    with pytest.raises(rb.UsageError, match=r"2 of 3 blocks"):
+        rb.load(folder)
+    with pytest.raises(rb.UsageError, match="not empty"):
+        rb.run(small_study(), folder=folder)
+
+
+def test_a_number_where_several_may_stand_is_one_of_them() -> None:
+    scales = rb.run(untyped.DropoutScale(p=0.25, units=50, trials=20)).scales
+    assert [scale.drop_probability for scale in scales] == [0.25]
+    assert untyped.Study(arms=rb.Dropout(0.5)).arm_names == ["baseline", "dropout=0.5"]
+
+
+def test_result_is_shown_as_a_short_table() -> None:
+    lines = repr(rb.run(small_study())).splitlines()
+    assert lines[0] == "Result of 3 replicates at epoch 6"
+    assert [line.split()[0] for line in lines[1:]] == [
+        "arm", "baseline", "wdecay=0.1", "wdecay=0.1+dropout=0.5",
+    ]  # fmt: skip
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_tidy_table_has_a_row_for_each_number() -> None:
+    pandas = pytest.importorskip("pandas")
+    result = rb.run(small_study(seed=7))
+    table = result.to_pandas()
+    assert isinstance(table, pandas.DataFrame)
+    measures, (epochs, arms, replicates) = (
+        result.history.named("measures"),
+        (result.history.test_loss.shape),
+    )
+    assert len(table) == len(measures) * epochs * arms * replicates
+    chosen = table[
+        (table.arm == "wdecay=0.1") & (table.replicate == 2) & (table.measure == "test_loss")
+    ]
+    np.testing.assert_array_equal(chosen.value, result.history.test_loss[:, 1, 2])
+    assert set(chosen.seed) == {9}
+
+
+def test_without_pandas_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(rb.UsageError, match="needs pandas"):
+        rb.run(small_study()).to_pandas()
+
+
+WRONG: list[tuple[Callable[[], Any], str]] = [
+    (lambda: untyped.Study(arms=5), "arms: got '5'; allowed: regularizers"),
+    (lambda: untyped.Study(arms=[3]), "arms: got"),
+    (lambda: untyped.Study(arms=[]), "arms: got"),
+    (lambda: untyped.Study(), "arms: is missing"),
+    (lambda: untyped.Study(3), "Study: got '3', without its key"),
+    (lambda: small_study(replicats=3), "Study: unknown key 'replicats'; did you mean 'replicates'"),
+    (lambda: small_study(replicates="3"), "replicates: got '3'; allowed: a whole number from 1"),
+    (lambda: small_study(replicates=True), "replicates: got 'True'"),
+    (lambda: small_study(task=3), "task: got '3'; allowed: a Task"),
+    (lambda: untyped.Task(truth="sinus"), "truth: got 'sinus'; allowed: linear, "),
+    (lambda: untyped.Task(noise=float("nan")), "noise: got 'nan'"),
+    (lambda: untyped.Task(x_min=3.0), "x_min: got '3.0'"),
+    (lambda: untyped.WeightDecay("0.1"), "WeightDecay: got '0.1'; allowed: a finite number from 0"),
+    (lambda: untyped.WeightDecay(-1), "WeightDecay: got '-1'"),
+    (lambda: untyped.WeightDecay(float("inf")), "WeightDecay: got 'inf'"),
+    (lambda: untyped.WeightDecay(True), "WeightDecay: got 'True'"),
+    (lambda: untyped.WeightDecay(0.1) + rb.WeightDecay(0.2), "which has wdecay twice"),
+    (lambda: untyped.WeightDecay(0.1) + 3, "arms: got '3'"),
+    (lambda: small_study(arms=[rb.WeightDecay(1e6)]), "arms: got '1000000.0'; allowed: numbers"),
+    (lambda: small_study(arms=[rb.L1(0.1), rb.L1(0.1)]), "arms: got 'l1=0.1' twice"),
+    (lambda: untyped.Machine(device="tpu"), "device: got 'tpu'; allowed: auto, cpu"),
+    (lambda: untyped.Question(margin=1.0), "margin: got '1.0', which needs --require"),
+    (lambda: untyped.DropoutScale(p=[0.5, 2.0]), "p: got '2.0'"),
+    (lambda: untyped.DropoutScale(p="0.5"), "p: got '0.5'"),
+    (lambda: untyped.run(3), "run: got '3'; allowed: a Study"),
+    (lambda: untyped.run(small_study(), question=3), "run: got '3'; allowed: a Question"),
+    (lambda: untyped.run(small_study(), machine="cpu"), "run: got 'cpu'; allowed: a Machine"),
+    (lambda: untyped.load("no such run"), "RUN: got 'no such run', which is not a folder"),
+]
+
+
+@pytest.mark.parametrize(("make", "said"), WRONG)
+def test_wrong_value_is_a_usage_error_of_one_line(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises(rb.UsageError) as refused:
+        make()
+    assert said in str(refused.value)
     assert str(refused.value).isprintable()
 
 
-def test_experiment_that_trains_nothing_runs_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    flags = {"p": ["0.2", "0.5"], "units": ["50"], "trials": ["20"], "seed": ["3"]}
-    plan = regbench.plan(regbench.resolve("dropout-scale", flags))
-    assert (plan.work, plan.engine) == ("drawing", "")
-    result = regbench.run(plan)
-    assert [scale.drop_probability for scale in result.scales] == [0.2, 0.5]
-    assert all(scale.outputs.shape == (20,) and scale.fits_law for scale in result.scales)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("flags", "source"), [({"hidden": ["100000"]}, ""), ({"device": ["cuda:999"]}, "--device")]
-)
-def test_work_that_does_not_fit_has_no_plan(flags: dict[str, list[str]], source: str) -> None:
-    with pytest.raises(UsageError) as refused:
-        regbench.plan(regbench.resolve("wdecay", {"engine": ["batched"], **flags}))
-    assert refused.value.source == source
-
-
-def test_every_public_name_is_there_and_no_other() -> None:
-    assert all(hasattr(regbench, name) for name in regbench.__all__)
+def test_every_public_name_is_listed_and_there_and_imports_no_torch() -> None:
+    for name in dir(rb):
+        assert getattr(rb, name) is not None
+    assert {kind.__name__ for kind in REGULARIZERS.values()} <= set(dir(rb))
     with pytest.raises(AttributeError, match="no attribute 'train'"):
-        _ = regbench.train
+        _ = rb.train
+    program = (
+        "import sys, regbench as rb\n"
+        "for name in ('Study', 'Task', 'Question', 'Machine', 'DropoutScale', *dir(rb)):\n"
+        "    getattr(rb, name)\n"
+        "rb.Study(arms=rb.WeightDecay(0.1) + rb.Dropout(0.5))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_types_are_published() -> None:
+    assert Path(rb.__file__).with_name("py.typed").is_file()

@@ -21,6 +21,7 @@ from runs import (
 )
 from training import make_request
 
+from regbench.analysis.history import join
 from regbench.commands import run_experiment
 from regbench.engines import ENGINES, environment
 from regbench.experiments import COMMANDS, feasibility
@@ -139,11 +140,13 @@ def test_out_of_memory_loses_no_finished_block(
 def test_out_of_memory_after_training_says_how_to_go_on(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run_out(*_: object) -> None:
-        raise MemoryError
+    def run_out(histories: list[History], letter: str) -> History:
+        if letter == "R":  # all batches are trained
+            raise MemoryError
+        return join(histories, letter)
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "concatenate", run_out)
+        patch.setattr(experiment, "join", run_out)
         finished = regbench(*THREE_PARTS, "--out=run", "--quiet")
     assert_one_line(finished, 1, "out of memory", "--hidden", "regbench resume run")
     assert regbench("resume", "run").code == 0

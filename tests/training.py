@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from regbench.analysis.batch import Batch
+from regbench.analysis.history import AXES
 from regbench.analysis.result import Result
 from regbench.engines import ENGINES, Listener
 from regbench.experiments import COMMANDS
@@ -14,7 +15,7 @@ from regbench.settings.machine import Environment, available_cores
 from regbench.settings.parse import build_request
 
 if TYPE_CHECKING:
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Array, History
     from regbench.settings.command import Request
     from regbench.settings.study import Study
 
@@ -63,6 +64,11 @@ def train(study: Study | Batch, engine: str, threads: int | None = None) -> Hist
     """Train all replicates of a study as one batch, or a batch, on the CPU."""
     batch = study if isinstance(study, Batch) else make_batch(study)
     return ENGINES[engine](batch, CPU, threads or available_cores(), Listener())
+
+
+def by_arm(history: History) -> dict[str, Array]:
+    """Return the arrays of a history that have an axis of arms, the second one, by name."""
+    return {n: array for n, array in history.arrays.items() if "A" in AXES[n.partition("/")[0]]}
 
 
 def make_result(

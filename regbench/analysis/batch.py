@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from regbench.analysis.history import FITTED_REPLICATES
 
 if TYPE_CHECKING:
     from regbench.regularizers import Arm
@@ -41,23 +40,18 @@ class Batch:
         return [init_seed(self.study, seed) for seed in self.seeds]
 
     @property
-    def fitted_count(self) -> int:
-        """How many of the replicates have `History.fits`."""
-        return min(max(FITTED_REPLICATES - self.first_replicate, 0), len(self.seeds))
-
-    @property
     def has_snapshots(self) -> bool:
         """Whether the study's first replicate is among these: its parameters are kept."""
         return self.first_replicate == 0
 
     def cut(self, size: int, first_size: int | None = None) -> list[Batch]:
         """Return batches of `size` replicates, the first one of `first_size` where given."""
-        starts = [0, *range(first_size or size, len(self.seeds), size)]
+        bounds = [0, *range(first_size or size, len(self.seeds), size), len(self.seeds)]
         return [
             dataclasses.replace(
                 self, seeds=self.seeds[start:end], first_replicate=self.first_replicate + start
             )
-            for start, end in zip(starts, [*starts[1:], len(self.seeds)], strict=True)
+            for start, end in itertools.pairwise(bounds)
         ]
 
 

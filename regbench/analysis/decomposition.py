@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regbench.analysis.statistics import t_interval
+
 if TYPE_CHECKING:
     from regbench.analysis.history import Array
     from regbench.analysis.statistics import Interval
@@ -48,7 +50,7 @@ class Decomposition:
     residual: float
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def decompose(
     predictions: Array, truth: Array, noise_variance: float, confidence: float
 ) -> Decomposition | None:
@@ -60,14 +62,7 @@ def decompose(
     Neural Computation 4). Intervals are those of the jackknife over replicates (Efron & Tibshirani
     1993, ch. 11), with Student's t.
 
-    Args:
-        predictions: `(R, T)`.
-        truth: `(T,)`, noise-free.
-        noise_variance: Of the test targets.
-        confidence: Of the intervals.
-
-    Returns:
-        None where R = 1.
+    `predictions` are `(R, T)`, and `truth`, which is without noise, `(T,)`. None where R = 1.
     """
     count = len(predictions)
     if count == 1:
@@ -86,14 +81,10 @@ def decompose(
     residual = abs(bias_squared + variance - error) / max(error, np.finfo(float).tiny)
 
     # Without replicate r: mean_r = mean − (e_r − mean)/(R − 1), and the sum of squares around it
-    # loses R/(R − 1) (e_r − mean)².
+    # loses R/(R − 1) (e_r − mean)². Of R = 2 no variance is left: it is divided by 0.
     left = count - 1
     means = mean - (errors - mean) / left
-    jackknifed = {"variance": np.full(count, np.nan), "bias_squared": np.full(count, np.nan)}
-    if count > 2:
-        variances_without = (variances * left - squares * count / left) / (left - 1)
-        jackknifed["variance"] = variances_without.mean(axis=0)
-        jackknifed["bias_squared"] = (means**2 - variances_without / left).mean(axis=0)
+    variances_without = (variances * left - squares * count / left) / (left - 1)
     squared_errors = np.square(errors).mean(axis=0)
     errors_without = (squared_errors.sum() - squared_errors) / left
 
@@ -101,8 +92,8 @@ def decompose(
         return Part(value, jackknife_interval(value, without, confidence))
 
     return Decomposition(
-        bias_squared=part(bias_squared, jackknifed["bias_squared"]),
-        variance=part(variance, jackknifed["variance"]),
+        bias_squared=part(bias_squared, (means**2 - variances_without / left).mean(axis=0)),
+        variance=part(variance, variances_without.mean(axis=0)),
         noise_variance=noise_variance,
         expected_test_error=part(error + noise_variance, errors_without + noise_variance),
         residual=residual,
@@ -116,9 +107,6 @@ def jackknife_interval(value: float, without: Array, confidence: float) -> Inter
     """
     if not np.isfinite(without).all():
         return None
-    from scipy import stats
-
     count = len(without)
     error = np.sqrt((count - 1) / count * np.square(without - without.mean()).sum())
-    half = float(stats.t.ppf((1 + confidence) / 2, count - 1) * error)
-    return value - half, value + half
+    return t_interval(value, float(error), count, confidence)

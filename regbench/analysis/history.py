@@ -1,11 +1,11 @@
-"""What training leaves behind: losses, predictions and a few snapshots, as arrays.
+"""What training leaves behind: measures, predictions and a few snapshots, as arrays by name.
 
-Everything that people look at is derived from this. Knows nothing about how it was made.
+Everything that people look at is derived from this. One table says which axes each array has; how
+arrays are joined, stored and listed follows from it. Knows nothing about how they were made.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,104 +13,93 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Array = NDArray[np.floating]
 
-FITTED_REPLICATES = 100
-"""At most so many replicates of a study have `fits`; pictures need no more."""
-GRID_POINTS = 201
-"""Points of the dense grid of inputs on which `fits` are given."""
-MEASURED = (
-    *("train_loss", "train_loss_eval", "test_loss"),
-    *("predictions", "fits", "weight_norm", "zero_share"),
-)
-"""The fields of a `History` with axes E, A and R."""
-SNAPSHOTS = ("parameters", "gradients")
-"""The fields of a `History` that hold arrays by parameter, with axes E and A."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """The data of R replicates, as they were trained on.
-
-    **Shape:** `train_x`: `(N,)`, `train_y`: `(R, N)`, `test_x` and `test_truth`: `(T,)`,
-    `test_y`: `(R, T)`, `grid_x` and `grid_truth`: `(G,)`.
-    """
-
-    train_x: Array
-    train_y: Array
-    test_x: Array
-    test_y: Array
-    test_truth: Array
-    grid_x: Array
-    grid_truth: Array
+GRID_POINTS = 200
+"""Cells of equal width that the range of inputs is cut into: predictions are kept at their middles,
+so that a truth may jump at their edges."""
+AXES = {
+    "epochs": "E",
+    "kept_epochs": "K",
+    "train_x": "N",
+    "train_y": "RN",
+    "test_x": "T",
+    "test_y": "RT",
+    "grid_x": "G",
+    "grid_truth": "G",
+    "measures": "EAR",
+    "predictions": "KARG",
+    "parameters": "KA",
+    "gradients": "KA",
+}
+"""The axes of every array; of `measures`, `parameters` and `gradients` there is one for each name,
+behind a slash. What those of the last two have more is the parameter's own shape."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What was measured at each of E logged epochs for A arms of R replicates.
+    """What was measured for A arms of R replicates. Arrays are attributes; measures too.
 
-    **Shape:**
-        - `epochs`: `(E,)`, 1 for the first.
-        - `train_loss`, `train_loss_eval`, `test_loss`: `(E, A, R)`, mean squared errors: as
-          trained and before the update; in evaluation mode and after it.
-        - `predictions`: `(E, A, R, T)` at the test inputs.
-        - `fits`: `(E, A, min(R, 100), G)` on a dense grid of inputs.
-        - `weight_norm`: `(E, A, R)`, Euclidean, over all parameters.
-        - `zero_share`: `(E, A, R)`, the share of the parameters that are exactly 0.
-        - `parameters`, `gradients`: per parameter's name `(E, A, ...)`, of the run's first
-          replicate and in its batch only; the gradient is the one of the loss that the epoch's
-          update used, without any penalty.
+    **Shape:** see `AXES`, with E measured and K kept epochs.
+
+    - `epochs`: int64, 0 for before the first step; see `Training.measured_epochs`.
+    - `kept_epochs`: int64, those of `predictions` and snapshots.
+    - `train_x`, `train_y`, `test_x`, `test_y`: the data.
+    - `grid_x`, `grid_truth`: the middles of the cells, and the truth there.
+    - `predictions`: in evaluation mode, on the grid.
+    - `test_loss` and so on: see `measures.MEASURES`.
+    - `parameters`, `gradients`: by parameter's name, of the study's first replicate, in its batch
+      only. The gradient is that of the loss in the epoch's update, without penalty; NaN at epoch 0.
     """
 
-    epochs: NDArray[np.int64]
-    data: Data
-    train_loss: Array
-    train_loss_eval: Array
-    test_loss: Array
-    predictions: Array
-    fits: Array
-    weight_norm: Array
-    zero_share: Array
-    parameters: dict[str, Array]
-    gradients: dict[str, Array]
+    arrays: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an array by its name, or the name of its measure."""
+        arrays = self.arrays if name != "arrays" else {}
+        for known in (name, f"measures/{name}"):
+            if known in arrays:
+                return arrays[known]
+        raise AttributeError(f"no array is called {name!r}")
+
+    def named(self, kind: str) -> dict[str, Array]:
+        """Return the arrays of a kind, `measures`, `parameters` or `gradients`, by name."""
+        parts = {name: name.partition("/") for name in self.arrays}
+        return {part[2]: self.arrays[name] for name, part in parts.items() if part[0] == kind}
+
+    def replaced(self, **arrays: Any) -> History:
+        """Return a history with other arrays, by the names of attributes."""
+        keyed = {key if key in AXES else f"measures/{key}": arrays[key] for key in arrays}
+        return History({**self.arrays, **keyed})
+
+    def at(self, epoch: int) -> int:
+        """Return the index of a measured epoch."""
+        return int(np.searchsorted(self.epochs, epoch))
 
 
-def concatenate(histories: Sequence[History]) -> History:
-    """Return one history of the replicates of all, in turn; snapshots are of the first."""
-    first = histories[0]
-    joined: dict[str, Any] = {
-        field: np.concatenate([getattr(history, field) for history in histories], axis=2)
-        for field in MEASURED
-    }
-    data = dataclasses.replace(
-        first.data,
-        train_y=np.concatenate([history.data.train_y for history in histories]),
-        test_y=np.concatenate([history.data.test_y for history in histories]),
-    )
-    return dataclasses.replace(first, data=data, **joined)
+def join(histories: Sequence[History], letter: str) -> History:
+    """Return one history of all, in turn along an axis: `R` for replicates, `A` for arms.
+
+    What has no such axis is that of the first.
+    """
+
+    def joined(name: str, axis: int) -> Array:
+        return np.concatenate([history.arrays[name] for history in histories], axis)
+
+    return changed_along(histories[0], letter, joined)
 
 
 def select_arms(history: History, arm_indices: Sequence[int]) -> History:
     """Return the history of the arms of these indices."""
-    chosen = list(arm_indices)
-    fields: dict[str, Any] = {field: getattr(history, field)[:, chosen] for field in MEASURED}
-    for kind in SNAPSHOTS:
-        fields[kind] = {name: v[:, chosen] for name, v in getattr(history, kind).items()}
-    return dataclasses.replace(history, **fields)
+    return changed_along(
+        history, "A", lambda name, axis: history.arrays[name].take(list(arm_indices), axis)
+    )
 
 
-def join_arms(histories: Sequence[History]) -> History:
-    """Return one history of the arms of all, in turn; replicates and data are the same in all."""
-    first = histories[0]
-    fields: dict[str, Any] = {
-        field: np.concatenate([getattr(history, field) for history in histories], axis=1)
-        for field in MEASURED
-    }
-    for kind in SNAPSHOTS:
-        fields[kind] = {
-            name: np.concatenate([getattr(history, kind)[name] for history in histories], axis=1)
-            for name in getattr(first, kind)
-        }
-    return dataclasses.replace(first, **fields)
+def changed_along(history: History, letter: str, change: Callable[[str, int], Array]) -> History:
+    """Return a history with `change(name, axis)` for every array that has this axis of `AXES`."""
+    axes = {name: AXES[name.partition("/")[0]].find(letter) for name in history.arrays}
+    changed = {name: change(name, axis) for name, axis in axes.items() if axis >= 0}
+    return History({**history.arrays, **changed})

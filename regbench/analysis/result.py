@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regbench.analysis.decomposition import Decomposition, decompose
+from regbench.analysis.measures import LOSSES
 from regbench.analysis.statistics import Comparison, compare_arms, judge
-from regbench.errors import RunError
+from regbench.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from regbench.analysis.history import History
@@ -21,15 +22,13 @@ if TYPE_CHECKING:
     from regbench.settings.question import Question
     from regbench.settings.study import Study
 
-NOT_MET, INCONCLUSIVE = 3, 4
-"""Exit codes of `--require`."""
 LARGEST_RESIDUAL = 1e-12
 """Of bias² + variance = error, relative to the error: only rounding is between the two sides."""
 EARLIER_RESAMPLES = 999
 """Of permutation tests at the epochs before the last."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What was asked, where it was computed, and what was measured.
 
@@ -46,6 +45,40 @@ class Result:
     environment: Environment
     history: History
     confirmation: Result | None = None
+
+    def __repr__(self) -> str:
+        """Return a short table: each arm's test loss at the last epoch beside the baseline's."""
+        means = self.history.test_loss[-1].mean(axis=1)
+        rows = [("arm", "test loss", "difference", "interval", "verdict")]
+        rows.append((self.study.arm_names[0], f"{means[0]:.5f}", "", "", ""))
+        for c, mean in zip(self.comparisons, means[1:], strict=True):
+            interval = f"{c.ci[0]:.5f} to {c.ci[1]:.5f}" if c.ci else "n/a"
+            rows.append((c.arm, f"{mean:.5f}", f"{c.mean_difference:.5f}", interval, c.verdict))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        head = f"Result of {self.study.replicates} replicates at epoch {self.history.epochs[-1]}"
+        return "\n".join([head, *lines])
+
+    def to_pandas(self) -> Any:
+        """Return every measure as a tidy pandas table: a row for each number.
+
+        Columns are `arm`, `replicate`, `seed`, `epoch`, `measure`, `value`.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise UsageError("to_pandas", problem="needs pandas, which is not installed") from None
+        measures, epochs = self.history.named("measures"), self.history.epochs
+        order = (list(measures), epochs, self.study.arm_names, range(self.study.replicates))
+        names = ("measure", "epoch", "arm", "replicate")
+        index = pandas.MultiIndex.from_product(order, names=names)
+        values = np.stack(list(measures.values())).ravel()
+        table = pandas.DataFrame({"value": values}, index).reset_index()
+        table["seed"] = table["replicate"] + self.study.seed
+        return table[["arm", "replicate", "seed", "epoch", "measure", "value"]]
 
     @property
     def best_arm(self) -> Arm | None:
@@ -71,8 +104,7 @@ class Result:
     @property
     def has_diverged(self) -> bool:
         """Whether a loss is not finite, those of the confirmation included."""
-        confirmation = self.confirmation
-        return bool(self.divergences) or (confirmation is not None and confirmation.has_diverged)
+        return bool(self.divergences or (self.confirmation and self.confirmation.has_diverged))
 
     @cached_property
     def comparisons_by_epoch(self) -> list[list[Comparison]]:
@@ -81,7 +113,8 @@ class Result:
         Permutation tests draw fewer resamples before the last one.
         """
         names, confidence = self.study.compared, self.question.confidence
-        *earlier, last = self.history.test_loss
+        logged = [self.history.at(epoch) for epoch in self.study.training.logged_epochs]
+        *earlier, last = self.history.test_loss[logged]
         return [
             *(compare_arms(names, losses, confidence, EARLIER_RESAMPLES) for losses in earlier),
             compare_arms(names, last, confidence),
@@ -89,13 +122,13 @@ class Result:
 
     @cached_property
     def decompositions(self) -> list[list[Decomposition | None]]:
-        """Each arm's expected test error in its parts, at each logged epoch; None for R = 1.
+        """Each arm's expected test error in its parts, at each kept epoch; None for R = 1.
 
         Raises:
             RunError: The parts do not add up to the error.
         """
         noise, confidence = self.study.task.test_noise**2, self.question.confidence
-        truth = self.history.data.test_truth
+        truth = self.history.grid_truth
         found = [
             [decompose(predictions, truth, noise, confidence) for predictions in arms]
             for arms in self.history.predictions
@@ -112,14 +145,10 @@ class Result:
     def divergences(self) -> list[tuple[int, int, int]]:
         """The arms that have a loss that is not finite, each with three numbers.
 
-        Its index, the first such logged epoch, and the number of such replicates.
+        Its index, the first such measured epoch, and the number of such replicates.
         """
         history = self.history
-        is_bad = ~(
-            np.isfinite(history.train_loss)
-            & np.isfinite(history.train_loss_eval)
-            & np.isfinite(history.test_loss)
-        )
+        is_bad = ~np.all([np.isfinite(history.arrays[f"measures/{n}"]) for n in LOSSES], axis=0)
         return [
             (arm_index, int(history.epochs[is_bad[:, arm_index].any(axis=1)][0]), int(count))
             for arm_index, count in enumerate(is_bad.any(axis=0).sum(axis=1))
@@ -142,8 +171,8 @@ class Result:
 
     @property
     def exit_code(self) -> int:
-        """1 where an arm diverged, and else what `--require` says: every arm must meet it."""
+        """1 where an arm diverged, 3 where one does not meet `--require`, 4 where one may not."""
         found = {judgement for _, _, judgement in self.judgements}
         if self.has_diverged:
             return 1
-        return NOT_MET if "not met" in found else INCONCLUSIVE if "inconclusive" in found else 0
+        return 3 if "not met" in found else 4 if "inconclusive" in found else 0

@@ -6,6 +6,7 @@ statistics and how often their intervals hold the truth.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -73,18 +74,13 @@ class Comparison:
 def compare_arms(
     names: Sequence[str], losses: Array, confidence: float, resamples: int = RESAMPLES
 ) -> list[Comparison]:
-    """Compare every arm with the first one, the baseline, and correct p values by Holm's method.
+    """Compare every arm with the baseline, and correct p values by Holm's method.
 
-    Args:
-        names: Of the arms, the baseline left out.
-        losses: `(A, R)`, the baseline first.
-        confidence: Of the intervals.
-        resamples: Of the permutation test.
+    `losses` are `(A, R)`, the baseline first, which `names` leaves out.
     """
-    baseline, *arms = losses.astype(np.float64)
     alone = [
-        compare(name, baseline, arm, confidence, resamples)
-        for name, arm in zip(names, arms, strict=True)
+        compare(name, losses[0], arm, confidence, resamples)
+        for name, arm in zip(names, losses[1:], strict=True)
     ]
     corrected = holm([comparison.p_value for comparison in alone])
     return [replace(c, p_value_holm=p) for c, p in zip(alone, corrected, strict=True)]
@@ -98,8 +94,8 @@ def compare(
     baseline, losses = baseline.astype(np.float64), losses.astype(np.float64)
     differences = losses - baseline
     is_finite = bool(np.isfinite(differences).all())
-    wins = int((losses < baseline).sum())
     ci = mean_interval(differences, confidence) if is_finite else None
+    wins = int((losses < baseline).sum())
     spread = [float(v.var()) for v in (differences, baseline, losses)] if is_finite else [0.0] * 3
     return Comparison(
         arm=arm,
@@ -142,17 +138,20 @@ def judge(ci: Interval | None, requirement: Requirement, margin: float) -> Judge
 
 
 def mean_interval(values: Array, confidence: float) -> Interval | None:
-    """Return Student's t interval of the mean of `values` `(R,)`; None where R = 1.
-
-    The paired t interval, where the values are differences (Student 1908).
-    """
+    """Return Student's t interval (1908) of the mean of `values` `(R,)`; None where R = 1."""
     if len(values) == 1:
         return None
     from scipy import stats
 
-    mean, error = float(values.mean()), float(stats.sem(values))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
-    return mean - half, mean + half
+    return t_interval(float(values.mean()), float(stats.sem(values)), len(values), confidence)
+
+
+def t_interval(value: float, error: float, count: int, confidence: float) -> Interval:
+    """Return Student's t interval of an estimate from `count` replicates and its standard error."""
+    from scipy import stats
+
+    half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    return value - half, value + half
 
 
 def median_interval(values: Array, confidence: float) -> Interval | None:
@@ -211,12 +210,10 @@ def sign_flip_probability(differences: Array, resamples: int = RESAMPLES) -> flo
 def holm(probabilities: Sequence[float | None]) -> list[float | None]:
     """Return p values corrected for their number (Holm 1979); None stays None and counts not."""
     known = sorted((p, place) for place, p in enumerate(probabilities) if p is not None)
-    corrected: list[float | None] = [None] * len(probabilities)
-    largest = 0.0
-    for rank, (p, place) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * p))
-        corrected[place] = largest
-    return corrected
+    scaled = (min(1.0, (len(known) - rank) * p) for rank, (p, _) in enumerate(known))
+    places = [place for _, place in known]
+    corrected = dict(zip(places, itertools.accumulate(scaled, max), strict=True))
+    return [corrected.get(place) for place in range(len(probabilities))]
 
 
 def skewness(values: Array) -> float:

@@ -5,25 +5,28 @@ Knows nothing about how a batch is trained, stored or shown.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from regbench.analysis.batch import init_seed
-from regbench.analysis.history import GRID_POINTS, Array, Data, History
+from regbench.analysis.batch import Batch, init_seed
+from regbench.analysis.history import GRID_POINTS, Array, History
+from regbench.analysis.measures import Outcome, measure
 from regbench.model.network import Parameters, draw_parameters
 from regbench.model.randomness import replicate_generator
-from regbench.model.task import Dataset, draw_dataset, inputs, truth
+from regbench.model.task import Dataset, draw_dataset, expand, truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
-    from torch import Tensor
-
-    from regbench.analysis.batch import Batch
     from regbench.settings.study import Study
+
+PENDING_NUMBERS = 2**22
+"""Predictions that wait to be measured together."""
 
 
 def nothing(_: object) -> None:
@@ -44,20 +47,9 @@ class Listener:
     say: Callable[[str], None] = nothing
 
 
-class Engine(Protocol):
-    """A way to train a batch."""
-
-    def __call__(
-        self, batch: Batch, device: torch.device, threads: int, listener: Listener
-    ) -> History:
-        """Train every arm of every replicate and return what was measured.
-
-        Args:
-            batch: What to train.
-            device: Where.
-            threads: CPU threads to use; no number depends on them.
-            listener: Who hears of it.
-        """
+Engine = Callable[[Batch, torch.device, int, Listener], History]
+"""Trains every arm of every replicate of a batch on a device and returns what was measured. The
+number is that of the CPU threads to use, on which no result depends."""
 
 
 def torch_dtype(study: Study) -> torch.dtype:
@@ -67,12 +59,10 @@ def torch_dtype(study: Study) -> torch.dtype:
 
 @dataclass(frozen=True)
 class Start:
-    """What a replicate starts from, float32 on the CPU.
+    """What a replicate starts from, float32 on the CPU: its data, and for each arm two more.
 
-    Attributes:
-        data: The replicate's data.
-        parameters: The initial parameters of each arm; one and the same with shared pairing.
-        generator_states: The state of the replicate's generator after each arm's parameters.
+    The initial parameters, one and the same with shared pairing, and the state of the replicate's
+    generator after them.
     """
 
     data: Dataset
@@ -80,79 +70,148 @@ class Start:
     generator_states: list[Tensor]
 
 
-def draw_start(study: Study, seed: int) -> Start:
+def draw_start(study: Study, seed: int, arm_indices: Sequence[int] | None = None) -> Start:
     """Draw a replicate: train noise, test noise, parameters, in the order of the article.
 
     With independent pairing each arm's parameters are drawn after the arm's before it, so that
     one more arm at the end changes no other. What does not vary from replicate to replicate is
-    that of the run's first.
+    that of the run's first. `arm_indices` are the arms that are asked for; None for all.
     """
     generator = replicate_generator(study.seed if study.vary == "init" else seed)
     data = draw_dataset(study.task, generator)
     if study.vary != "both":
         generator = replicate_generator(init_seed(study, seed))
         draw_dataset(study.task, generator)  # the weights come after the data
-    parameters = [draw_parameters(study.network, generator)]
-    states = [generator.get_state()]
-    for _ in study.arms[1:]:
-        if study.pairing == "independent":
-            parameters.append(draw_parameters(study.network, generator))
-            states.append(generator.get_state())
+    drawn: list[tuple[Parameters, Tensor]] = []
+    for _ in study.arms:
+        if study.pairing == "independent" or not drawn:
+            drawn.append((draw_parameters(study.network, generator), generator.get_state()))
         else:
-            parameters.append(parameters[0])
-            states.append(states[0])
-    return Start(data, parameters, states)
+            drawn.append(drawn[0])
+    asked = [drawn[index] for index in arm_indices or range(len(drawn))]
+    return Start(data, [parameters for parameters, _ in asked], [state for _, state in asked])
 
 
-def draw_starts(batch: Batch) -> list[Start]:
-    """Draw every replicate of a batch, with the parameters of the batch's arms."""
-    starts = [draw_start(batch.study, seed) for seed in batch.seeds]
-    indices = range(len(batch.study.arms)) if batch.arm_indices is None else batch.arm_indices
-    return [
-        Start(
-            start.data,
-            [start.parameters[index] for index in indices],
-            [start.generator_states[index] for index in indices],
-        )
-        for start in starts
-    ]
+def draw_batch(batch: Batch) -> tuple[list[Start], dict[str, Array]]:
+    """Draw every replicate of a batch, with the parameters of the batch's arms.
 
-
-def gather_data(study: Study, datasets: list[Dataset]) -> Data:
-    """Return the data of several replicates as a history keeps them."""
-    task, dtype = study.task, torch_dtype(study)
-    grid = inputs(task, GRID_POINTS)
-
-    def array(values: Tensor) -> Array:
-        return values.squeeze(-1).to(dtype).numpy()
-
-    return Data(
-        train_x=array(datasets[0].train_x),
-        train_y=array(torch.stack([data.train_y for data in datasets])),
-        test_x=array(datasets[0].test_x),
-        test_y=array(torch.stack([data.test_y for data in datasets])),
-        test_truth=array(truth(task, datasets[0].test_x)),
-        grid_x=array(grid),
-        grid_truth=array(truth(task, grid)),
-    )
-
-
-Measurement = dict[str, "Tensor"]
-"""What one arm of R replicates shows at one logged epoch: the fields of a `History` by name,
-without their axes E and A; snapshots as `parameters/NAME` and `gradients/NAME`."""
-
-
-def assemble(data: Data, epochs: list[int], measurements: list[list[Measurement]]) -> History:
-    """Return the history of what was measured, `measurements[epoch][arm]`."""
-    stacked: dict[str, Any] = {
-        name: torch.stack([torch.stack([arm[name] for arm in arms]) for arms in measurements])
-        .cpu()
-        .numpy()
-        for name in measurements[0][0]
+    Also returns the data of all as a history keeps them, in the dtype of training.
+    """
+    study = batch.study
+    starts = [draw_start(study, seed, batch.arm_indices) for seed in batch.seeds]
+    half = (study.task.x_max - study.task.x_min) / (2 * GRID_POINTS)
+    grid = torch.linspace(study.task.x_min + half, study.task.x_max - half, GRID_POINTS)[:, None]
+    tensors = {
+        "train_x": starts[0].data.train_x,
+        "train_y": torch.stack([start.data.train_y for start in starts]),
+        "test_x": starts[0].data.test_x,
+        "test_y": torch.stack([start.data.test_y for start in starts]),
+        "grid_x": grid,
+        "grid_truth": truth(study.task, grid),
     }
-    snapshots: dict[str, Any] = {"parameters": {}, "gradients": {}}
-    for name in list(stacked):
-        kind, slash, parameter = name.partition("/")
-        if slash:
-            snapshots[kind][parameter] = stacked.pop(name)
-    return History(epochs=np.array(epochs), data=data, **stacked, **snapshots)
+    dtype = torch_dtype(study)
+    return starts, {name: x.squeeze(-1).to(dtype).numpy() for name, x in tensors.items()}
+
+
+def features(study: Study, data: Mapping[str, Array]) -> list[Tensor]:
+    """Return what networks take at the training inputs, `(N, D)`, and at all, `(N + T + G, D)`."""
+    all_x = np.concatenate([data["train_x"], data["test_x"], data["grid_x"]])
+    size = study.network.input_size
+    return [expand(torch.from_numpy(x)[:, None], size) for x in (data["train_x"], all_x)]
+
+
+class Record:
+    """What some replicates of one arm show, epoch by epoch, until it becomes a history.
+
+    These are R of a batch's replicates, and `data` those of the whole batch.
+    """
+
+    def __init__(self, batch: Batch, data: Mapping[str, Array], replicates: slice) -> None:
+        self.study, self.kept_epochs = batch.study, batch.study.training.kept_epochs
+        self.data = {**data, **{name: data[name][replicates] for name in ("train_y", "test_y")}}
+        self.has_snapshots = batch.has_snapshots and not replicates.start
+        self.shown: list[tuple[Array, ...]] = []
+        self.measures: list[dict[str, Array]] = []
+        self.kept: list[dict[str, Array]] = []
+
+    def wants_snapshot(self, epoch: int) -> bool:
+        """Whether `add_snapshot` is to be called after `add` at an epoch."""
+        return self.has_snapshots and epoch in self.kept_epochs
+
+    def add(
+        self, epoch: int, train_loss: Array, predictions: Array, zeros: Array, squares: Array
+    ) -> None:
+        """Take what the networks show after the next measured epoch; see `measures.Outcome`.
+
+        `train_loss` and `zeros` are `(R,)`, predictions at the training, test and grid inputs
+        `(R, N + T + G)`, squares `(R, L, 2)`. At epoch 0 the loss becomes that in evaluation mode.
+        """
+        self.shown.append((train_loss, predictions, zeros, squares))
+        if epoch in self.kept_epochs:
+            self.kept.append({"predictions": predictions[:, -GRID_POINTS:].copy()})
+        if len(self.shown) * predictions.size > PENDING_NUMBERS:
+            self._measure()
+
+    def add_network(
+        self,
+        epoch: int,
+        train_loss: float,
+        predictions: Array,
+        parameters: list[Array],
+        gradients: list[Array],
+    ) -> None:
+        """Take what a single network shows, its snapshot too; see `add`."""
+        self.add(
+            epoch,
+            np.array([train_loss], predictions.dtype),
+            predictions[None],
+            np.array([sum((p == 0).sum() for p in parameters)]),
+            np.reshape([np.square(p, dtype=np.float64).sum() for p in parameters], (1, -1, 2)),
+        )
+        if self.wants_snapshot(epoch):
+            self.add_snapshot(parameters, gradients)
+
+    def add_snapshot(self, parameters: list[Array], gradients: list[Array]) -> None:
+        """Take the first replicate's parameters and gradients; of these there are none at first."""
+        missing = [np.full(p.shape, np.nan, p.dtype) for p in parameters]
+        for kind, arrays in (("parameters", parameters), ("gradients", gradients or missing)):
+            for name, array in zip(self.study.network.parameter_names, arrays, strict=True):
+                self.kept[-1][f"{kind}/{name}"] = array.copy()
+
+    def _measure(self) -> None:
+        train_loss, predictions, zeros, squares = map(np.stack, zip(*self.shown, strict=True))
+        ends = np.cumsum([self.data["train_x"].size, self.data["test_x"].size])
+        train, test, grid = np.split(predictions, ends, axis=-1)
+        outcome = Outcome(
+            train_loss=train_loss,
+            train=train,
+            test=test,
+            grid=grid,
+            zeros=zeros,
+            squares=squares,
+            train_y=self.data["train_y"],
+            test_y=self.data["test_y"],
+            spacing=(self.study.task.x_max - self.study.task.x_min) / GRID_POINTS,
+            network=self.study.network,
+        )
+        self.measures.append(measure(outcome))
+        self.shown = []
+
+    def history(self) -> History:
+        """Return the history of the arm, A = 1, and these replicates."""
+        if self.shown:
+            self._measure()
+        measures = {
+            name: np.concatenate([part[name] for part in self.measures])[:, None]
+            for name in self.measures[0]
+        }
+        measures["train_loss"][0] = measures["train_loss_eval"][0]
+        return History(
+            {
+                "epochs": np.array(self.study.training.measured_epochs),
+                "kept_epochs": np.array(self.kept_epochs),
+                **self.data,
+                **{n: np.stack([kept[n] for kept in self.kept])[:, None] for n in self.kept[0]},
+                **{f"measures/{name}": array for name, array in measures.items()},
+            }
+        )

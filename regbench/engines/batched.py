@@ -12,21 +12,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from regbench.analysis.history import Array, History, concatenate
-from regbench.engines.base import Measurement, assemble, draw_starts, gather_data, torch_dtype
+from regbench.analysis.history import History, join
+from regbench.engines.base import Listener, Record, draw_batch, features, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.model.network import Parameters, forward
 from regbench.model.randomness import Noise, noise_keys
-from regbench.model.task import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
-
     from regbench.analysis.batch import Batch
-    from regbench.engines.base import Listener
     from regbench.regularizers import Arm
 
 CHUNK_REPLICATES = 16
@@ -36,6 +33,8 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's decay of the first and the second moment, and what is added to the denominator."""
 EAGER_EPOCHS = 3
 """On a GPU, epochs that run kernel by kernel before one is recorded: libraries set up first."""
+Pass = tuple[list[Tensor], list[Tensor]]
+"""What one epoch of one arm computed: what `network.forward` and `backward` return."""
 
 
 @dataclass(frozen=True)
@@ -63,26 +62,7 @@ def train_batched(batch: Batch, device: torch.device, threads: int, listener: Li
             return train_stacks(batch, listener.advance, device)
     train = partial(train_stacks, device=device)
     chunks = batch.cut(CHUNK_REPLICATES)
-    return concatenate(in_threads(train, chunks, threads, listener.advance))
-
-
-@dataclass(frozen=True)
-class Points:
-    """The batch's data on the device: inputs `(R, N, D)` and so on, targets `(R, N, 1)`."""
-
-    train_x: Tensor
-    train_y: Tensor
-    test_x: Tensor
-    test_y: Tensor
-    grid_x: Tensor
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What one epoch of one arm computed; see `network.forward` and `backward`."""
-
-    activations: list[Tensor]
-    deltas: list[Tensor]
+    return join(in_threads(train, chunks, threads, listener.advance), "R")
 
 
 @torch.inference_mode()
@@ -90,20 +70,9 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
     """Train the replicates of a batch together, epoch by epoch."""
     study, dtype = batch.study, torch_dtype(batch.study)
     network, training = study.network, study.training
-    starts = draw_starts(batch)
-    data = gather_data(study, [start.data for start in starts])
-
-    def on_device(values: Array, features: int = 1) -> Tensor:
-        tensor = torch.from_numpy(values).to(device).unsqueeze(-1)
-        return expand(tensor, features).expand(len(starts), -1, -1)
-
-    points = Points(
-        on_device(data.train_x, network.input_size),
-        on_device(data.train_y),
-        on_device(data.test_x, network.input_size),
-        on_device(data.test_y),
-        on_device(data.grid_x, network.input_size),
-    )
+    starts, data = draw_batch(batch)
+    x, all_x = (t.to(device).expand(len(starts), -1, -1) for t in features(study, data))
+    y = torch.from_numpy(data["train_y"]).to(device).unsqueeze(-1)
     stacks = []
     for arm_index, arm in enumerate(batch.arms):
         drawn = zip(*(start.parameters[arm_index] for start in starts), strict=True)
@@ -125,64 +94,45 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
         passes = []
         for stack in stacks:
             factors = stack.arm.factor(noises.__getitem__)
-            activations = forward(stack.parameters, points.train_x, factors)
-            deltas = backward(stack.parameters, activations, points.train_y, factors)
+            activations = forward(stack.parameters, x, factors)
+            deltas = backward(stack.parameters, activations, y, factors)
             if stack.squares:
                 update_by_adam_(stack, activations, deltas, training.lr, clock)
             else:
                 update_by_sgd_(stack, activations, deltas, training.lr, training.momentum)
-            passes.append(Pass(activations, deltas))
+            passes.append((activations, deltas))
         return passes
 
-    replay = None
-    logged = set(training.logged_epochs)
-    measurements = []
+    records = [Record(batch, data, slice(None)) for _ in stacks]
+    for record, stack in zip(records, stacks, strict=True):
+        measure(record, 0, stack, ([y], []), all_x, y)
+    graph, measured = None, set(training.measured_epochs)
     networks = len(stacks) * len(starts)
     for epoch in range(1, training.epochs + 1):
-        if epoch in logged:
-            passes = step()
-            measurements.append(
-                [
-                    measure(batch, points, stack, done)
-                    for stack, done in zip(stacks, passes, strict=True)
-                ]
-            )
+        if epoch in measured:
+            for record, stack, done in zip(records, stacks, step(), strict=True):
+                measure(record, epoch, stack, done, all_x, y)
         elif device.type != "cuda" or epoch <= EAGER_EPOCHS:
             step()
         else:
-            replay = replay or capture(step)
-            replay()
+            if graph is None:  # an epoch's kernels, to be started at once; this runs none
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graph):
+                    step()
+            graph.replay()
         if epoch % EPOCHS_PER_REPORT == 0:
             advance(EPOCHS_PER_REPORT * networks)
     advance(training.epochs % EPOCHS_PER_REPORT * networks)
-    return assemble(data, training.logged_epochs, measurements)
-
-
-def capture(step: Callable[[], list[Pass]]) -> Callable[[], None]:
-    """Record an epoch as a CUDA graph, without running it, and return what runs it.
-
-    A replay starts all of the epoch's kernels at once: a few microseconds on the host instead of
-    some for each kernel. Nothing in an epoch waits for the device.
-    """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
+    return join([record.history() for record in records], "A")
 
 
 def backward(
     parameters: Parameters, activations: list[Tensor], y: Tensor, factors: Tensor | None
 ) -> list[Tensor]:
-    """Return the gradient of each network's loss by each layer's output before the ReLU.
+    """Return the gradient of each network's loss by each layer's output before ReLU, `(R, N, out)`.
 
-    Args:
-        parameters: Weights `(R, out, in)` and biases `(R, out)` in turn.
-        activations: From `network.forward`.
-        y: Targets `(R, N, 1)`.
-        factors: What multiplied the hidden activations, `(L, R, N, H)`, or None.
-
-    Returns:
-        A tensor `(R, N, out)` for each layer.
+    Activations are those that `network.forward` made of the same parameters and factors; targets
+    `y` are `(R, N, 1)`.
     """
     deltas = [(activations[-1] - y) * (2 / y.shape[1])]
     for layer in range(len(activations) - 2, 0, -1):
@@ -235,38 +185,21 @@ def update_by_adam_(
         stack.arm.after_step_(parameter, None, lr, is_bias)
 
 
-def measure(batch: Batch, points: Points, stack: Stack, done: Pass) -> Measurement:
-    """Return what an arm shows after an epoch; see `engines.base.Measurement`."""
-    parameters = stack.parameters
-    predictions = forward(parameters, points.test_x)[-1]
-    theta = torch.cat([parameter.flatten(1) for parameter in parameters], dim=1)
-    fitted_count = batch.fitted_count
-    fitted = [parameter[:fitted_count] for parameter in parameters]
-    measurement = {
-        "train_loss": mean_squared_error(done.activations[-1], points.train_y),
-        "train_loss_eval": mean_squared_error(
-            forward(parameters, points.train_x)[-1], points.train_y
-        ),
-        "test_loss": mean_squared_error(predictions, points.test_y),
-        "predictions": predictions.squeeze(-1),
-        "fits": forward(fitted, points.grid_x[:fitted_count])[-1].squeeze(-1),
-        "weight_norm": theta.norm(dim=1),
-        "zero_share": (theta == 0).to(theta.dtype).mean(dim=1),
-    }
-    if batch.has_snapshots:
+def measure(record: Record, epoch: int, stack: Stack, done: Pass, all_x: Tensor, y: Tensor) -> None:
+    """Put what an arm shows after an epoch on record; at epoch 0 nothing was passed back."""
+    parameters, (activations, deltas) = stack.parameters, done
+    shown = (
+        (activations[-1] - y).square().mean(dim=(1, 2)),
+        forward(parameters, all_x)[-1].squeeze(-1),
+        torch.stack([(p == 0).flatten(1).sum(1) for p in parameters]).sum(0),
+        torch.stack([p.double().square().flatten(1).sum(1) for p in parameters], dim=1),
+    )
+    loss, predictions, zeros, squares = (values.cpu().numpy() for values in shown)
+    record.add(epoch, loss, predictions, zeros, squares.reshape(len(y), -1, 2))
+    if record.wants_snapshot(epoch):
         gradients = [
-            gradient
-            for delta, layer_input in zip(done.deltas, done.activations, strict=False)
+            gradient.cpu().numpy()
+            for delta, layer_input in zip(deltas, activations, strict=False)
             for gradient in (delta[0].mT @ layer_input[0], delta[0].sum(0))
         ]
-        for name, parameter, gradient in zip(
-            batch.study.network.parameter_names, parameters, gradients, strict=True
-        ):
-            measurement[f"parameters/{name}"] = parameter[0].clone()
-            measurement[f"gradients/{name}"] = gradient
-    return measurement
-
-
-def mean_squared_error(predictions: Tensor, y: Tensor) -> Tensor:
-    """Return the mean over points of the squared error: `(R, N, 1)` twice to `(R,)`."""
-    return (predictions - y).square().mean(dim=(1, 2))
+        record.add_snapshot([p[0].cpu().numpy() for p in parameters], gradients)

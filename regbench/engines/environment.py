@@ -37,14 +37,13 @@ def describe_provenance(engine: str, device: torch.device) -> dict[str, str]:
     The processor counts, since vector width and instructions decide the order of sums.
     """
     is_cuda = device.type == "cuda"
-    versions = {"regbench": __version__, "torch": torch.__version__, "numpy": numpy.__version__}
-    if engine == "fused":
-        versions["numba"] = metadata.version("numba")
-    return {
+    cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    found = {
         "engine": engine,
         "device": device.type,
-        "processor": torch.cuda.get_device_name(device)
-        if is_cuda
-        else f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-        **versions,
+        "processor": torch.cuda.get_device_name(device) if is_cuda else cpu,
+        "regbench": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
     }
+    return found | ({"numba": metadata.version("numba")} if engine == "fused" else {})

@@ -9,32 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from regbench.analysis.history import History, concatenate
-from regbench.engines.base import (
-    Measurement,
-    Start,
-    assemble,
-    draw_starts,
-    gather_data,
-    torch_dtype,
-)
+from regbench.analysis.history import History, join
+from regbench.engines.base import Listener, Record, Start, draw_batch, features, torch_dtype
 from regbench.engines.threads import one_thread_each
 from regbench.model.randomness import Noise, noise_keys
-from regbench.model.task import expand
-from regbench.regularizers import Arm
+from regbench.regularizers import Arm, Regularizer
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.weight_decay import WeightDecay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
-
     from regbench.analysis.batch import Batch
-    from regbench.engines.base import Listener
-    from regbench.regularizers import Regularizer
     from regbench.settings.study import Training
 
 EPOCHS_PER_REPORT = 50
@@ -46,27 +34,22 @@ def train_reference(
     """Train a batch, on the CPU with one thread; see `engines.base.Engine`."""
     del device, threads
     with one_thread_each():
-        return concatenate([train_replicate(alone, listener.advance) for alone in batch.cut(1)])
+        histories = [train_replicate(alone, listener.advance) for alone in batch.cut(1)]
+        return join(histories, "R")
 
 
 def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
     """Train all arms of a batch of one replicate, one after the other."""
-    network_settings, training = batch.study.network, batch.study.training
-    (start,) = draw_starts(batch)
-    data = gather_data(batch.study, [start.data])
-    x, test_x, grid_x = (
-        expand(torch.from_numpy(values).reshape(-1, 1), network_settings.input_size)
-        for values in (data.train_x, data.test_x, data.grid_x)
-    )
-    y, test_y = (torch.from_numpy(values).reshape(-1, 1) for values in (data.train_y, data.test_y))
-    loss_function = nn.MSELoss()
-    names = network_settings.parameter_names if batch.has_snapshots else []
-    logged = set(training.logged_epochs)
-    by_arm: list[list[Measurement]] = []
+    study, training = batch.study, batch.study.training
+    (start,), data = draw_batch(batch)
+    x, all_x = features(study, data)
+    y = torch.from_numpy(data["train_y"]).reshape(-1, 1)
+    loss_function, measured = nn.MSELoss(), set(training.measured_epochs)
+    histories = []
     for arm_index, arm in enumerate(batch.arms):
-        network = build_network(batch, start, arm_index)
+        network, record = build_network(batch, start, arm_index), Record(batch, data, slice(1))
         optimizer = make_optimizer(training, arm, network)
-        by_arm.append([])
+        measure(record, 0, network, 0.0, all_x, [])
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(start.generator_states[arm_index])
             for epoch in range(1, training.epochs + 1):
@@ -77,34 +60,22 @@ def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
                 add_penalty_gradient_(arm, network)
                 optimizer.step()
                 after_step_(arm, network, optimizer, training.lr)
-                if epoch in logged:
-                    network.eval()
-                    with torch.no_grad():
-                        by_arm[-1].append(
-                            {"train_loss": loss.detach()[None]}
-                            | evaluate(network, x, y, test_x, test_y)
-                            | {"fits": network(grid_x).mT[: batch.fitted_count]}
-                            | snapshot(network, gradients, names)
-                        )
-                    network.train()
+                if epoch in measured:
+                    measure(record, epoch, network, loss.item(), all_x, gradients)
                 if epoch % EPOCHS_PER_REPORT == 0:
                     advance(EPOCHS_PER_REPORT)
+        histories.append(record.history())
         advance(training.epochs % EPOCHS_PER_REPORT)
-    by_epoch = [list(arms) for arms in zip(*by_arm, strict=True)]
-    return assemble(data, training.logged_epochs, by_epoch)
+    return join(histories, "A")
 
 
 def make_optimizer(training: Training, arm: Arm, network: nn.Module) -> torch.optim.Optimizer:
     """Return torch's optimizer of a network, with the arm's weight decay in it."""
     weight_decay = sum(part.strength for part in arm.parts if isinstance(part, WeightDecay))
+    parameters, lr = network.parameters(), training.lr
     if training.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), lr=training.lr, weight_decay=weight_decay)
-    return torch.optim.SGD(
-        network.parameters(),
-        lr=training.lr,
-        momentum=training.momentum,
-        weight_decay=weight_decay,
-    )
+        return torch.optim.Adam(parameters, lr, weight_decay=weight_decay)
+    return torch.optim.SGD(parameters, lr, training.momentum, weight_decay=weight_decay)
 
 
 @torch.no_grad()
@@ -113,9 +84,8 @@ def add_penalty_gradient_(arm: Arm, network: nn.Module) -> None:
     others = Arm(tuple(part for part in arm.active if not isinstance(part, WeightDecay)))
     for index, parameter in enumerate(network.parameters() if others.parts else ()):
         assert parameter.grad is not None
-        gradient = parameter.grad.clone()
-        others.add_penalty_gradient_(gradient[None], parameter[None], index % 2 == 1)
-        parameter.grad = gradient
+        parameter.grad = parameter.grad.clone()
+        others.add_penalty_gradient_(parameter.grad[None], parameter[None], index % 2 == 1)
 
 
 @torch.no_grad()
@@ -135,31 +105,21 @@ def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
     the arm's weights, as in the article; with shared pairing its masks are those of the other
     engines.
     """
-    arm = batch.arms[arm_index]
     parameters, dtype = start.parameters[arm_index], torch_dtype(batch.study)
     layers: list[nn.Module] = []
     for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
         if layer > 0:
             layers.append(nn.ReLU())
-        if layer > 0 or batch.study.network.depth == 0:
-            layers.extend(factor_layers(batch, arm, max(layer - 1, 0)))
+        for part in batch.arms[arm_index].parts:
+            if part.acts_on_hidden and (layer > 0 or batch.study.network.depth == 0):
+                is_torch_s = batch.study.pairing == "independent" and isinstance(part, Dropout)
+                own = HiddenFactor(part, batch.noise_seeds[0], max(layer - 1, 0))
+                layers.append(nn.Dropout(part.strength) if is_torch_s else own)
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
         linear.weight = nn.Parameter(weight.to(dtype, copy=True))
         linear.bias = nn.Parameter(bias.to(dtype, copy=True))
         layers.append(linear)
     return nn.Sequential(*layers)
-
-
-def factor_layers(batch: Batch, arm: Arm, layer: int) -> list[nn.Module]:
-    """Return what multiplies a layer of activations in training, one module after the other."""
-    is_torch_s = batch.study.pairing == "independent"
-    return [
-        nn.Dropout(part.strength)
-        if is_torch_s and isinstance(part, Dropout)
-        else HiddenFactor(part, batch.noise_seeds[0], layer)
-        for part in arm.parts
-        if part.acts_on_hidden
-    ]
 
 
 class HiddenFactor(nn.Module):
@@ -170,9 +130,7 @@ class HiddenFactor(nn.Module):
 
     def __init__(self, regularizer: Regularizer, seed: int, layer: int) -> None:
         super().__init__()
-        self.regularizer = regularizer
-        self.seed = seed
-        self.layer = layer
+        self.regularizer, self.seed, self.layer = regularizer, seed, layer
         self.epoch = torch.tensor(0)
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -187,26 +145,18 @@ class HiddenFactor(nn.Module):
         return hidden if factor is None else hidden * factor[0, 0]
 
 
-def evaluate(
-    network: nn.Module, x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor
-) -> Measurement:
-    """Return what one network shows in evaluation mode, as R = 1 replicates."""
-    predictions = network(test_x)
-    theta = nn.utils.parameters_to_vector(network.parameters())
-    return {
-        "train_loss_eval": nn.functional.mse_loss(network(x), y)[None],
-        "test_loss": nn.functional.mse_loss(predictions, test_y)[None],
-        "predictions": predictions.mT,
-        "weight_norm": theta.norm()[None],
-        "zero_share": (theta == 0).to(theta.dtype).mean()[None],
-    }
-
-
-def snapshot(network: nn.Module, gradients: list[Tensor | None], names: list[str]) -> Measurement:
-    """Return copies of the parameters and the loss's gradients."""
-    copies: Measurement = {}
-    for name, parameter, gradient in zip(names, network.parameters(), gradients, strict=False):
-        copies[f"parameters/{name}"] = parameter.detach().clone()
-        assert gradient is not None
-        copies[f"gradients/{name}"] = gradient.clone()
-    return copies
+@torch.no_grad()
+def measure(
+    record: Record,
+    epoch: int,
+    network: nn.Module,
+    loss: float,
+    all_x: Tensor,
+    gradients: list[Tensor | None],
+) -> None:
+    """Put what a network shows in evaluation mode on record."""
+    network.eval()
+    parameters = [parameter.detach().numpy() for parameter in network.parameters()]
+    found = [gradient.numpy() for gradient in gradients if gradient is not None]
+    record.add_network(epoch, loss, network(all_x)[:, 0].numpy(), parameters, found)
+    network.train()

@@ -54,13 +54,10 @@ def in_threads(
         torch.set_num_threads(1)  # some back ends count their threads per thread
         return train(piece, advance_one)
 
-    with one_thread_each():
-        if len(pieces) == 1:
-            return [train(pieces[0], advance)]
-        with ThreadPoolExecutor(threads) as pool:
-            try:
-                return list(pool.map(train_one, pieces))
-            except BaseException:
-                stopped.set()
-                pool.shutdown(cancel_futures=True)
-                raise
+    with one_thread_each(), ThreadPoolExecutor(threads) as pool:
+        try:
+            return list(pool.map(train_one, pieces))
+        except BaseException:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from regbench.errors import UsageError, suggestion, visible
 from regbench.experiments.base import Observer, Plan, experiment_of
 from regbench.experiments.dropout_scale import DropoutScale
 from regbench.regularizers import REGULARIZERS
@@ -17,11 +17,10 @@ from regbench.settings.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from regbench.settings.command import Request
 
-__all__ = ["COMMANDS", "Observer", "Plan", "experiment_of", "plan", "resolve", "run"]
+__all__ = ["COMMANDS", "Observer", "Plan", "experiment_of", "resolve"]
 
 COMMANDS = {
     command.name: command
@@ -46,44 +45,14 @@ COMMANDS = {
 """By name, the commands that make a run."""
 
 
+KEYS = {key for command in COMMANDS.values() for key in command.settings}
+
+
 def resolve(
-    experiment: str,
+    name: str,
     flags: Mapping[str, list[str] | bool],
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
     file: str | None = None,
 ) -> Request:
-    """Return what an experiment is asked; see `settings.parse.resolve`.
-
-    Raises:
-        UsageError: There is no such experiment, or a setting is wrong.
-    """
-    if experiment not in COMMANDS:
-        hint = suggestion(experiment, COMMANDS)
-        allowed = "" if hint else ", ".join(COMMANDS)
-        problem = "no such experiment"
-        raise UsageError(visible(experiment), problem=problem, allowed=allowed, hint=hint)
-    keys = {key for command in COMMANDS.values() for key in command.settings}
-    return parse.resolve(COMMANDS[experiment], flags, environment or {}, file, keys)
-
-
-def plan(request: Request) -> Plan:
-    """Choose how to compute what was asked, and check that it fits the machine.
-
-    Raises:
-        UsageError: The machine lacks what was asked for, or the work is out of all proportion.
-    """
-    try:
-        experiment = experiment_of(request.study)
-        return experiment.plan(request.study, request.question, request.machine)
-    except UsageError as error:
-        raise error.named(request.origins) from None
-
-
-def run(plan: Plan) -> Any:
-    """Compute a plan and return its result; nothing is stored.
-
-    Raises:
-        UsageError: What a pilot asks for does not fit the machine.
-        RunError: The machine ran out of memory.
-    """
-    return experiment_of(plan.study).run(plan)
+    """Return what a command was asked; see `settings.parse.resolve`."""
+    return parse.resolve(COMMANDS[name], flags, environment, file, KEYS)

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from regbench.errors import UsageError
 from regbench.experiments.base import SILENT, Observer, Plan
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array
     from regbench.settings.machine import Environment, Machine
     from regbench.settings.question import Question
-    from regbench.storage.blocks import Archive, Arrays
+    from regbench.storage.blocks import Archive
 
 MOST_DRAWS = 10**11
 ARTICLE_OUTPUT = 9868.0
@@ -39,6 +39,7 @@ LARGEST_ROUNDING = 1e-3
 """Of an output, as a share of N; a wrong scale or mode is far larger."""
 EVALUATIONS = 10
 """Outputs in evaluation mode: one of a layer that drops there too may be right by chance."""
+MEASURED = ("outputs", "kept", "eval_output")
 CHUNK = 2**22
 """Units drawn at once."""
 UNIT_SECONDS = 2.5e-8
@@ -63,6 +64,11 @@ class DropoutScale(BaseStudy):
     def compared(self) -> list[str]:
         """The drop probabilities."""
         return [f"p={p!r}" for p in self.p]
+
+    @field_validator("p", mode="before")
+    @classmethod
+    def _is_a_tuple(cls, p: Any) -> Any:
+        return tuple(p) if isinstance(p, list | tuple) else (p,)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -96,13 +102,6 @@ class Scale:
     kept: NDArray[np.int64]
     eval_output: float
 
-    def to_arrays(self) -> Arrays:
-        """Return what was measured as arrays by name; `load_scale` reads them back."""
-        import numpy as np
-
-        eval_output = np.array(self.eval_output)
-        return {"outputs": self.outputs, "kept": self.kept, "eval_output": eval_output}
-
     @property
     def law(self) -> Any:
         """The exact law of the number kept: Binomial(N, 1 - p)."""
@@ -126,21 +125,18 @@ class Scale:
     @property
     def article_probability(self) -> float | None:
         """The exact two-sided probability of the article's output, in its setting."""
-        if self.article_z is None:
-            return None
-        from scipy import stats
-
         kept = round(ARTICLE_OUTPUT * (1 - self.drop_probability))
-        return float(stats.binomtest(kept, self.units, 1 - self.drop_probability).pvalue)
+        return None if self.article_z is None else self._probability(kept, self.units)
 
     @property
     def keep_probability(self) -> float:
         """The exact two-sided probability of the total number kept (binomial test)."""
+        return self._probability(int(self.kept.sum()), self.units * len(self.kept))
+
+    def _probability(self, kept: int, draws: int) -> float:
         from scipy import stats
 
-        draws = self.units * len(self.kept)
-        test = stats.binomtest(int(self.kept.sum()), draws, 1 - self.drop_probability)
-        return float(test.pvalue)
+        return float(stats.binomtest(kept, draws, 1 - self.drop_probability).pvalue)
 
     @property
     def shape_probability(self) -> float | None:
@@ -239,7 +235,8 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
             else:
                 scale = measure_scale(p, study, advance)
                 if archive:
-                    archive.save_arrays(scale_key(study, p), scale.to_arrays())
+                    measured = {name: getattr(scale, name) for name in MEASURED}
+                    archive.save_arrays(scale_key(study, p), measured)
             scales.append(scale)
     duration = round(time.perf_counter() - started, 3)
     environment = dataclasses.replace(plan.environment, duration_seconds=duration)
@@ -268,8 +265,7 @@ def load_scale(archive: Archive, study: DropoutScale, p: float) -> Scale | None:
     arrays = archive.load_arrays(scale_key(study, p))
     if arrays is None:
         return None
-    eval_output = float(arrays["eval_output"])
-    return Scale(p, study.units, arrays["outputs"], arrays["kept"], eval_output)
+    return Scale(p, study.units, **{**arrays, "eval_output": float(arrays["eval_output"])})
 
 
 def measure_scale(p: float, study: DropoutScale, advance: Callable[[int], None]) -> Scale:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from regbench.analysis.history import FITTED_REPLICATES, GRID_POINTS
+from regbench.analysis.history import GRID_POINTS
 from regbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ OPERATIONS_PER_SECOND = 1e12
 THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e10, 3e-4)}
 """Of a CPU thread: operations per second, and seconds that an epoch of a network takes besides."""
 BYTES = {"float32": 4, "float64": 8}
-LOGGED_SECONDS, LOGGED_BYTES = 1.5e-4, 800
-"""What a logged epoch of a network takes to measure and write, and in the JSON document."""
+LOGGED_SECONDS, MEASURED_BYTES = 1.5e-4, 900
+"""What a measured epoch of a network takes to measure and write, and in the JSON document."""
+EARLY_EPOCHS, KEPT_EPOCHS = 20, 15
+"""Measured before the first logged epoch, and kept, at most about so many."""
 
 
 def check_feasible(study: Study, question: Question) -> None:
@@ -81,15 +83,13 @@ def memory_estimate(study: Study) -> float:
     Counted are a batch in training, the history, twice (its pieces, and all in one), and the JSON
     document.
     """
-    logged = len(study.arms) * study.training.logged_count
-    points = study.task.points + study.task.test_points + GRID_POINTS
-    history = (
-        study.replicates * (logged * (study.task.test_points + 4) + 2 * points)
-        + logged * (min(study.replicates, FITTED_REPLICATES) * GRID_POINTS)
-        + logged * 2 * study.network.parameter_count
-    )
+    arms, network = len(study.arms), study.network
+    measured = arms * (study.training.logged_count + EARLY_EPOCHS)
+    kept = arms * KEPT_EPOCHS
+    predictions = study.replicates * GRID_POINTS * kept + 2 * network.parameter_count * kept
     training = min(study.replicates, BATCH_REPLICATES) * replicate_bytes(study)
-    return training + 2 * BYTES[study.dtype] * history + LOGGED_BYTES * study.replicates * logged
+    numbers = MEASURED_BYTES * study.replicates * measured
+    return training + 2 * BYTES[study.dtype] * predictions + numbers
 
 
 def replicate_bytes(study: Study) -> float:

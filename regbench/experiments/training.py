@@ -9,7 +9,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from regbench.analysis.history import History, concatenate, join_arms, select_arms
+from regbench.analysis.history import History, join, select_arms
 from regbench.errors import OUT_OF_MEMORY, RunError
 from regbench.experiments.base import SILENT, Observer, Plan
 from regbench.experiments.stages import run_stages
@@ -77,7 +77,7 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
         with observer.stage(stage, epochs) as advance:
             listener = Listener(advance, observer.warn)
             found = [measure_batch(plan, batch, archive, listener) for batch in batches]
-            return study, concatenate(found)
+            return study, join(found, "R")
 
     result = run_stages(plan.study, plan.question, plan.environment, measure, observer.say)
     assert result is not None
@@ -112,7 +112,7 @@ def measure_batch(plan: Plan, batch: Batch, archive: Archive | None, listener: L
             found[arm_index] = select_arms(trained, [position])
             if archive:
                 archive.save(batch, arm_index, found[arm_index])
-    return join_arms([found[arm_index] for arm_index in arm_indices])
+    return join([found[arm_index] for arm_index in arm_indices], "A")
 
 
 def train(plan: Plan, batch: Batch, device: torch.device, listener: Listener) -> History:
@@ -159,10 +159,10 @@ def read_back(
                 is_there[batch.seeds[0], name] = history is not None
             is_whole = is_whole and len(present) == len(arms)
             if is_whole:
-                histories.append(join_arms(present))
+                histories.append(join(present, "A"))
         if not histories:
             return None
-        history = concatenate(histories)
+        history = join(histories, "R")
         return study.replaced(replicates=history.test_loss.shape[2]), history
 
     result = run_stages(study, question, environment, measure)

@@ -10,14 +10,12 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from regbench.settings.study import Network
 
-Parameters = list["Tensor"]
+Parameters = list[Tensor]
 """Weight and bias of each layer in turn, `(..., out, in)` and `(..., out)`, as in `nn.Linear`."""
 
 
@@ -38,17 +36,11 @@ def draw_parameters(network: Network, generator: torch.Generator) -> Parameters:
 
 
 def forward(parameters: Parameters, x: Tensor, factors: Tensor | None = None) -> list[Tensor]:
-    """Return the input of every layer, and last the networks' outputs.
+    """Return what R networks make of inputs `(R, N, D)`: the input of every layer, and the outputs.
 
-    Args:
-        parameters: Of R networks: weights `(R, out, in)`, biases `(R, out)`.
-        x: Inputs `(R, N, D)`.
-        factors: What multiplies the hidden activations, `(L, R, N, H)`, or None in evaluation.
-            Without hidden layers it multiplies the inputs: `(1, R, N, D)`.
-
-    Returns:
-        The inputs, the hidden activations `(R, N, H)` after ReLU and factor, and the outputs
-        `(R, N, 1)`.
+    These are the inputs, the hidden activations `(R, N, H)` after ReLU and factor, and the outputs
+    `(R, N, 1)`. Factors are `(L, R, N, H)`, or None in evaluation; without hidden layers they
+    multiply the inputs: `(1, R, N, D)`.
     """
     activations = [x * factors[0] if len(parameters) == 2 and factors is not None else x]
     for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):

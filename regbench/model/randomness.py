@@ -13,9 +13,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-GOLDEN_32 = 0x9E3779B9
-GOLDEN_64 = 0x9E3779B97F4A7C15
-"""2³² and 2⁶⁴ over the golden ratio: the increments of Weyl sequences."""
 LAYERS_APART = 2**20
 """More than a network has layers."""
 
@@ -23,8 +20,7 @@ LAYERS_APART = 2**20
 def replicate_generator(seed: int) -> torch.Generator:
     """Return the CPU generator of a replicate's data and initial weights.
 
-    Args:
-        seed: 0 … 2³² - 1; torch's CPU generator uses no more bits.
+    Seeds are 0 … 2³² - 1; torch's CPU generator uses no more bits.
     """
     return torch.Generator().manual_seed(seed)
 
@@ -32,14 +28,9 @@ def replicate_generator(seed: int) -> torch.Generator:
 def noise_keys(seeds: Tensor, layers: int, samples: int, stream: int = 0) -> Tensor:
     """Return what `layer_noise` needs of every (layer, replicate, sample), computed once.
 
-    Args:
-        seeds: int64 `(R,)`, the replicates' seeds.
-        layers: L, the number of hidden layers.
-        samples: N, the number of training points.
-        stream: Of the regularizer that uses the noise. Streams are far apart in the layers.
-
-    Returns:
-        int64 `(L, R, N)`, to be read as unsigned.
+    Of int64 seeds `(R,)`, L hidden layers and N training points that is int64 `(L, R, N)`, to be
+    read as unsigned. The stream is that of the regularizer that uses the noise; streams are far
+    apart in the layers.
     """
     key = _absorb(torch.zeros_like(seeds), seeds)
     first = stream * LAYERS_APART
@@ -50,11 +41,8 @@ def noise_keys(seeds: Tensor, layers: int, samples: int, stream: int = 0) -> Ten
 class Noise:
     """The noise of one epoch, in the forms that regularizers ask for; see `regularizers.Noise`.
 
-    Args:
-        keys: From `noise_keys`.
-        epoch: int64 `()`, 1 for the first epoch.
-        units: H, the width of the hidden layers.
-        dtype: What networks are trained in.
+    Keys are from `noise_keys`; `epoch` is int64 `()`, 1 for the first; `units` is H, the width of
+    the hidden layers; and `dtype` what networks are trained in.
     """
 
     def __init__(self, keys: Tensor, epoch: Tensor, units: int, dtype: torch.dtype) -> None:
@@ -84,40 +72,29 @@ def layer_noise(keys: Tensor, epoch: Tensor, units: int) -> Tensor:
     "Prospecting for Hash Functions", `lowbias32`), whose last xor-shift is left out because it
     changes only the 16 low bits.
 
-    Args:
-        keys: int64 `(L, R, N)`, from `noise_keys`.
-        epoch: int64 `()`, 1 for the first epoch.
-        units: H, the width of the hidden layers.
-
-    Returns:
-        int32 `(L, R, N, H)`: u = word / 2³² + 1/2 is uniform on [0, 1).
+    Takes what `Noise` does; returns int32 `(L, R, N, H)`, of which word / 2³² + 1/2 is uniform on
+    [0, 1).
     """
     key = _absorb(keys, epoch)[..., None]
-    weyl = torch.arange(units, device=keys.device).mul_(GOLDEN_32).to(torch.int32)
+    weyl = torch.arange(units, device=keys.device).mul_(0x9E3779B9).to(torch.int32)  # 2³² over φ
     word = key.to(torch.int32) + weyl
     word ^= (word >> 16) & 0xFFFF
     word *= 0x7FEB352D
     word ^= (word >> 15) & 0x1FFFF
     word ^= (key >> 32).to(torch.int32)
-    word *= _signed(0x846CA68B, 32)
+    word *= 0x846CA68B - 2**32
     return word
 
 
 def _absorb(key: Tensor, coordinate: Tensor) -> Tensor:
     """Return the key that has taken in one more coordinate: a SplitMix64 step."""
-    key = key + (coordinate + 1) * _signed(GOLDEN_64, 64)
-    key = (key ^ _shifted(key, 30)) * _signed(0xBF58476D1CE4E5B9, 64)
-    key = (key ^ _shifted(key, 27)) * _signed(0x94D049BB133111EB, 64)
-    mixed: Tensor = key ^ _shifted(key, 31)
-    return mixed
+    key = key + (coordinate + 1) * (0x9E3779B97F4A7C15 - 2**64)  # 2⁶⁴ over φ, signed as all here
+    key = _xor_shifted(key, 30) * (0xBF58476D1CE4E5B9 - 2**64)
+    key = _xor_shifted(key, 27) * (0x94D049BB133111EB - 2**64)
+    return _xor_shifted(key, 31)
 
 
-def _shifted(key: Tensor, bits: int) -> Tensor:
-    """Return `key` shifted right as an unsigned number."""
+def _xor_shifted(key: Tensor, bits: int) -> Tensor:
+    """Return the exclusive or of `key` and itself, shifted right as an unsigned number."""
     shifted: Tensor = (key >> bits) & (2 ** (64 - bits) - 1)
-    return shifted
-
-
-def _signed(constant: int, bits: int) -> int:
-    """Return the two's complement reading of an unsigned constant."""
-    return constant - 2**bits if constant >= 2 ** (bits - 1) else constant
+    return key ^ shifted

@@ -49,10 +49,8 @@ def expand(x: Tensor, degree: int) -> Tensor:
 
 def draw_dataset(task: Task, generator: torch.Generator) -> Dataset:
     """Draw the training noise, then the test noise, both normal, from `generator`."""
-    train_x = inputs(task, task.points)
-    test_x = inputs(task, task.test_points)
+    train_x, test_x = inputs(task, task.points), inputs(task, task.test_points)
     train_noise = torch.normal(0.0, task.noise, train_x.shape, generator=generator)
     test_noise = torch.normal(0.0, task.test_noise, test_x.shape, generator=generator)
-    return Dataset(
-        train_x, truth(task, train_x) + train_noise, test_x, truth(task, test_x) + test_noise
-    )
+    train_y, test_y = truth(task, train_x) + train_noise, truth(task, test_x) + test_noise
+    return Dataset(train_x, train_y, test_x, test_y)

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import importlib
+
 from regbench.regularizers.arm import Arm
 from regbench.regularizers.base import Noise, Regularizer
-from regbench.regularizers.decoupled import DecoupledDecay
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.l1 import L1
-from regbench.regularizers.weight_decay import WeightDecay
 
-__all__ = ["REGULARIZERS", "Arm", "Noise", "Regularizer", "rank"]
+__all__ = ["BY_CLASS", "REGULARIZERS", "Arm", "Noise", "Regularizer", "rank"]
 
-REGULARIZERS: dict[str, type[Regularizer]] = {
-    regularizer.command: regularizer
-    for regularizer in (
-        WeightDecay,
-        Dropout,
-        DecoupledDecay,
-        L1,
+MODULES = (
+    "weight_decay",
+    "dropout",
+    "decoupled",
+    "l1",
+)
+"""In the order in which the parts of a sum act, which is that of the fused kernel; a new one comes
+last. In each module one regularizer is defined."""
+
+
+def defined_in(module: str) -> type[Regularizer]:
+    """Return the regularizer that a module of this package defines."""
+    found = importlib.import_module(f"regbench.regularizers.{module}")
+    (kind,) = (
+        kind
+        for kind in vars(found).values()
+        if isinstance(kind, type)
+        and issubclass(kind, Regularizer)
+        and kind.__module__ == found.__name__
     )
-}
-"""In the order in which the parts of a sum act, which is that of the fused kernel."""
+    return kind
+
+
+BY_CLASS = {kind.__name__: kind for kind in map(defined_in, MODULES)}
+REGULARIZERS = {kind.command: kind for kind in BY_CLASS.values()}
 
 
 def rank(regularizer: Regularizer) -> tuple[int, str]:
     """Return what the parts of a sum are sorted by: the registry, and then the name."""
-    commands = list(REGULARIZERS)
-    command = regularizer.command
+    commands, command = list(REGULARIZERS), regularizer.command
     return (commands.index(command) if command in commands else len(commands)), command

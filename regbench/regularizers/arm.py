@@ -42,7 +42,15 @@ class Arm:
                 raise UsageError("arms", self.name, problem=f"which has {one.command} twice")
 
     def __add__(self, other: Regularizer | Arm) -> Arm:
-        """Return the sum of all parts."""
+        """Return the sum of all parts.
+
+        Raises:
+            UsageError: The other is no regularizer, or one of a kind that is here already.
+        """
+        from regbench.regularizers.base import Regularizer
+
+        if not isinstance(other, Arm | Regularizer):
+            raise UsageError("arms", other, "regularizers and their sums")
         return Arm(self.parts + (other.parts if isinstance(other, Arm) else (other,)))
 
     @property

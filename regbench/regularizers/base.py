@@ -6,8 +6,11 @@ that they are handed, so that naming a regularizer never imports torch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from regbench.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +59,21 @@ class Regularizer:
     summary: ClassVar[str]
     """What the subcommand does, in one line of help."""
 
-    strength: float
+    strength: float = None  # type: ignore[assignment]  # the default
+
+    def __post_init__(self) -> None:
+        """Take the default where no strength is given, and see that it is a number.
+
+        Raises:
+            UsageError: It is none, or negative.
+        """
+        strength: Any = self.strength
+        given = self.default if strength is None else strength
+        is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+        if not is_number or not given >= 0 or (math.isinf(given) and given != self.neutral):
+            allowed = "a finite number from 0"
+            raise UsageError(type(self).__name__, given, allowed)
+        object.__setattr__(self, "strength", float(given))
 
     @property
     def name(self) -> str:

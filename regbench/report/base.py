@@ -29,6 +29,7 @@ class Table:
         note: What stands below it, or nothing.
         left: The columns that start at the left; numbers end at the right.
         dispensable: The columns to leave out where they do not all fit, ever more of them.
+        wrapped: Columns whose words wrap on a terminal, with the width at which they do.
         is_grouped: Whether a first cell that repeats the one above it goes without saying.
     """
 
@@ -37,6 +38,7 @@ class Table:
     note: str = ""
     left: Collection[int] = (0,)
     dispensable: Sequence[Sequence[int]] = ()
+    wrapped: Mapping[int, int] = field(default_factory=dict)
     is_grouped: bool = False
 
 
@@ -108,16 +110,12 @@ class Report(Protocol):
 class Sink:
     """An output. Every method does nothing by default."""
 
-    def show(self, view: View) -> None:
-        """Take a result as soon as it is there."""
-
     def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
         """Write files into the run's folder; returns what there is to say about them.
 
         Raises:
             RunError: A file cannot be written.
         """
-        del view, advance
         return ()
 
     def close(self, view: View) -> None:

@@ -13,17 +13,14 @@ if TYPE_CHECKING:
     from regbench.analysis.result import Result
     from regbench.report.base import View
 
-METRICS = ("train_loss", "train_loss_eval", "test_loss", "weight_norm", "zero_share")
-
 
 class Csv(Sink):
     """Writes `history.csv`."""
 
     def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
         """Write the table, if there is one."""
-        del advance
-        if pieces := view.csv:
-            write_whole(view.folder / "history.csv", pieces)
+        if view.csv:
+            write_whole(view.folder / "history.csv", view.csv)
         return ()
 
 
@@ -33,8 +30,8 @@ def csv_pieces(result: Result) -> Iterator[bytes]:
     history, seeds = result.history, list(enumerate(result.study.seeds))
     for epoch_index, epoch in enumerate(history.epochs.tolist()):
         for arm_index, arm in enumerate(result.study.arm_names):
-            for metric in METRICS:
-                values = getattr(history, metric)[epoch_index, arm_index].tolist()
+            for metric, measured in history.named("measures").items():
+                values = measured[epoch_index, arm_index].tolist()
                 yield "".join(
                     f"{arm},{replicate},{seed},{epoch},{metric},{value!r}\n"
                     for (replicate, seed), value in zip(seeds, values, strict=True)

@@ -23,7 +23,6 @@ def header(
     command: str, study: DropoutScale, question: Question, engine: str, device: str
 ) -> list[str]:
     """Return what is about to be drawn."""
-    del question, engine, device
     return [
         f"{command}: {study.units} inputs of one, all weights one, "
         f"{count(study.trials, 'trial')} at each p, seed {study.seed}"
@@ -32,28 +31,26 @@ def header(
 
 def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
     """Return the view of a result."""
-    names = [f"p={scale.drop_probability!r}" for scale in result.scales]
+    verdicts = {
+        f"p={scale.drop_probability!r}": "fits" if scale.fits_law else "does not fit"
+        for scale in result.scales
+    }
 
     def content() -> dict[str, Any]:
         return {"scales": [scale_record(scale) for scale in result.scales]}
 
     return View(
         folder=run.folder,
-        document=partial(
-            document_of, run.request, result.environment, run.folder, is_complete, content
-        ),
+        document=partial(document_of, run, result.environment, is_complete, content),
         tables=[scale_table(scale) for scale in result.scales],
         remark="inverted: what is kept is divided by 1-p in training, and evaluation needs no "
         "scaling; classic: training is not scaled, and evaluation is multiplied by 1-p.",
         sentences=[scale_sentence(scale) for scale in result.scales],
-        verdicts={
-            name: "fits" if scale.fits_law else "does not fit"
-            for name, scale in zip(names, result.scales, strict=True)
-        },
-        exit_code=0 if all(scale.fits_law for scale in result.scales) else 1,
-        picture_count=len(names),
+        verdicts=verdicts,
+        exit_code=int("does not fit" in verdicts.values()),
+        picture_count=len(verdicts),
         draw=lambda: map(scale_picture, result.scales),
-        logs=lambda pictures: zip(names, map(scale_log, result.scales, pictures), strict=True),
+        logs=lambda pictures: zip(verdicts, map(scale_log, result.scales, pictures), strict=True),
     )
 
 
@@ -83,19 +80,15 @@ def scale_log(scale: Scale, picture: Picture) -> Log:
 
 def scale_table(scale: Scale) -> Table:
     """Return the table of one drop probability."""
-    keep = 1 - scale.drop_probability
-    rows = [
-        ("training mode, first trial", scale.outputs[0], scale.kept[0]),
-        (f"training mode, mean of {len(scale.kept)}", scale.outputs.mean(), scale.kept.mean()),
-        ("  in theory", scale.units, scale.units * keep),
-        (
-            "training mode, standard deviation",
-            scale.outputs.std(ddof=1),
-            scale.kept.std(ddof=1),
-        ),
-        ("  in theory", scale.theory_sd, scale.theory_sd * keep),
-        ("evaluation mode", scale.eval_output, scale.eval_output * keep),
-    ]
+    inverted, classic = summaries(scale).values()
+    rows = (
+        ("training mode, first trial", "first_output"),
+        (f"training mode, mean of {len(scale.kept)}", "mean"),
+        ("  in theory", "theory_mean"),
+        ("training mode, standard deviation", "sd"),
+        ("  in theory", "theory_sd"),
+        ("evaluation mode", "eval_output"),
+    )
     note = ""
     if scale.article_z is not None:
         note = (
@@ -103,33 +96,33 @@ def scale_table(scale: Scale) -> Table:
             f"from {scale.units} (exact two-sided probability {scale.article_probability:.3f})."
         )
     titles = (f"output, p = {scale.drop_probability!r}", "inverted (torch)", "classic")
-    shown = [(name, f"{float(one):.2f}", f"{float(other):.2f}") for name, one, other in rows]
+    shown = [(name, f"{inverted[key]:.2f}", f"{classic[key]:.2f}") for name, key in rows]
     return Table([titles, *shown], note=note)
+
+
+def summaries(scale: Scale) -> dict[str, dict[str, float]]:
+    """Return what was drawn and what theory says, of inverted and of classic dropout."""
+    keep = 1 - scale.drop_probability
+    return {
+        name: {
+            "first_output": float(drawn[0]),
+            "mean": float(drawn.mean()),
+            "sd": float(drawn.std(ddof=1)),
+            "theory_mean": scale.units * factor,
+            "theory_sd": scale.theory_sd * factor,
+            "eval_output": scale.eval_output * factor,
+        }
+        for name, drawn, factor in (("inverted", scale.outputs, 1.0), ("classic", scale.kept, keep))
+    }
 
 
 def scale_record(scale: Scale) -> dict[str, Any]:
     """Return what the document says of one drop probability."""
-    keep = 1 - scale.drop_probability
     return {
         "p": scale.drop_probability,
         "units": scale.units,
         "trials": len(scale.outputs),
-        "inverted": {
-            "first_output": float(scale.outputs[0]),
-            "mean": float(scale.outputs.mean()),
-            "sd": float(scale.outputs.std(ddof=1)),
-            "theory_mean": float(scale.units),
-            "theory_sd": scale.theory_sd,
-            "eval_output": scale.eval_output,
-        },
-        "classic": {
-            "first_output": float(scale.kept[0]),
-            "mean": float(scale.kept.mean()),
-            "sd": float(scale.kept.std(ddof=1)),
-            "theory_mean": scale.units * keep,
-            "theory_sd": scale.theory_sd * keep,
-            "eval_output": scale.eval_output * keep,
-        },
+        **summaries(scale),
         "article_z": scale.article_z,
         "article_probability": scale.article_probability,
         "keep_probability": scale.keep_probability,
@@ -146,30 +139,19 @@ def scale_picture(scale: Scale) -> Picture:
 
     figure = make_figure(8, 4.5, legend_rows=1)
     axes = figure.add_subplot()
-    keep = 1 - scale.drop_probability
+    p, units = scale.drop_probability, scale.units
+    keep = 1 - p
     low, high = int(scale.kept.min()), int(scale.kept.max())
     width = max(1, (high - low) // 30)
     edges = np.arange(low, high + width + 1, width)
-    if len(edges) < 2:
-        edges = np.array([low, low + 1])
     expected = len(scale.kept) * np.diff(scale.law.cdf(edges - 1))
-    axes.hist(
-        scale.kept, bins=list(edges - 0.5), color="blue", alpha=0.35, label="torch, training mode"
-    )
-    axes.plot(
-        (edges[:-1] + edges[1:] - 1) / 2,
-        expected,
-        color="black",
-        marker=".",
-        linewidth=1,
-        label="exact binomial law",
-    )
-    axes.axvline(scale.units * keep, color="red", linewidth=2, label="evaluation mode")
+    bins, middles = list(edges - 0.5), (edges[:-1] + edges[1:] - 1) / 2
+    axes.hist(scale.kept, bins, color="blue", alpha=0.35, label="torch, training mode")
+    axes.plot(middles, expected, "k.-", linewidth=1, label="exact binomial law")
+    axes.axvline(units * keep, color="red", linewidth=2, label="evaluation mode")
     axes.xaxis.set_major_formatter(lambda kept, position: f"{kept / keep:.6g}")
-    axes.set_title(
-        f"Output of a dropout layer, p = {scale.drop_probability!r}, {scale.units} units of one"
-    )
+    axes.set_title(f"Output of a dropout layer, p = {p!r}, {units} units of one")
     axes.set_xlabel("output of inverted dropout = units kept / (1 - p)")
     axes.set_ylabel(f"trials of {len(scale.kept)}")
     legend_below(figure, axes, columns=3)
-    return render(figure, f"outputs-p={scale.drop_probability!r}")
+    return render(figure, f"outputs-p={p!r}")

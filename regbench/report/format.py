@@ -13,8 +13,6 @@ def number(value: float | None) -> str:
     """Return a number with five decimals, or three digits and an exponent where that says more."""
     if value is None or math.isnan(value):
         return "n/a"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
     if value == 0 or 1e-3 <= abs(value) < 1e4:
         return f"{value:.5f}"
     return f"{value:.2e}"
@@ -24,8 +22,11 @@ def rounded(value: float | None, interval: Interval | None) -> str:
     """Return a number with as many decimals as its interval gives it, or as `number` does."""
     if value is None or interval is None or not math.isfinite(value):
         return number(value)
-    places = decimals(interval)
-    return number(value) if places is None else f"{value:z.{places}f}"
+    half = (interval[1] - interval[0]) / 2
+    if not 1e-6 <= half < 1e4:
+        return number(value)
+    places = max(0, 1 - math.floor(math.log10(half)))  # two digits of half the interval's width
+    return f"{value:z.{places}f}"
 
 
 def seeds_text(seeds: range) -> str:
@@ -33,21 +34,9 @@ def seeds_text(seeds: range) -> str:
     return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
-def interval_text(interval: Interval | None, separator: str = " to ") -> str:
+def interval_text(interval: Interval | None) -> str:
     """Return an interval with the decimals that its width gives it: two digits of its half."""
-    if interval is None:
-        return "n/a"
-    places = decimals(interval)
-    ends = (number(end) if places is None else f"{end:z.{places}f}" for end in interval)
-    return separator.join(ends)
-
-
-def decimals(interval: Interval) -> int | None:
-    """Return how many decimals show two digits of half the interval's width; None for too many."""
-    half = (interval[1] - interval[0]) / 2
-    if not math.isfinite(half) or not 1e-6 <= half < 1e4:
-        return None
-    return max(0, 1 - math.floor(math.log10(half)))
+    return " to ".join(rounded(end, interval) for end in interval) if interval else "n/a"
 
 
 def percent(share: float) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from regbench import __version__
 from regbench.report.base import Sink
@@ -16,15 +13,12 @@ from regbench.storage.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
-    from regbench.analysis.history import Array
     from regbench.analysis.result import Result
+    from regbench.regularizers import Arm
     from regbench.report.base import View
-    from regbench.settings.command import Request
     from regbench.settings.machine import Environment
-
-SCHEMA = "regbench.result/2"
+    from regbench.storage.run_folder import Run
 
 
 @dataclass(frozen=True)
@@ -35,7 +29,6 @@ class Json(Sink):
 
     def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
         """Write the document."""
-        del advance
         write_text(view.folder / "summary.json", view.text)
         return ()
 
@@ -46,91 +39,67 @@ class Json(Sink):
 
 
 def document_of(
-    request: Request,
-    environment: Environment,
-    folder: Path,
-    is_complete: bool,
-    content: Callable[[], dict[str, Any]],
+    run: Run, environment: Environment, is_complete: bool, content: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """Return a document: what every one begins and ends with, around an experiment's own."""
     return {
-        "schema": SCHEMA,
-        "experiment": request.command.name,
+        "schema": "regbench.result/2",
+        "experiment": run.request.command.name,
         "version": __version__,
         "is_complete": is_complete,
-        "config": request.to_file(),
+        "config": run.request.to_file(),
         "environment": environment.to_record(),
         **content(),
-        "run_dir": str(folder),
+        "run_dir": str(run.folder),
     }
 
 
 def to_text(document: dict[str, Any]) -> str:
     """Return the document as JSON text; numbers that are not finite become null."""
-    return json.dumps(_finite(document), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+    finite = json.loads(json.dumps(document), parse_constant=lambda constant: None)
+    return json.dumps(finite, indent=1) + "\n"
 
 
 def training_content(result: Result) -> dict[str, Any]:
     """Return what the document of a training experiment has of its own."""
-    history, arms = result.history, result.study.arms
+    study, history, fresh = result.study, result.history, result.confirmation
+    logged = list(zip(study.training.logged_epochs, result.comparisons_by_epoch, strict=True))
+    kept = list(zip(history.kept_epochs.tolist(), result.decompositions, strict=True))
 
-    def by_arm(values: Array, arm_index: int) -> list[list[float]]:
-        table: list[list[float]] = values[:, arm_index].tolist()
-        return table
+    def regularizers(arm: Arm) -> list[dict[str, Any]]:
+        return [{"command": part.command, "strength": part.strength} for part in arm.parts]
 
     return {
-        "arms": [
-            {
-                "name": arm.name,
-                "regularizers": [
-                    {"command": part.command, "strength": part.strength} for part in arm.parts
-                ],
-            }
-            for arm in arms
-        ],
-        "seeds": list(result.study.seeds),
+        "arms": [{"name": arm.name, "regularizers": regularizers(arm)} for arm in study.arms],
+        "seeds": list(study.seeds),
         "epochs": history.epochs.tolist(),
         "history": {
-            arm.name: {
-                "train_loss": by_arm(history.train_loss, arm_index),
-                "train_loss_eval": by_arm(history.train_loss_eval, arm_index),
-                "test_loss": by_arm(history.test_loss, arm_index),
-                "weight_norm": by_arm(history.weight_norm, arm_index),
-                "zero_share": by_arm(history.zero_share, arm_index),
+            arm: {
+                name: values[:, index].tolist()
+                for name, values in history.named("measures").items()
             }
-            for arm_index, arm in enumerate(arms)
+            for index, arm in enumerate(study.arm_names)
         },
-        "comparisons": [asdict(comparison) for comparison in result.comparisons],
+        "comparisons": [asdict(c) for c in result.comparisons],
         "comparisons_by_epoch": {
-            arm: [
-                {"epoch": epoch, **asdict(compared[position])}
-                for epoch, compared in zip(
-                    history.epochs.tolist(), result.comparisons_by_epoch, strict=True
-                )
-            ]
-            for position, arm in enumerate(result.study.compared)
+            arm: [{"epoch": epoch, **asdict(compared[index])} for epoch, compared in logged]
+            for index, arm in enumerate(study.compared)
         },
         "decomposition": {
-            arm.name: [
-                {"epoch": epoch} | (asdict(found) if (found := parts[arm_index]) else {})
-                for epoch, parts in zip(history.epochs.tolist(), result.decompositions, strict=True)
+            arm: [
+                {"epoch": epoch, **(asdict(found) if (found := parts[index]) else {})}
+                for epoch, parts in kept
             ]
-            for arm_index, arm in enumerate(arms)
+            for index, arm in enumerate(study.arm_names)
         },
-        "best_arm": None if result.best_arm is None else result.best_arm.name,
-        "confirmation": confirmation(result),
+        "best_arm": result.best_arm and result.best_arm.name,
+        "confirmation": fresh
+        and {
+            "seeds": list(fresh.study.seeds),
+            "comparisons": [asdict(c) for c in fresh.comparisons],
+            "diverged": diverged(fresh),
+        },
         "diverged": diverged(result),
-    }
-
-
-def confirmation(result: Result) -> dict[str, Any] | None:
-    """Return what fresh replicates say about the best arm, where that was asked for."""
-    if result.confirmation is None:
-        return None
-    return {
-        "seeds": list(result.confirmation.study.seeds),
-        "comparisons": [asdict(c) for c in result.confirmation.comparisons],
-        "diverged": diverged(result.confirmation),
     }
 
 
@@ -140,13 +109,3 @@ def diverged(result: Result) -> list[dict[str, Any]]:
         {"arm": result.study.arm_names[arm_index], "epoch": epoch, "replicates": count}
         for arm_index, epoch, count in result.divergences
     ]
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float | np.floating) and not math.isfinite(value):
-        return None
-    return value

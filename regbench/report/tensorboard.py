@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from regbench.report.base import View
     from regbench.report.figures import Picture
 
-LOG = "events.out.tfevents.regbench"
-"""TensorBoard reads files with `tfevents` in their name."""
-BINS = 100
-"""Of a histogram, all of one width."""
-
 
 class TensorBoard(Sink):
     """Writes a log for everything that is compared."""
@@ -69,11 +64,17 @@ class Log:
 
     def add_histogram(self, tag: str, values: Array, epoch: int) -> None:
         """Add the distribution of values of any shape; of some not finite, only count it."""
-        if not np.isfinite(values).all():
+        values = values.astype(np.float64).ravel()
+        low, high = values.min(), values.max()
+        with np.errstate(all="ignore"):
+            width = high - low
+        if not np.isfinite(width):
             self.skipped += 1
             return
-        values = values.astype(np.float64).ravel()
-        counts, edges = np.histogram(values, BINS)
+        if width <= 1e-9 * max(abs(low), abs(high)):  # too narrow to be cut into bins
+            half = max(0.5, 1e-3 * abs(high))
+            low, high = low - half, high + half
+        counts, edges = np.histogram(values, bins=100, range=(low, high))
         histogram = HistogramProto(
             min=values.min(),
             max=values.max(),
@@ -102,4 +103,5 @@ class Log:
             RunError: The file cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / LOG, [self.buffer.getbuffer()])
+        name = "events.out.tfevents.regbench"  # TensorBoard looks for `tfevents`
+        write_whole(folder / name, [self.buffer.getbuffer()])

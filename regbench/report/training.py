@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from regbench.settings.study import Study
     from regbench.storage.run_folder import Run
 
-OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 VARIES = {
     "both": "",
     "data": "; data vary, initial weights and masks are those of the first",
@@ -43,8 +42,9 @@ def header(command: str, study: Study, question: Question, engine: str, device: 
     if question.target_width is not None and study.replicates <= PILOT_REPLICATES:
         replicates = f"a pilot of {replicates} for an interval {question.target_width:g} wide"
     features = "" if network.features == "x" else f" of {network.features}"
-    momentum = f", momentum {training.momentum:g}" if training.optimizer == "sgd" else ""
-    optimizer = f"{OPTIMIZERS[training.optimizer]}, lr {training.lr:g}{momentum}"
+    optimizer = f"Adam, lr {training.lr:g}"
+    if training.optimizer == "sgd":
+        optimizer = f"SGD, lr {training.lr:g}, momentum {training.momentum:g}"
     return [
         f"{command}: {arms}; {replicates}, same data and {weights} initial weights "
         f"in all arms{VARIES[study.vary]}",
@@ -62,22 +62,16 @@ def header(command: str, study: Study, question: Question, engine: str, device: 
 def view(run: Run, result: Result | None, is_complete: bool) -> View:
     """Return the view of a result, or of none, which has a document only."""
     if result is None:
-        document = partial(document_of, run.request, run.environment, run.folder, is_complete, dict)
-        return View(run.folder, document)
+        return View(run.folder, partial(document_of, run, run.environment, is_complete, dict))
+    run = replace(run, request=replace(run.request, study=result.study))
+    content = partial(training_content, result)
     tables = [loss_table(result)]
     if result.study.replicates > 1:
         tables += [difference_table(result), decomposition_table(result)]
     gate = [gate_line(label, result.question, c, said) for label, c, said in result.judgements]
     return View(
         folder=run.folder,
-        document=partial(
-            document_of,
-            replace(run.request, study=result.study),
-            result.environment,
-            run.folder,
-            is_complete,
-            partial(training_content, result),
-        ),
+        document=partial(document_of, run, result.environment, is_complete, content),
         tables=tables,
         sentences=sentences(result),
         cautions=cautions(result),
@@ -85,19 +79,27 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
         verdicts=result.verdicts,
         exit_code=result.exit_code,
         csv=csv_pieces(result),
-        picture_count=len(result.history.epochs),
-        draw=partial(draw, "fit_pictures", result),
-        summaries=partial(draw, "summary_pictures", result),
+        picture_count=len(result.history.kept_epochs),
+        draw=partial(fits, result),
+        summaries=partial(summaries, result),
         logs=partial(logs, result),
     )
 
 
-def draw(what: str, result: Result) -> Iterator[Picture]:
-    """Return the pictures that a function of `figures` draws; matplotlib is imported here."""
-    from regbench.report import figures
+def fits(result: Result) -> Iterator[Picture]:
+    """Return the pictures of the fits; matplotlib is imported here."""
+    from regbench.report.figures import fit_pictures
 
-    pictures: Iterator[Picture] = getattr(figures, what)(result)
-    return pictures
+    return fit_pictures(result)
+
+
+def summaries(result: Result) -> Iterator[Picture]:
+    """Yield the pictures of all replicates; matplotlib is imported here."""
+    from regbench.report.figures import comparison_picture, loss_picture
+
+    yield loss_picture(result)
+    if result.study.replicates > 1:
+        yield comparison_picture(result)
 
 
 def logs(result: Result, fits: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
@@ -110,15 +112,16 @@ def logs(result: Result, fits: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
         "loss/train_eval": history.train_loss_eval,
         "loss/test": history.test_loss,
     }
-    snapshots = {"weights": history.parameters, "gradients": history.gradients}
+    snapshots = {"weights": history.named("parameters"), "gradients": history.named("gradients")}
     for arm_index, arm in enumerate(result.study.arm_names):
         log = Log()
         for epoch_index, epoch in enumerate(history.epochs.tolist()):
             for tag, values in losses.items():
                 log.add_scalar(tag, values[epoch_index, arm_index].mean(), epoch)
+        for kept_index, epoch in enumerate(history.kept_epochs.tolist()):
             for kind, by_name in snapshots.items():
-                for name, values in by_name.items():
-                    log.add_histogram(f"{kind}/{name}", values[epoch_index, arm_index], epoch)
+                for name, values in by_name.items() if epoch or kind == "weights" else ():
+                    log.add_histogram(f"{kind}/{name}", values[kept_index, arm_index], epoch)
         for picture in fits if arm_index else ():
             log.add_picture("fit", picture)
         yield arm, log

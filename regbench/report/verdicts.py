@@ -5,13 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from regbench.report.format import (
-    interval_text,
-    number,
-    percent,
-    rounded,
-    seeds_text,
-)
+from regbench.report.format import interval_text, number, percent, rounded, seeds_text
 
 if TYPE_CHECKING:
     from regbench.analysis.result import Result
@@ -51,19 +45,14 @@ def sentence(label: str, comparison: Comparison) -> str:
             f"{label}: test loss {amount} the baseline's in this one replicate: one pair cannot "
             f"tell; use --replicates 30."
         )
-    wins = f"better in {comparison.wins} of {comparison.replicates} replicates"
-    how_sure = f"{percent(comparison.confidence)} interval"
-    if comparison.verdict == "inconclusive":
-        return (
-            f"{label}: inconclusive; the test loss changes by {rounded(mean, ci)} ({how_sure} "
-            f"{interval_text(ci)}), {wins}."
-        )
-    assert ci is not None
-    ends = sorted(map(abs, ci))
-    verb = "lowers" if comparison.verdict == "better" else "raises"
+    changes = f"{label}: inconclusive; the test loss changes"
+    if comparison.verdict != "inconclusive" and ci is not None:
+        changes = f"{label} {'lowers' if mean < 0 else 'raises'} the test loss"
+        low, high = sorted(map(abs, ci))
+        mean, ci = abs(mean), (low, high)
     return (
-        f"{label} {verb} the test loss by {rounded(abs(mean), ci)} ({how_sure} "
-        f"{interval_text((ends[0], ends[1]))}), {wins}."
+        f"{changes} by {rounded(mean, ci)} ({percent(comparison.confidence)} interval "
+        f"{interval_text(ci)}), better in {comparison.wins} of {comparison.replicates} replicates."
     )
 
 
@@ -107,17 +96,14 @@ def few_replicates(result: Result, noun: str, option: str) -> list[str]:
         return []
     enough = math.floor(math.log2(2 * arms / SIGNIFICANT)) + 1
     several = f" for one of {arms} arms" if arms > 1 else ""
-    return [
-        f"{replicates} {noun} can give no p below {least:.2g}{several}: "
-        f"use {option} {enough} or more"
-    ]
+    can = f"{replicates} {noun} can give no p below {least:.2g}{several}"
+    return [f"{can}: use {option} {enough} or more"]
 
 
 def skewed_differences(result: Result, noun: str, option: str) -> list[str]:
     """Return a line where skewness makes the intervals of means too narrow."""
-    labels = result.study.labels
     skewed = [
-        labels[c.arm]
+        result.study.labels[c.arm]
         for c in result.comparisons
         if c.skewness is not None and is_too_skewed(c.skewness, c.replicates)
     ]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from regbench.errors import UsageError
+from regbench.errors import UsageError, suggestion, visible
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -42,6 +42,19 @@ class Settings(BaseModel):
     panel: ClassVar[str]
     """The heading of the group in the help."""
 
+    def __init__(self, *unnamed: Any, **values: Any) -> None:
+        """Take values by key.
+
+        Raises:
+            UsageError: A value is out of range or of another type, or there is no such key.
+        """
+        if unnamed:
+            raise UsageError(type(self).__name__, unnamed[0], problem="without its key")
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise usage_error(type(self), error) from None
+
     def replaced(self, **values: Any) -> Self:
         """Return these settings with other values by key, checked together.
 
@@ -51,6 +64,23 @@ class Settings(BaseModel):
         fields = type(self).model_fields
         given = {info.alias or name: getattr(self, name) for name, info in fields.items()}
         return type(self)(**(given | values))
+
+
+def usage_error(group: type[Settings], error: ValidationError) -> UsageError:
+    """Return what pydantic says of the first value that is wrong; the source is its key."""
+    first, fields = error.errors()[0], keys_of(group)
+    key = str(first["loc"][0]) if first["loc"] else group.__name__
+    if key not in fields:
+        problem, hint = f"unknown key {visible(key)}", suggestion(key, fields)
+        return UsageError(group.__name__, problem=problem, hint=hint)
+    if first["type"] == "missing":
+        return UsageError(key, allowed=allowed(fields[key]), problem="is missing")
+    return UsageError(key, first["input"], allowed(fields[key]))
+
+
+def keys_of(group: type[Settings]) -> dict[str, FieldInfo]:
+    """Return the fields of a group by key."""
+    return {info.alias or name: info for name, info in group.model_fields.items()}
 
 
 def kind_of(field: FieldInfo) -> Any:
@@ -75,6 +105,8 @@ def allowed(field: FieldInfo) -> str:
         return ", ".join(map(str, get_args(kind)))
     if kind is bool:
         return "true or false"
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        return f"a {kind.__name__}"
     if is_list(field):
         return STRENGTHS
     parts = ["a whole number" if kind is int else "a finite number"]

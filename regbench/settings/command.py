@@ -9,7 +9,7 @@ import hashlib
 import json
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field, InstanceOf
 
@@ -50,16 +50,17 @@ class Arms(Settings):
     panel = "Experiment"
 
     arms: tuple[str, ...] = Field(
+        (),
         min_length=1,
         max_length=1000,
+        validate_default=True,
         description="What to compare with the baseline, such as wdecay=0.01+dropout=0.5.",
         json_schema_extra={"allowed": ARMS},
     )
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A setting: the field that describes it, and the heading in the help that it stands under."""
+class Setting(NamedTuple):
+    """The field that describes a setting, and the heading in the help that it stands under."""
 
     field: FieldInfo
     panel: str
@@ -133,11 +134,10 @@ class Request:
     output: Output = field(default_factory=Output)
     origins: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def parts(self) -> dict[str, Settings]:
-        """The values that the command takes besides the study, by name."""
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """Return what the command takes besides the study, by name and key."""
         taken = [name for name, kind in PARTS.items() if kind in self.command.groups]
-        return {name: getattr(self, name) for name in taken}
+        return {name: getattr(self, name).model_dump(by_alias=True) for name in taken}
 
     def to_file(self) -> dict[str, Any]:
         """Return the settings that a configuration file repeats the run with, by key.
@@ -145,29 +145,22 @@ class Request:
         With a target width, replicates are not one of them.
         """
         left_out = NOT_IN_FILES | ({"replicates"} if self.question.target_width else set())
-        values = self.study.to_file()
-        if self.command.has_arms:
-            values["arms"] = self.study.compared
+        values = self.study.by_key()
         if regularizer := self.command.regularizer:
+            del values["arms"]
             values[regularizer.option] = [arm.parts[0].strength for arm in self.study.arms[1:]]
-        for group in self.parts.values():
-            values |= group.model_dump(by_alias=True)
+        for part in self.parts().values():
+            values |= part
         kept = {k: v for k, v in values.items() if k not in left_out and v is not None}
         return {"experiment": self.command.name, **kept}
 
     def to_record(self) -> dict[str, Any]:
         """Return the values and where each setting came from, ready for JSON."""
         origins = {key: self.origins.get(key, "default") for key in self.command.settings}
-        dumped = {name: group.model_dump(by_alias=True) for name, group in self.parts.items()}
-        return {"study": self.study.record(), **dumped, "origins": origins}
+        return {"study": self.study.by_key(), **self.parts(), "origins": origins}
 
     @property
     def digest(self) -> str:
-        """64 hexadecimal digits that differ where study or question differ."""
-        asked = [self.command.name, self.study.record(), self.question.model_dump()]
+        """64 hexadecimal digits that differ where study or question differ; names have eight."""
+        asked = [self.command.name, self.study.by_key(), self.question.model_dump()]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-    @property
-    def hash(self) -> str:
-        """The first eight digits of the digest, for names."""
-        return self.digest[:8]

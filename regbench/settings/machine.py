@@ -44,21 +44,9 @@ class Machine(Settings):
 
 @dataclass(frozen=True)
 class Environment:
-    """What a reader needs to judge or repeat a result.
+    """What a reader needs to judge or repeat a result; docs/results.md says what each field is.
 
-    Attributes:
-        device: Where it ran, as torch names it.
-        device_name: The processor's kind or the GPU's name.
-        cpu_count: The machine's logical processors.
-        platform: The operating system.
-        python: Its version.
-        torch: Its version.
-        numpy: Its version.
-        started: UTC time at which the run began.
-        engine: What trained; None where nothing is trained by an engine.
-        threads: CPU threads that the engine could use, or None.
-        batch_replicates: How many replicates the engine took at once, or None.
-        duration_seconds: How long its last session took; None while it is not finished.
+    What concerns an engine is None where none trains, and the duration while it is not finished.
     """
 
     device: str

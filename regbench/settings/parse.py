@@ -13,19 +13,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
-
 from regbench.errors import UsageError, option_of, suggestion, visible
+from regbench.regularizers import REGULARIZERS
 from regbench.settings.arms import arms_of
-from regbench.settings.base import ARMS, Settings, allowed, is_list, kind_of
+from regbench.settings.base import ARMS, Settings, allowed, is_list, keys_of, kind_of
 from regbench.settings.command import PARTS, Arms, Request, Strengths, nested_groups
-from regbench.settings.numbers import (
-    MOST_NUMBERS,
-    WHOLE,
-    split_numbers,
-    to_float,
-    to_number,
-)
+from regbench.settings.numbers import MOST_NUMBERS, WHOLE, split_numbers, to_float, to_number
 from regbench.settings.question import PILOT_REPLICATES
 from regbench.settings.study import BaseStudy, Study
 
@@ -83,8 +76,7 @@ def resolve(
             values[key] = to_tuple(origins[key], value)
     if values.get("target_width") is not None:
         if "replicates" in values:
-            decides = f"{origins['target_width']}, which decides how many there are"
-            problem = f"not together with {decides}"
+            problem = f"not together with {origins['target_width']}, which decides the number"
             raise UsageError(origins["replicates"], problem=problem)
         values["replicates"] = PILOT_REPLICATES  # the rest is planned from them
     return build_request(command, values, origins)
@@ -94,17 +86,17 @@ def build_request(
     command: Command, values: Mapping[str, Any], origins: Mapping[str, str]
 ) -> Request:
     """Return the request that values by key make; see `resolve`."""
-    regularizer, arms, places = command.regularizer, list[Any](), dict(origins)
+    regularizer, arms, origin = command.regularizer, list[Any](), "ARM"
+    if regularizer is not None:
+        origin = origins.get(regularizer.option, option_of(regularizer.option))
+    sources = ["arms", "strengths", *(kind.__name__ for kind in REGULARIZERS.values())]
+    places = {**dict.fromkeys(sources, origins.get("arms", origin)), **origins}
     try:
         if regularizer is not None:
-            option = regularizer.option
-            given = {"strengths": values.get(option, (regularizer.default,))}
-            strengths = build(Strengths, given, {"strengths": option}).strengths
-            arms = [regularizer(strength) for strength in strengths]
-            places.setdefault("arms", origins.get(option, option_of(option)))
+            given = {"strengths": values.get(regularizer.option, (regularizer.default,))}
+            arms = [regularizer(strength) for strength in build(Strengths, given).strengths]
         if command.has_arms:
-            places.setdefault("arms", "ARM")
-            if not values.get("arms"):
+            if not values.get("arms", ()):
                 raise UsageError("arms", allowed=ARMS, problem="nothing to compare")
             texts = build(Arms, values).arms
             arms = [arm for text in texts for arm in arms_of(places["arms"], text)]
@@ -121,34 +113,17 @@ def build_request(
     return request
 
 
-def build(
-    group: type[Group],
-    values: Mapping[str, Any],
-    keys: Mapping[str, str] = MappingProxyType({}),
-    arms: Any = (),
-) -> Group:
-    """Return a group of settings, and those in it, from all values by key.
-
-    Args:
-        group: The group.
-        values: Of any groups; a setting that has none takes its default.
-        keys: What a user calls a field, where not by its own key.
-        arms: Of a study.
+def build(group: type[Group], values: Mapping[str, Any], arms: Any = ()) -> Group:
+    """Return a group of settings, and those in it, from the values of any groups by key.
 
     Raises:
         UsageError: A value is out of range; its source is the key.
     """
-    fields = {info.alias or name: info for name, info in group.model_fields.items()}
-    own = {key: values[key] for key in fields if key in values}
+    own = {key: values[key] for key in keys_of(group) if key in values}
     if group is Study:
         own["arms"] = arms
     inner = {name: build(kind, values) for name, kind in nested_groups(group).items()}
-    try:
-        return group(**own, **inner)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        raise UsageError(keys.get(key, key), first["input"], allowed(fields[key])) from None
+    return group(**own, **inner)
 
 
 def to_tuple(source: str, value: Any) -> tuple[Any, ...]:
@@ -160,12 +135,7 @@ def to_tuple(source: str, value: Any) -> tuple[Any, ...]:
 
 
 def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:
-    """Return the value that a setting's texts from the command line or environment stand for.
-
-    Args:
-        source: The option or variable, for the message.
-        field: The setting.
-        texts: As typed: one text, or several where the setting takes a list.
+    """Return the value that texts from an option or variable stand for.
 
     Raises:
         UsageError: A text is no value of the setting's type, or there are too many.

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 MOST_REPLICATES = 10_000_000
 LAST_SEED = 2**32 - 1
 """torch's generator on the CPU uses no more bits."""
+PER_DECADE = 8
+"""Measured epochs before the first logged one."""
+MOST_KEPT = 10
+"""Of the logged epochs, those that are kept."""
 LARGEST = 1e6
 """Of a number in the task and of a learning rate, in size."""
 
@@ -98,10 +102,14 @@ class Network(Settings):
         return self.layer_sizes[1:-1] or [self.input_size]
 
     @property
+    def layer_names(self) -> list[str]:
+        """`hidden1`, … `output`."""
+        return [*(f"hidden{layer + 1}" for layer in range(self.depth)), "output"]
+
+    @property
     def parameter_names(self) -> list[str]:
         """`hidden1.weight`, `hidden1.bias`, … `output.weight`, `output.bias`."""
-        layers = [*(f"hidden{layer + 1}" for layer in range(self.depth)), "output"]
-        return [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
+        return [f"{layer}.{kind}" for layer in self.layer_names for kind in ("weight", "bias")]
 
     @property
     def parameter_count(self) -> int:
@@ -131,8 +139,29 @@ class Training(Settings):
 
     @property
     def logged_count(self) -> int:
-        """The number of logged epochs, E."""
+        """The number of logged epochs."""
         return -(-self.epochs // self.log_every)
+
+    @property
+    def measured_epochs(self) -> list[int]:
+        """0, before the first step, about eight for each decade, and from then on the logged ones.
+
+        Even gaps from the start would put kinks into curves over a logarithmic axis.
+        """
+        first = min(self.log_every, self.epochs)
+        early = {round(10 ** (step / PER_DECADE)) for step in range(PER_DECADE * 10)}
+        return [0, *sorted(epoch for epoch in early if epoch < first), *self.logged_epochs]
+
+    @property
+    def kept_epochs(self) -> list[int]:
+        """The measured epochs of which more is kept than measures: at most about fifteen.
+
+        0, a few early ones, and the logged ones, thinned evenly where they are many.
+        """
+        first, logged = self.logged_epochs[0], self.logged_epochs
+        early = [epoch for epoch in (1, 10, 100, 1000) if epoch < first]
+        step = -(-len(logged) // MOST_KEPT)
+        return [0, *early, *reversed(logged[::-1][::step])]
 
 
 class BaseStudy(Settings):
@@ -147,12 +176,8 @@ class BaseStudy(Settings):
         """What a list of runs calls the things compared."""
         return []
 
-    def record(self) -> dict[str, Any]:
-        """Return all that decides the numbers, ready for JSON."""
-        return self.model_dump()
-
-    def to_file(self) -> dict[str, Any]:
-        """Return the settings by their keys in files."""
+    def by_key(self) -> dict[str, Any]:
+        """Return all that decides the numbers by key, ready for JSON."""
         return self.model_dump()
 
     def check_question(self, question: Question) -> None:
@@ -171,7 +196,9 @@ class Study(BaseStudy):
     task: Task = Field(default_factory=Task)
     network: Network = Field(default_factory=Network)
     training: Training = Field(default_factory=Training)
-    arms: tuple[InstanceOf[Arm], ...] = Field(min_length=2, max_length=1001)
+    arms: tuple[InstanceOf[Arm], ...] = Field(
+        min_length=2, max_length=1001, json_schema_extra={"allowed": "regularizers and their sums"}
+    )
     replicates: int = Field(
         30, ge=1, le=MOST_REPLICATES, description="Draws of data and initial weights."
     )
@@ -192,7 +219,10 @@ class Study(BaseStudy):
     @field_validator("arms", mode="before")
     @classmethod
     def _begins_with_the_baseline(cls, arms: Any) -> Any:
-        sums = tuple(Arm((arm,)) if isinstance(arm, Regularizer) else arm for arm in arms)
+        several = arms if isinstance(arms, list | tuple) else (arms,)
+        sums = tuple(Arm((arm,)) if isinstance(arm, Regularizer) else arm for arm in several)
+        if not all(isinstance(arm, Arm) for arm in sums):
+            raise UsageError("arms", arms, "regularizers and their sums")
         return sums if sums[:1] == (Arm(),) else (Arm(), *sums)
 
     @property
@@ -218,15 +248,12 @@ class Study(BaseStudy):
         """One seed per replicate."""
         return range(self.seed, self.seed + self.replicates)
 
-    def record(self) -> dict[str, Any]:
-        """Return all that decides the numbers, ready for JSON."""
-        return self.model_dump(exclude={"arms"}) | {"arms": self.compared}
-
-    def to_file(self) -> dict[str, Any]:
-        """Return the settings by their keys in files."""
-        own = self.model_dump(exclude={"arms", "task", "network", "training"})
+    def by_key(self) -> dict[str, Any]:
+        """Return all that decides the numbers by key, ready for JSON; arms by their names."""
         groups = (self.task, self.network, self.training)
-        return {k: v for group in groups for k, v in group.model_dump().items()} | own
+        own = self.model_dump(exclude={"arms", "task", "network", "training"})
+        flat = {key: value for group in groups for key, value in group.model_dump().items()}
+        return {"arms": self.compared, **flat, **own}
 
     def check_question(self, question: Question) -> None:
         """Raise `UsageError` where a question cannot be asked of this study."""

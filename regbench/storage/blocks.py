@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis.history import MEASURED, SNAPSHOTS, Data, History
+from regbench.analysis.history import History
 from regbench.storage.files import canonical
 
 if TYPE_CHECKING:
@@ -23,14 +24,26 @@ if TYPE_CHECKING:
     from regbench.analysis.batch import Batch
     from regbench.storage.files import Store
 
-BLOCK_SCHEMA = "regbench.block/5"
-"""To be raised where a block's content, or how its numbers come about, changes within a version."""
-DATA_FIELDS = tuple(Data.__dataclass_fields__)
+NUMBERS = ("analysis", "engines", "experiments", "model", "regularizers", "settings/truths.py")
+"""Where the numbers of a block and their names come from, in the package."""
 
 Provenance = dict[str, str]
 """Engine, kind of device and processor, and the versions of what computes."""
 Arrays = dict[str, Any]
 """NumPy arrays by name."""
+
+
+def source_digest() -> str:
+    """Return a digest of the source that makes numbers, so that no schema is raised by hand."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for room in NUMBERS:
+        for path in sorted((package / room).rglob("*.py")) or [package / room]:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+BLOCK_SCHEMA = f"regbench.block/{source_digest()}"
+"""A block of another schema is not found, and is measured again."""
 
 
 def block_key(batch: Batch, arm_index: int) -> dict[str, Any]:
@@ -46,7 +59,6 @@ def block_key(batch: Batch, arm_index: int) -> dict[str, Any]:
         "study": study.model_dump(include=numbers),
         "arm": [[part.command, part.strength] for part in parts],
         "seeds": [batch.seeds.start, len(batch.seeds)],
-        "fits": batch.fitted_count,
         "snapshots": batch.has_snapshots,
     }
     if study.pairing == "independent":
@@ -73,48 +85,17 @@ def unpack(key: Mapping[str, Any], content: bytes) -> Arrays | None:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        return arrays if arrays.pop("key").tobytes() == canonical(key) else None
     except (ValueError, OSError, KeyError, EOFError):
         return None
-    stated = arrays.pop("key", None)
-    if stated is None or stated.tobytes() != canonical(key):
-        return None
-    return arrays
-
-
-def to_arrays(history: History) -> Arrays:
-    """Return a history as arrays by name."""
-    arrays: Arrays = {"epochs": history.epochs}
-    arrays |= {f"data/{field}": getattr(history.data, field) for field in DATA_FIELDS}
-    arrays |= {field: getattr(history, field) for field in MEASURED}
-    for kind in SNAPSHOTS:
-        arrays |= {f"{kind}/{name}": values for name, values in getattr(history, kind).items()}
-    return arrays
-
-
-def to_history(arrays: Arrays) -> History:
-    """Return the history that `to_arrays` took apart."""
-    snapshots: dict[str, Arrays] = {kind: {} for kind in SNAPSHOTS}
-    for name, values in arrays.items():
-        kind, slash, parameter = name.partition("/")
-        if slash and kind in snapshots:
-            snapshots[kind][parameter] = values
-    return History(
-        epochs=arrays["epochs"],
-        data=Data(**{field: arrays[f"data/{field}"] for field in DATA_FIELDS}),
-        **{field: arrays[field] for field in MEASURED},
-        parameters=snapshots["parameters"],
-        gradients=snapshots["gradients"],
-    )
 
 
 @dataclass(frozen=True)
 class Archive:
-    """The blocks of a run, loaded and saved by what they hold.
+    """The blocks of a run in their store, loaded and saved by what they hold.
 
-    Attributes:
-        store: The files.
-        provenances: What a block may have been computed with. The last one is today's: what is
-            saved is named by it.
+    A block may have been computed with any of the provenances; the last one is today's, and what
+    is saved is named by it.
     """
 
     store: Store
@@ -126,11 +107,11 @@ class Archive:
         See `Store.load` for errors.
         """
         arrays = self.load_arrays(block_key(batch, arm_index))
-        return None if arrays is None else to_history(arrays)
+        return None if arrays is None else History(arrays)
 
     def save(self, batch: Batch, arm_index: int, history: History) -> None:
         """Save the history of an arm of the study; see `Store.save`."""
-        self.save_arrays(block_key(batch, arm_index), to_arrays(history))
+        self.save_arrays(block_key(batch, arm_index), dict(history.arrays))
 
     def load_arrays(self, key: Mapping[str, Any]) -> Arrays | None:
         """Return the block of this key and any of the provenances, or None where none is whole.
@@ -140,12 +121,10 @@ class Archive:
         for provenance in self.provenances:
             full = {**key, "provenance": provenance}
             name = block_name(full)
-            content = self.store.load(name)
-            if content is not None:
-                arrays = unpack(full, content)
-                if arrays is not None:
+            if (content := self.store.load(name)) is not None:
+                if (arrays := unpack(full, content)) is not None:
                     return arrays
-                self.store.reject(name)
+                self.store.put_aside(name)
         return None
 
     def save_arrays(self, key: Mapping[str, Any], arrays: Arrays) -> None:

@@ -69,11 +69,8 @@ def unfinished(path: Path) -> Iterator[Path]:
 
 
 def discard_unfinished() -> None:
-    """Remove what this process has not finished writing, since it is about to end.
-
-    Another thread may be writing meanwhile.
-    """
-    for temporary in list(_unfinished):
+    """Remove what this process has not finished writing, since it is about to end."""
+    for temporary in list(_unfinished):  # another thread may begin one meanwhile
         remove(temporary)
 
 
@@ -108,13 +105,9 @@ def unseal(sealed: bytes) -> bytes | None:
 class Store:
     """A folder of sealed, immutable files by name.
 
-    Two processes that save the same name rename identical bytes, so nothing is ever locked.
-
-    Attributes:
-        folder: Where files are saved and looked for first.
-        elsewhere: Folders in which a missing file may be found and copied from.
-        is_writable: Whether damaged files are put aside and found ones copied.
-        note: Called with a line about each damaged file.
+    Two processes that save the same name rename identical bytes, so nothing is ever locked. A
+    missing file may be found `elsewhere`. Where the folder is writable, damaged files are put aside
+    and found ones copied. `note` is called with a line about each damaged file.
     """
 
     folder: Path
@@ -133,35 +126,30 @@ class Store:
     def load(self, name: str) -> bytes | None:
         """Return a file's content, or None where there is none that is whole.
 
-        A damaged file is put aside under another name, so that it is made anew.
+        A damaged file is put aside, so that it is made anew.
 
         Raises:
             RunError: A file is there and cannot be read: it may well be whole.
         """
-        path = self.folder / f"{name}{SUFFIX}"
-        sealed = read_bytes(path)
-        if sealed is not None:
-            content = unseal(sealed)
-            if content is not None:
+        file = f"{name}{SUFFIX}"
+        if (sealed := read_bytes(self.folder / file)) is not None:
+            if (content := unseal(sealed)) is not None:
                 return content
-            self._put_aside(path)
+            self.put_aside(name)
         for folder in self.elsewhere:
-            content = read(folder / f"{name}{SUFFIX}")
-            if content is not None:
+            if (content := read(folder / file)) is not None:
                 if self.is_writable:
                     self.save(name, content)
                 return content
         return None
 
-    def reject(self, name: str) -> None:
-        """Put a file aside whose content, though whole, is not what its name says."""
-        self._put_aside(self.folder / f"{name}{SUFFIX}")
-
-    def _put_aside(self, path: Path) -> None:
+    def put_aside(self, name: str) -> None:
+        """Give a file another name whose content is not what its name says."""
         if self.is_writable:
+            path = self.folder / f"{name}{SUFFIX}"
             with suppress(OSError):
                 path.replace(path.with_suffix(".damaged"))
-        self.note(f"block {path.stem} is damaged and not used")
+        self.note(f"block {name} is damaged and not used")
 
 
 def read_bytes(path: Path) -> bytes | None:

@@ -46,13 +46,9 @@ LARGEST_MANIFEST = 1_000_000
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that was opened.
+    """A run folder that was opened, and what was asked.
 
-    Attributes:
-        folder: Its path.
-        request: What was asked.
-        manifest: Its `environment.json`.
-        done: What `DONE` says, or None where the run is not finished.
+    `manifest` is its `environment.json`, and `done` what `DONE` says or None where it is not there.
     """
 
     folder: Path
@@ -81,12 +77,6 @@ def create_run(
     `runs/<experiment>/<UTC time>-<hash>`, with a random suffix where another process was first. It
     is filled under a temporary name and renamed, so that there is never a run without a manifest.
 
-    Args:
-        request: What is about to run.
-        environment: Where.
-        provenance: What of that the numbers depend on.
-        command: The command line.
-
     Raises:
         UsageError: The folder is in use or cannot be made or written to.
         RunError: A file cannot be written.
@@ -103,16 +93,17 @@ def create_run(
     }
     out = request.output.out
     now = datetime.datetime.now(datetime.UTC)
-    default = ROOT / request.command.name / f"{now:%Y%m%dT%H%M%SZ}-{request.hash}"
+    default = ROOT / request.command.name / f"{now:%Y%m%dT%H%M%SZ}-{request.digest[:8]}"
     folder = default if out is None else Path(out)
     try:
         if out is not None and folder.exists():  # perhaps a mount, or in a read-only folder
             fill_empty(folder, request, manifest)
-            return Run(folder, request, manifest)
-        with made(folder.parent), unfinished(folder) as draft:
-            draft.mkdir()
-            fill_empty(draft, request, manifest)
-            return Run(publish(draft, folder, is_exact=out is not None), request, manifest)
+        else:
+            with made(folder.parent), unfinished(folder) as draft:
+                draft.mkdir()
+                fill_empty(draft, request, manifest)
+                folder = publish(draft, folder, is_exact=out is not None)
+        return Run(folder, request, manifest)
     except OSError as error:
         problem = f"cannot write to {visible(out or ROOT)}: {error.strerror or error}"
         hint = "name a folder that can be written to"
@@ -121,11 +112,7 @@ def create_run(
 
 @contextmanager
 def made(folder: Path) -> Iterator[None]:
-    """Make a folder with its parents, and remove again what was made where the work within fails.
-
-    Raises:
-        OSError: It cannot be made.
-    """
+    """Make a folder with its parents, and remove what was made where the work within fails."""
     new = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,19 +125,15 @@ def made(folder: Path) -> Iterator[None]:
 
 
 def fill_empty(folder: Path, request: Request, manifest: Mapping[str, Any]) -> None:
-    """Write what a run begins with into an empty folder.
+    """Write what a run begins with into a folder; raises `UsageError` where it is not empty."""
+    import tomli_w
 
-    Raises:
-        UsageError: It is not empty.
-    """
-    if any(folder.iterdir()):
-        raise occupied(folder)
     try:
+        if any(folder.iterdir()):
+            raise FileExistsError
         (folder / BLOCKS).mkdir()  # the first to make it has the folder
     except FileExistsError:
         raise occupied(folder) from None
-    import tomli_w
-
     write_text(folder / CONFIGURATION, tomli_w.dumps(request.to_file()))
     write_record(folder / MANIFEST, manifest)
 
@@ -158,8 +141,7 @@ def fill_empty(folder: Path, request: Request, manifest: Mapping[str, Any]) -> N
 def publish(draft: Path, folder: Path, is_exact: bool) -> Path:
     """Rename a filled folder to `folder`, or where that is taken add a random suffix; return it.
 
-    Raises:
-        UsageError: The exact name is taken.
+    Raises `UsageError` where the name must be exact.
     """
     try:
         draft.rename(folder)
@@ -208,7 +190,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def git_state() -> dict[str, Any] | None:
     """Return commit and cleanness of the current folder's repository, or None where there is none.
 
-    What it is for: to find the script or configuration that was used.
+    They lead to the script or configuration that was used.
     """
     here = Path.cwd()
     try:
@@ -233,12 +215,9 @@ def git_state() -> dict[str, Any] | None:
 def open_run(
     name: str, commands: Mapping[str, Command], output: Mapping[str, bool] = MappingProxyType({})
 ) -> Run:
-    """Open a run folder that exists.
+    """Open a run folder by its path, with those commands that make runs; see `Run`.
 
-    Args:
-        name: Its path.
-        commands: By name, those that make runs.
-        output: Fields of `Output` to set.
+    `output` are fields of `Output` to set.
 
     Raises:
         UsageError: There is none, it is another program's, it is of another version, or its
@@ -303,11 +282,7 @@ def admit(run: Run, provenance: Mapping[str, str], is_mixed_allowed: bool) -> Ru
 
 
 def check_writable(run: Run) -> None:
-    """See that blocks and files can be written; a folder of blocks that is missing is made.
-
-    Raises:
-        UsageError: They cannot.
-    """
+    """Raise `UsageError` where blocks or files cannot be written; make their folder if missing."""
     for folder in (run.folder, run.blocks):
         try:
             folder.mkdir(exist_ok=True)
@@ -362,5 +337,4 @@ def find_paths(root: Path, pattern: str) -> list[Path]:
 
     Hidden names, such as those of drafts, fit no `*`.
     """
-    names = glob.glob(pattern, root_dir=root)  # noqa: PTH207 - Path.glob finds hidden names
-    return [root / name for name in names]
+    return [root / name for name in glob.glob(pattern, root_dir=root)]  # noqa: PTH207 - see above

@@ -17,7 +17,7 @@ from regbench.storage.files import SUFFIX
 from regbench.storage.run_folder import BLOCKS, MANIFEST, find_paths, is_in_use, open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from regbench.settings.command import Command
@@ -47,14 +47,8 @@ def remove_run(folder: Path) -> None:
 class Summary:
     """One line of a list of runs.
 
-    Attributes:
-        folder: Its path.
-        state: `done`, `not done`, or `unreadable`.
-        blocks: The number of block files.
-        started: When it began, or None where unknown.
-        touched: When anything in it changed last.
-        arms: Names, the baseline left out.
-        verdicts: By arm, where it is done.
+    `state` is `done`, `not done` or `unreadable`, `blocks` counts the block files, `touched` is
+    when anything changed last, `arms` leaves the baseline out, and `verdicts` are by arm.
     """
 
     folder: Path
@@ -69,7 +63,11 @@ class Summary:
 def summarize_run(folder: Path, commands: Mapping[str, Command]) -> Summary:
     """Return what a list says about a run folder, whatever state it is in; see `open_run`."""
     blocks = find_paths(folder / BLOCKS, f"*{SUFFIX}")
-    touched = last_change([folder, folder / BLOCKS, *blocks])
+    times = []
+    for path in (folder, folder / BLOCKS, *blocks):
+        with suppress(FileNotFoundError):  # removed just now
+            times.append(path.stat().st_mtime)
+    touched = datetime.datetime.fromtimestamp(max(times, default=time.time()), datetime.UTC)
     try:
         run = open_run(str(folder), commands)
         started = datetime.datetime.fromisoformat(run.environment.started)
@@ -79,15 +77,6 @@ def summarize_run(folder: Path, commands: Mapping[str, Command]) -> Summary:
     state = "not done" if run.done is None else "done"
     compared = run.request.study.compared
     return Summary(folder, state, len(blocks), started, touched, compared, verdicts)
-
-
-def last_change(paths: Iterable[Path]) -> datetime.datetime:
-    """Return when the newest of some files and folders changed: now, where all are gone."""
-    times = []
-    for path in paths:
-        with suppress(FileNotFoundError):
-            times.append(path.stat().st_mtime)
-    return datetime.datetime.fromtimestamp(max(times, default=time.time()), datetime.UTC)
 
 
 def is_prunable(summary: Summary, now: datetime.datetime) -> bool:

@@ -25,7 +25,7 @@ ROUNDING = 1e-10
 """Relative; of float64 through hundreds of steps of a network."""
 FORMULA_ROUNDING = 1e-12
 """Relative; of a formula in float64."""
-LINEAR: dict[str, Any] = {"depth": 0, "x_min": -0.5, "lr": 0.3, "momentum": 0.5, "test_points": 3}
+LINEAR: dict[str, Any] = {"depth": 0, "x_min": -0.5, "lr": 0.3, "momentum": 0.5}
 """Quick to converge, and its columns (1, x) are not orthogonal."""
 BASELINE, REGULARIZED = 0, 1
 """The arms of a run with one strength."""
@@ -54,46 +54,24 @@ def initial_parameters(result: Result, replicate: int) -> Parameters:
 
 def final_parameters(result: Result, arm: int) -> Array:
     """Return the first replicate's parameters after the last epoch, in one row `(P,)`."""
-    return np.concatenate([p[-1, arm].ravel() for p in result.history.parameters.values()])
-
-
-def features(study: Study, x: Array) -> Array:
-    """Return the inputs of the first layer at x: `(N,)` to `(N, D)`."""
-    return theory.polynomial_features(x, study.network.input_size)
+    return np.concatenate([p[-1, arm].ravel() for p in result.history.named("parameters").values()])
 
 
 def design_matrices(result: Result) -> tuple[Array, Array]:
-    """Return the design matrix of a linear model at the training and at the test inputs."""
-    data, study = result.history.data, result.study
-    return (
-        theory.with_bias(features(study, data.train_x)),
-        theory.with_bias(features(study, data.test_x)),
+    """Return the design matrix of a linear model at the training inputs and on the grid."""
+    powers = range(1, result.study.network.input_size + 1)
+    at_train, at_grid = (
+        theory.with_bias(np.stack([x**power for power in powers], axis=1))
+        for x in (result.history.train_x, result.history.grid_x)
     )
-
-
-def initial_weights(result: Result) -> Array:
-    """Return bias and weights that a linear model starts from, for every replicate: `(P, R)`."""
-    starts = [initial_parameters(result, r) for r in range(result.study.replicates)]
-    return np.array([np.append(bias, weight) for weight, bias in starts]).T
-
-
-def fitted_weights(result: Result, arm: int) -> Array:
-    """Return bias and weights of linear models after the last epoch, `(R, P)`, from predictions."""
-    _, at_test = design_matrices(result)
-    weights: Array = np.linalg.lstsq(at_test, result.history.predictions[-1, arm].T)[0]
-    return weights.T
+    return at_train, at_grid
 
 
 def descended(result: Result, penalty: Array) -> Array:
-    """Return what descent with penalty ½wᵀCw predicts at the logged epochs: `(E, R, T)`."""
-    at_train, at_test = design_matrices(result)
-    weights = theory.momentum_descent(
-        at_train,
-        result.history.data.train_y.T,
-        initial_weights(result),
-        penalty,
-        result.study.training.lr,
-        result.study.training.momentum,
-        result.history.epochs.tolist(),
-    )
-    return (at_test @ weights).transpose(0, 2, 1)
+    """Return what descent with penalty ½wᵀCw predicts at the kept epochs: `(K, R, G)`."""
+    (at_train, at_grid), history = design_matrices(result), result.history
+    starts = [initial_parameters(result, r) for r in range(result.study.replicates)]
+    start = np.array([np.append(bias, weight) for weight, bias in starts]).T
+    step, epochs = (result.study.training.lr, result.study.training.momentum), history.kept_epochs
+    weights = theory.momentum_descent(at_train, history.train_y.T, start, penalty, *step, epochs)
+    return (at_grid @ weights).transpose(0, 2, 1)

@@ -12,6 +12,4 @@ from regbench.verify.dropout import DROPOUT
 from regbench.verify.linear import LINEAR_MODELS
 from regbench.verify.updates import UPDATES
 
-__all__ = ["CASES"]
-
 CASES = (*UPDATES, *LINEAR_MODELS, *DROPOUT, *DECOMPOSITION)

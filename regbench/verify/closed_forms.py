@@ -14,6 +14,8 @@ import numpy as np
 from scipy import stats
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from regbench.analysis.history import Array
 
 
@@ -50,11 +52,6 @@ def first_adam_step(gradient: Array, lr: float, epsilon: float = 1e-8) -> Array:
 def with_bias(features: Array) -> Array:
     """Return the design matrix X `(N, 1+D)` of features `(N, D)`: the bias is a column of ones."""
     return np.column_stack([np.ones(len(features)), features])
-
-
-def polynomial_features(x: Array, degree: int) -> Array:
-    """Return x, x², … x^degree: `(N,)` to `(N, degree)`."""
-    return np.stack([x**power for power in range(1, degree + 1)], axis=1)
 
 
 def ridge(design: Array, y: Array, decay: float) -> Array:
@@ -99,54 +96,35 @@ def momentum_descent(
     penalty: Array,
     lr: float,
     momentum: float,
-    epochs: list[int],
+    epochs: Iterable[int],
 ) -> Array:
-    """Return the weights of a linear model after t steps of descent, for each t of `epochs`.
+    """Return the weights `(E, P, R)` of linear models after t steps, for each t of E `epochs`.
 
     On mean (y-Xw)² + ½wᵀCw a step is linear: u = w - w* and its last step v follow
     (u, v) ← M(u, v) with M = [[I-ηH, μI], [-ηH, μI]] and H = 2XᵀX/n + C, so that u_t is a power
     of M times (u_0, 0) (Polyak 1964; Goh 2017, doi:10.23915/distill.00006).
 
-    Args:
-        design: X, `(N, P)`.
-        y: `(N, R)`.
-        start: w_0, `(P, R)`.
-        penalty: C, `(P, P)`; λI is weight decay.
-        lr: η.
-        momentum: μ.
-        epochs: E numbers of steps.
-
-    Returns:
-        `(E, P, R)`.
+    `design`: X, `(N, P)`; `y`: `(N, R)`; `start`: w_0, `(P, R)`; `penalty`: C, `(P, P)`, where λI
+    is weight decay.
     """
     count, size = design.shape
-    curvature, identity = 2 * design.T @ design / count + penalty, np.eye(size)
+    curvature = 2 * design.T @ design / count + penalty
     best = np.linalg.solve(curvature, 2 * design.T @ y / count)
-    step = np.block(
-        [
-            [identity - lr * curvature, momentum * identity],
-            [-lr * curvature, momentum * identity],
-        ]
-    )
+    pull, carry = lr * curvature, momentum * np.eye(size)
+    step = np.block([[np.eye(size) - pull, carry], [-pull, carry]])
     state = np.concatenate([start - best, np.zeros_like(best)])
-    return np.stack(
-        [best + (np.linalg.matrix_power(step, epoch) @ state)[:size] for epoch in epochs]
-    )
-
-
-def soft_threshold(values: Array, threshold: float) -> Array:
-    """Return sign(v) max(|v| - threshold, 0) (Donoho & Johnstone 1994, Biometrika 81)."""
-    shrunk: Array = np.sign(values) * np.maximum(np.abs(values) - threshold, 0)
-    return shrunk
+    return np.stack([best + (np.linalg.matrix_power(step, t) @ state)[:size] for t in epochs])
 
 
 def orthogonal_lasso(design: Array, y: Array, strength: float) -> Array:
     """Return the minimiser of mean (y-Xw)² + λ‖w‖₁ where the columns of X are orthogonal.
 
-    wⱼ = soft(xⱼᵀy, nλ/2)/‖xⱼ‖² (Tibshirani 1996, JRSS B 58, §2.2). `y`: `(N, R)`.
+    wⱼ = soft(xⱼᵀy, nλ/2)/‖xⱼ‖² (Tibshirani 1996, JRSS B 58, §2.2) with soft(v, t) =
+    sign(v) max(|v| - t, 0) (Donoho & Johnstone 1994, Biometrika 81). `y`: `(N, R)`.
     """
-    correlation = soft_threshold(design.T @ y, len(design) * strength / 2)
-    weights: Array = correlation / np.square(design).sum(axis=0)[:, None]
+    correlation = design.T @ y
+    shrunk = np.maximum(np.abs(correlation) - len(design) * strength / 2, 0)
+    weights: Array = np.sign(correlation) * shrunk / np.square(design).sum(axis=0)[:, None]
     return weights
 
 
@@ -168,13 +146,9 @@ def lasso(design: Array, y: Array, strength: float, sweeps: int = 5000) -> Array
 def last_layer_dropout_variance(weights: Array, hidden: Array, p: float) -> Array:
     """Return the variance over masks of each output, p/(1-p) Σⱼ wⱼ² hᵢⱼ²: `(N,)`.
 
-    With dropout on the last hidden layer only: E[train loss] is the evaluation loss plus the mean
-    of this (Wager, Wang & Liang 2013, NeurIPS 26, §2). No such form holds across ReLU layers.
-
-    Args:
-        weights: Of the output layer, `(H,)`.
-        hidden: The last hidden activations, `(N, H)`.
-        p: Drop probability.
+    With dropout on the last hidden layer only, of activations h `(N, H)`, before weights w `(H,)`:
+    E[train loss] is the evaluation loss plus the mean of this (Wager, Wang & Liang 2013, NeurIPS
+    26, §2). No such form holds across ReLU layers.
     """
     return p / (1 - p) * (hidden**2 @ weights**2)
 

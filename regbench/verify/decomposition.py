@@ -28,7 +28,7 @@ def parts_of(predictions: Array, truth: Array) -> tuple[float, float]:
 
 def adds_up(result: Result) -> Agreement:
     """Compare bias² + variance of each arm with the mean squared distance from the truth."""
-    predictions, truth = result.history.predictions[-1], result.history.data.test_truth
+    predictions, truth = result.history.predictions[-1], result.history.grid_truth
     sums = [sum(parts_of(arm, truth)) for arm in predictions]
     expected = np.square(predictions - truth).mean(axis=(1, 2))
     return compare_values(expected, sums, FORMULA_ROUNDING)
@@ -36,7 +36,7 @@ def adds_up(result: Result) -> Agreement:
 
 def has_no_bias(result: Result) -> Agreement:
     """Compare bias² of least squares, by groups of replicates, with 0."""
-    truth = result.history.data.test_truth
+    truth = result.history.grid_truth
     groups = result.history.predictions[-1, BASELINE].reshape(-1, GROUP, len(truth))
     return compare_means(0.0, [parts_of(group, truth)[0] for group in groups])
 

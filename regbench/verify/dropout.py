@@ -13,7 +13,6 @@ from regbench.verify.base import (
     LINEAR,
     REGULARIZED,
     descended,
-    features,
     initial_parameters,
     strength_of,
     study_of,
@@ -29,22 +28,22 @@ SCALE = DropoutScale(units=1000, trials=1000)
 
 def has_last_layer_loss(result: Result) -> Agreement:
     """Compare each replicate's first training loss with its expectation over masks."""
-    data, p = result.history.data, strength_of(result)
-    x, predicted = data.train_x[:, None], []
-    for replicate, y in enumerate(data.train_y):
+    history, p = result.history, strength_of(result)
+    x, predicted = history.train_x[:, None], []
+    for replicate, y in enumerate(history.train_y):
         parameters = initial_parameters(result, replicate)
         *_, hidden, output = numpy_network.activations(parameters, x)
         variance = theory.last_layer_dropout_variance(parameters[-2][0], hidden, p)
         predicted.append(np.mean((output[:, 0] - y) ** 2 + variance))
-    return compare_means(np.array(predicted), result.history.train_loss[0, REGULARIZED])
+    return compare_means(np.array(predicted), history.train_loss[history.at(1), REGULARIZED])
 
 
 def is_ridge_on_average(result: Result) -> Agreement:
     """Compare each replicate's predictions with the descent of dropout's ridge from its start."""
-    data, p = result.history.data, strength_of(result)
-    penalty = theory.dropout_penalty_matrix(features(result.study, data.train_x), p)
+    features = result.history.train_x[:, None]
+    predicted = descended(result, theory.dropout_penalty_matrix(features, strength_of(result)))
     measured = result.history.predictions[:, REGULARIZED]
-    return compare_means(descended(result, penalty).transpose(1, 0, 2), measured.transpose(1, 0, 2))
+    return compare_means(predicted.swapaxes(0, 1), measured.swapaxes(0, 1))
 
 
 def has_scale_mean(result: ScaleResult) -> Agreement:

@@ -14,8 +14,6 @@ from regbench.verify.base import (
     ROUNDING,
     descended,
     design_matrices,
-    fitted_weights,
-    initial_weights,
     strength_of,
     study_of,
 )
@@ -33,57 +31,52 @@ LASSO = study_of("l1", 0.2, epochs=2000, replicates=5, **CUBIC)
 
 def is_ridge(result: Result) -> Agreement:
     """Compare predictions of every replicate after the last epoch with ridge regression's."""
-    at_train, at_test = design_matrices(result)
-    strength = strength_of(result)
-    predicted = at_test @ theory.ridge(at_train, result.history.data.train_y.T, strength)
+    at_train, at_grid = design_matrices(result)
+    predicted = at_grid @ theory.ridge(at_train, result.history.train_y.T, strength_of(result))
     return compare_values(predicted.T, result.history.predictions[-1, REGULARIZED], ROUNDING)
 
 
 def is_descent_of_ridge(result: Result) -> Agreement:
-    """Compare predictions at all logged epochs with a power of the step's matrix."""
-    strength = strength_of(result)
-    predicted = descended(result, strength * np.eye(len(initial_weights(result))))
+    """Compare predictions at all kept epochs with a power of the step's matrix."""
+    columns = 1 + result.study.network.input_size
+    predicted = descended(result, strength_of(result) * np.eye(columns))
     return compare_values(predicted, result.history.predictions[:, REGULARIZED], FORMULA_ROUNDING)
 
 
-def true_weights(result: Result) -> Array:
-    """Return bias and weights of the noise-free line."""
-    data = result.history.data
-    _, at_test = design_matrices(result)
-    return np.linalg.lstsq(at_test, data.test_truth)[0]
+def errors_of_ridge(result: Result) -> tuple[Array, Array]:
+    """Return how far bias and weights are from those of the noise-free line: -αPw, and trained.
+
+    The second is `(R, P)`; weights are those of the line through the predictions.
+    """
+    at_train, at_grid = design_matrices(result)
+    truth = np.linalg.lstsq(at_grid, result.history.grid_truth)[0]
+    fitted = np.linalg.lstsq(at_grid, result.history.predictions[-1, REGULARIZED].T)[0]
+    return theory.ridge_bias(at_train, truth, strength_of(result)), fitted.T - truth
 
 
 def has_ridge_bias(result: Result) -> Agreement:
     """Compare the mean error of ridge weights with -αPw."""
-    at_train, _ = design_matrices(result)
-    truth, strength = true_weights(result), strength_of(result)
-    errors = fitted_weights(result, REGULARIZED) - truth
-    return compare_means(theory.ridge_bias(at_train, truth, strength), errors)
+    return compare_means(*errors_of_ridge(result))
 
 
 def has_ridge_covariance(result: Result) -> Agreement:
     """Compare the covariance of ridge weights about their expectation with σ²PXᵀXP."""
-    at_train, _ = design_matrices(result)
-    truth, strength = true_weights(result), strength_of(result)
-    expected = truth + theory.ridge_bias(at_train, truth, strength)
-    centred = fitted_weights(result, REGULARIZED) - expected
-    products = centred[:, :, None] * centred[:, None, :]
-    return compare_means(
-        theory.ridge_covariance(at_train, result.study.task.noise, strength), products
-    )
+    (at_train, _), noise = design_matrices(result), result.study.task.noise
+    bias, errors = errors_of_ridge(result)
+    products = (errors - bias)[:, :, None] * (errors - bias)[:, None, :]
+    return compare_means(theory.ridge_covariance(at_train, noise, strength_of(result)), products)
 
 
 def lasso_weights(result: Result) -> Array:
     """Return bias and weights of the lasso for every replicate, `(R, P)`."""
-    at_train, _ = design_matrices(result)
-    strength = strength_of(result)
-    return np.array([theory.lasso(at_train, y, strength) for y in result.history.data.train_y])
+    (at_train, _), strength = design_matrices(result), strength_of(result)
+    return np.array([theory.lasso(at_train, y, strength) for y in result.history.train_y])
 
 
 def is_lasso(result: Result) -> Agreement:
     """Compare predictions of every replicate after the last epoch with the lasso's."""
-    _, at_test = design_matrices(result)
-    predicted = lasso_weights(result) @ at_test.T
+    _, at_grid = design_matrices(result)
+    predicted = lasso_weights(result) @ at_grid.T
     return compare_values(predicted, result.history.predictions[-1, REGULARIZED], ROUNDING)
 
 

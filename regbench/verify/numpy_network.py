@@ -6,7 +6,6 @@ prediction shares no code with what it is held against.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -111,8 +110,5 @@ def flatten(parameters: Parameters) -> Array:
 
 def unflatten(theta: Any, like: Parameters) -> Parameters:
     """Return the parameters of a row `(P,)` in the shapes of `like`."""
-    ends = itertools.accumulate(parameter.size for parameter in like)
-    return [
-        theta[end - parameter.size : end].reshape(parameter.shape)
-        for end, parameter in zip(ends, like, strict=True)
-    ]
+    parts = np.split(theta, np.cumsum([parameter.size for parameter in like])[:-1])
+    return [part.reshape(parameter.shape) for part, parameter in zip(parts, like, strict=True)]

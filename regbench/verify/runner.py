@@ -6,6 +6,7 @@ Knows nothing about what the cases are, and nothing about how outcomes are shown
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,12 +35,8 @@ LARGEST_Z = 5.0
 class Agreement:
     """A prediction beside its measurement, at the entry where the two lie furthest apart.
 
-    Attributes:
-        predicted: By theory.
-        measured: In training.
-        deviation: Their difference as a share of the largest prediction, or in standard errors.
-        unit: `relative` or `z`.
-        limit: What `deviation` may be in size.
+    `deviation` is their difference, relative to the largest prediction, or as z in standard errors;
+    its size may be up to `limit`.
     """
 
     predicted: float
@@ -63,11 +60,10 @@ def compare_values(predicted: ArrayLike, measured: ArrayLike, limit: float) -> A
 
 
 def compare_means(predicted: ArrayLike, measured: ArrayLike) -> Agreement:
-    """Compare means over R replicates with their expectations.
+    """Compare means of `(R, ...)` over R replicates with their expectations.
 
-    Args:
-        predicted: Expectations, `(...)`, or one for each replicate, `(R, ...)`.
-        measured: `(R, ...)`. The standard error is taken from the replicates' differences.
+    These are `(...)`, or `(R, ...)` with one for each replicate. The standard error is taken from
+    the replicates' differences.
     """
     found = np.asarray(measured, np.float64)
     expected = np.broadcast_to(np.asarray(predicted, np.float64), found.shape)
@@ -88,14 +84,9 @@ def _at_largest(
 
 @dataclass(frozen=True)
 class Case:
-    """A statement about training whose answer is known.
+    """A statement about training, and where it comes from, whose answer is known.
 
-    Attributes:
-        name: For `--only`.
-        statement: What must hold, in one line.
-        source: Where it comes from.
-        study: What to run.
-        compare: From the result of that to prediction and measurement.
+    `compare` takes the result of the study to prediction and measurement.
     """
 
     name: str
@@ -107,13 +98,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """What became of a case.
+    """What became of a case, and with which engine; `torch` where that is torch's own layer.
 
-    Attributes:
-        case: The case.
-        engine: What trained it; `torch` where that is torch's own layer.
-        agreement: None where the case was skipped.
-        reason: Why it was skipped, or empty.
+    `agreement` is None where the case was skipped, and `reason` says why.
     """
 
     case: Case
@@ -180,30 +167,27 @@ def verify(
 ) -> Verification:
     """Run every case; cases with the same study share a run.
 
-    Args:
-        cases: What to run.
-        machine: Where.
-        advance: Called with 1 after every case.
-        warn: Called with a line that explains why nothing seems to happen.
+    `advance` is called with 1 after every case, and `warn` with a line that explains why nothing
+    seems to happen.
 
     Raises:
         UsageError: The device is not on this machine.
     """
     engine = "batched" if machine.engine == "auto" else machine.engine
     environment = describe_environment(choose_device(machine, engine), threads=machine.threads)
-    started = time.perf_counter()
-    results: dict[BaseStudy, Any] = {}
-    rows = []
+    started, rows = time.perf_counter(), []
+
+    @functools.cache
+    def run(study: BaseStudy) -> Any:
+        experiment = experiment_of(study)
+        return experiment.run(experiment.plan(study, Question(), machine), observer=Warned(warn))
+
     for case in cases:
-        experiment = experiment_of(case.study)
-        if misfit := experiment.misfit(case.study, machine):
+        if misfit := experiment_of(case.study).misfit(case.study, machine):
             reason = f"the {machine.engine} engine cannot train {misfit}"
             rows.append(Row(case, machine.engine, None, reason))
         else:
-            if case.study not in results:
-                plan = experiment.plan(case.study, Question(), machine)
-                results[case.study] = experiment.run(plan, observer=Warned(warn))
-            result = results[case.study]
+            result = run(case.study)
             with np.errstate(all="ignore"):  # what is not finite is a failed case
                 agreement = case.compare(result)
             rows.append(Row(case, result.environment.engine or "torch", agreement))

@@ -14,7 +14,7 @@ from regbench.verify.base import (
     initial_parameters,
     study_of,
 )
-from regbench.verify.numpy_network import adam, decoupled, sgd
+from regbench.verify.numpy_network import Parameters, Rule, adam, decoupled, sgd
 from regbench.verify.runner import Agreement, Case, compare_values
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from regbench.analysis.history import Array
     from regbench.analysis.result import Result
-    from regbench.verify.numpy_network import Parameters, Rule
 
 NETWORK = {"points": 6, "hidden": 8, "depth": 2, "replicates": 1, "lr": 0.02}
 """A small network: one replicate is compared, parameter by parameter."""
@@ -30,34 +29,25 @@ NO_GRADIENT = {"points": 1, "x_min": 0.0, "depth": 0, "replicates": 1}
 """A linear model whose only input is x = 0: its weight never changes the loss."""
 
 
-def follows(rule: Callable[[], Rule], arm: int) -> Callable[[Result], Agreement]:
-    """Compare all parameters with those after as many steps by a rule in plain NumPy."""
+def follows(
+    rule: Callable[[], Rule], arm: int, penalty: float | None = None
+) -> Callable[[Result], Agreement]:
+    """Compare all parameters with those after as many steps by a rule in plain NumPy.
+
+    It descends the loss, or with a penalty λ the loss + (λ/2)‖θ‖².
+    """
 
     def compare(result: Result) -> Agreement:
-        x, y = result.history.data.train_x[:, None], result.history.data.train_y[0][:, None]
+        x, y = result.history.train_x[:, None], result.history.train_y[0][:, None]
 
         def gradient(parameters: Parameters) -> Array:
+            if penalty is not None:
+                return numpy_network.penalized_gradient(parameters, x, y, penalty)
             return numpy_network.flatten(numpy_network.loss_gradient(parameters, x, y))
 
         start, epochs = initial_parameters(result, 0), result.study.training.epochs
         predicted = numpy_network.train(start, gradient, rule(), epochs)
         return compare_values(predicted, final_parameters(result, arm), ROUNDING)
-
-    return compare
-
-
-def descends_penalty(rule: Callable[[], Rule], decay: float) -> Callable[[Result], Agreement]:
-    """Compare all parameters with descent of the penalised loss by a rule without decay."""
-
-    def compare(result: Result) -> Agreement:
-        x, y = result.history.data.train_x[:, None], result.history.data.train_y[0][:, None]
-
-        def gradient(parameters: Parameters) -> Array:
-            return numpy_network.penalized_gradient(parameters, x, y, decay)
-
-        start, epochs = initial_parameters(result, 0), result.study.training.epochs
-        predicted = numpy_network.train(start, gradient, rule(), epochs)
-        return compare_values(predicted, final_parameters(result, REGULARIZED), ROUNDING)
 
     return compare
 
@@ -111,7 +101,7 @@ UPDATES = [
         "SGD with weight decay descends loss + (λ/2)‖θ‖², biases too",
         "Loshchilov & Hutter 2019, prop. 1",
         study_of("wdecay", 0.05, momentum=0.9, epochs=50, **NETWORK),
-        descends_penalty(lambda: sgd(0.02, 0.9), 0.05),
+        follows(lambda: sgd(0.02, 0.9), REGULARIZED, penalty=0.05),
     ),
     Case(
         "decay",
@@ -146,7 +136,7 @@ UPDATES = [
         "Adam with weight decay descends loss + (λ/2)‖θ‖², biases too",
         "Loshchilov & Hutter 2019, §2",
         study_of("wdecay", 0.05, optimizer="adam", epochs=50, **NETWORK),
-        descends_penalty(lambda: adam(0.02), 0.05),
+        follows(lambda: adam(0.02), REGULARIZED, penalty=0.05),
     ),
     Case(
         "adam-decay",

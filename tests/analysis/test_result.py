@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 from training import ENVIRONMENT, make_request, train
 
@@ -14,12 +12,14 @@ from regbench.analysis.statistics import sign_flip_probability
 def test_tests_before_the_last_epoch_draw_a_tenth_of_the_flips() -> None:
     request = make_request(strengths=(0.1, 0.2), replicates=20)  # 2^20 flips: more than drawn
     generator = np.random.default_rng(4)
-    losses = generator.normal(5, 1, (3, 3, 20))
     history = train(request.study.replaced(replicates=1), "batched")
-    history = dataclasses.replace(history, test_loss=losses)
+    losses = generator.normal(5, 1, (len(history.epochs), 3, 20))
+    history = history.replaced(test_loss=losses)
     result = Result(request.study, request.question, ENVIRONMENT, history)
-    for epoch_index, resamples in enumerate((999, 999, 9999)):
-        compared = result.comparisons_by_epoch[epoch_index]
+    assert len(result.comparisons_by_epoch) == 3 < len(losses)
+    for logged_index, resamples in enumerate((999, 999, 9999)):
+        compared = result.comparisons_by_epoch[logged_index]
+        epoch_index = history.at((10, 20, 30)[logged_index])
         for arm_index, comparison in enumerate(compared, start=1):
             differences = losses[epoch_index, arm_index] - losses[epoch_index, 0]
             assert comparison.p_value == sign_flip_probability(differences, resamples)

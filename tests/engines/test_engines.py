@@ -10,9 +10,10 @@ import pytest
 import torch
 from oracles import Steps, Strengths, forward, torch_threads, train_by_numpy
 from torch import nn
-from training import CPU, make_batch, make_request, make_study, train
+from training import CPU, by_arm, make_batch, make_request, make_study, train
 
-from regbench.analysis.history import MEASURED
+from regbench.analysis.history import GRID_POINTS
+from regbench.analysis.measures import MEASURES
 from regbench.engines import ENGINES, Listener, batched, choose_device, choose_engine
 from regbench.engines.base import draw_start
 from regbench.engines.batched import train_stacks
@@ -31,23 +32,16 @@ TORCH_ENGINES = ("reference", "batched")
 
 
 def assert_close(actual: History, expected: History, tolerance: float, arms: slice) -> None:
-    for field in MEASURED:
+    assert actual.arrays.keys() == expected.arrays.keys()
+    assert {"predictions", *(f"measures/{name}" for name in MEASURES)} <= expected.arrays.keys()
+    for name, values in by_arm(expected).items():
         np.testing.assert_allclose(
-            getattr(actual, field)[:, arms],
-            getattr(expected, field)[:, arms],
+            actual.arrays[name][:, arms],
+            values[:, arms],
             rtol=tolerance,
             atol=tolerance,
-            err_msg=field,
+            err_msg=name,
         )
-    for field in ("parameters", "gradients"):
-        for name, values in getattr(expected, field).items():
-            np.testing.assert_allclose(
-                getattr(actual, field)[name][:, arms],
-                values[:, arms],
-                rtol=tolerance,
-                atol=tolerance,
-                err_msg=f"{field} {name}",
-            )
 
 
 def float64(values: Array) -> NDArray[np.float64]:
@@ -58,7 +52,8 @@ def first_parameters(
     history: History, epoch_index: int, arm_index: int
 ) -> list[NDArray[np.float64]]:
     return [
-        values[epoch_index, arm_index].astype(np.float64) for values in history.parameters.values()
+        values[epoch_index, arm_index].astype(np.float64)
+        for values in history.named("parameters").values()
     ]
 
 
@@ -94,13 +89,14 @@ def test_update_rule_is_the_numpy_one(engine: str, command: str, strength: float
         epochs=8, log_every=1, seed=11, lr=0.07, momentum=0.6,
     )  # fmt: skip
     history = train(study, engine)
+    assert history.epochs.tolist() == history.kept_epochs.tolist() == list(range(9))
     start = draw_start(study, study.seed)
-    x = history.data.train_x.astype(np.float64)[:, None]
-    y = history.data.train_y[0].astype(np.float64)[:, None]
+    x = history.train_x.astype(np.float64)[:, None]
+    y = history.train_y[0].astype(np.float64)[:, None]
     for arm_index, strengths in enumerate((Strengths(), Strengths(**{command: strength}))):
         parameters = [values.double().numpy() for values in start.parameters[arm_index]]
         course = train_by_numpy(parameters, x, y, 11, Steps("sgd", 0.07, 0.6), strengths)
-        for epoch_index, (loss, expected) in zip(range(8), course, strict=False):
+        for epoch_index, (loss, expected) in zip(range(1, 9), course, strict=False):
             np.testing.assert_allclose(
                 history.train_loss[epoch_index, arm_index, 0], loss, rtol=1e-12
             )
@@ -113,20 +109,18 @@ def test_update_rule_is_the_numpy_one(engine: str, command: str, strength: float
 def test_measurements_are_those_of_the_stored_parameters(engine: str) -> None:
     study = make_study("dropout", (0.5,), dtype="float64", epochs=5, log_every=2, test_points=4)
     history = train(study, engine)
-    data = history.data
-    assert history.epochs.tolist() == [2, 4, 5]
-    for epoch_index in range(3):
+    assert history.epochs.tolist() == history.kept_epochs.tolist() == [0, 1, 2, 4, 5]
+    for epoch_index in range(5):
         for arm_index in range(2):
             parameters = first_parameters(history, epoch_index, arm_index)
-            fit = forward(parameters, float64(data.grid_x)[:, None])[-1][:, 0]
-            train_fit = forward(parameters, float64(data.train_x)[:, None])[-1][:, 0]
-            test_fit = forward(parameters, float64(data.test_x)[:, None])[-1][:, 0]
+            fit = forward(parameters, float64(history.grid_x)[:, None])[-1][:, 0]
+            train_fit = forward(parameters, float64(history.train_x)[:, None])[-1][:, 0]
+            test_fit = forward(parameters, float64(history.test_x)[:, None])[-1][:, 0]
             norm = np.sqrt(sum(np.square(values).sum() for values in parameters))
             for actual, expected in (
-                (history.fits, fit),
-                (history.predictions, test_fit),
-                (history.train_loss_eval, np.square(train_fit - data.train_y[0]).mean()),
-                (history.test_loss, np.square(test_fit - data.test_y[0]).mean()),
+                (history.predictions, fit),
+                (history.train_loss_eval, np.square(train_fit - history.train_y[0]).mean()),
+                (history.test_loss, np.square(test_fit - history.test_y[0]).mean()),
                 (history.weight_norm, norm),
             ):
                 np.testing.assert_allclose(
@@ -138,20 +132,25 @@ def test_measurements_are_those_of_the_stored_parameters(engine: str) -> None:
 def test_gradient_snapshots_are_those_of_autograd_without_the_penalty(engine: str) -> None:
     study = make_study(strengths=(0.5,), dtype="float64", epochs=6, log_every=1, depth=2)
     history = train(study, engine)
-    x = torch.from_numpy(history.data.train_x)[:, None]
-    y = torch.from_numpy(history.data.train_y[0])[:, None]
+    x = torch.from_numpy(history.train_x)[:, None]
+    y = torch.from_numpy(history.train_y[0])[:, None]
+    assert history.kept_epochs.tolist() == list(range(7))
+    gradients = history.named("gradients")
+    for values in gradients.values():
+        assert np.isnan(values[0]).all(), "there is none before the first step"
     for arm_index in range(2):
-        for epoch_index in range(1, 6):  # a gradient is at the parameters of the epoch before
+        for epoch_index in range(1, 7):  # a gradient is at the parameters of the epoch before
             network = nn.Sequential(
                 nn.Linear(1, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 1)
             ).double()
-            before = [values[epoch_index - 1, arm_index] for values in history.parameters.values()]
+            before = [
+                values[epoch_index - 1, arm_index]
+                for values in history.named("parameters").values()
+            ]
             for parameter, values in zip(network.parameters(), before, strict=True):
                 parameter.data = torch.from_numpy(values)
             nn.functional.mse_loss(network(x), y).backward()  # type: ignore[no-untyped-call]
-            for parameter, values in zip(
-                network.parameters(), history.gradients.values(), strict=True
-            ):
+            for parameter, values in zip(network.parameters(), gradients.values(), strict=True):
                 assert parameter.grad is not None
                 np.testing.assert_allclose(
                     values[epoch_index, arm_index],
@@ -182,10 +181,9 @@ def test_threads_change_neither_chunks_nor_bytes_of_the_batched_engine(
     assert chunks[0] == chunks[1] == chunks[2]
     one, *others = histories
     for other in others:
-        for field in MEASURED:
-            assert getattr(one, field).tobytes() == getattr(other, field).tobytes()
-        for name, values in one.parameters.items():
-            assert values.tobytes() == other.parameters[name].tobytes()
+        assert one.arrays.keys() == other.arrays.keys()
+        for name, values in one.arrays.items():
+            assert values.tobytes() == other.arrays[name].tobytes(), name
 
 
 @pytest.mark.parametrize("engine", ["batched", "fused"])
@@ -199,19 +197,21 @@ def test_training_leaves_torchs_own_threads_alone(engine: str) -> None:
 def test_history_has_the_documented_shapes_and_dtype(engine: str) -> None:
     study = make_study(replicates=2, test_points=5, dtype="float64")
     history = train(study, engine)
-    assert history.train_loss.shape == history.weight_norm.shape == (3, 2, 2)
-    assert history.predictions.shape == (3, 2, 2, 5)
-    assert history.fits.shape == (3, 2, 2, len(history.data.grid_x))
-    assert list(history.parameters) == list(history.gradients) == study.network.parameter_names
-    assert history.parameters["hidden1.weight"].shape == (3, 2, 12, 1)
-    assert {getattr(history, field).dtype for field in MEASURED} == {np.dtype("float64")}
+    assert history.epochs.tolist() == [0, 1, 2, 3, 4, 6, 7, 10, 20, 30]
+    assert history.kept_epochs.tolist() == [0, 1, 10, 20, 30]
+    assert list(history.named("measures")) == list(MEASURES)
+    assert {values.shape for values in history.named("measures").values()} == {(10, 2, 2)}
+    assert history.predictions.shape == (5, 2, 2, GRID_POINTS)
+    parameters, gradients = history.named("parameters"), history.named("gradients")
+    assert list(parameters) == list(gradients) == study.network.parameter_names
+    assert parameters["hidden1.weight"].shape == (5, 2, 12, 1)
+    assert {values.dtype for values in by_arm(history).values()} == {np.dtype("float64")}
 
 
-def test_fits_are_kept_of_a_hundred_replicates_at_most() -> None:
+def test_predictions_are_kept_of_every_replicate() -> None:
     study = make_study(replicates=101, epochs=1, hidden=2, depth=1)
     history = train(study, "batched")
-    assert history.fits.shape[2] == 100
-    assert history.test_loss.shape[2] == 101
+    assert history.predictions.shape[2] == history.test_loss.shape[2] == 101
 
 
 # The weights are drawn in float32 whatever the type to train in, so that it is one experiment.
@@ -219,7 +219,7 @@ def test_fits_are_kept_of_a_hundred_replicates_at_most() -> None:
 def test_float64_starts_from_the_float32_draws(engine: str) -> None:
     single = train(make_study(epochs=1, log_every=1), engine)
     double = train(make_study(epochs=1, log_every=1, dtype="float64"), engine)
-    np.testing.assert_array_equal(single.data.train_y, double.data.train_y.astype(np.float32))
+    np.testing.assert_array_equal(single.train_y, double.train_y.astype(np.float32))
     np.testing.assert_allclose(single.train_loss, double.train_loss, rtol=1e-6)
     assert np.abs(single.train_loss - double.train_loss).max() > 0
 
@@ -259,19 +259,19 @@ def test_reference_engine_stays_on_the_cpu() -> None:
     request = make_request(engine="reference")
     assert choose_engine(request.study, request.machine) == "reference"
     assert chosen_device(request).type == "cpu"
-    with pytest.raises(UsageError, match=r"--device.*reference"):
+    with pytest.raises(UsageError, match=r"^device: .*reference"):
         chosen_device(make_request(engine="reference", device="cuda"))
 
 
 def test_a_missing_cuda_device_is_never_replaced_silently(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert chosen_device(make_request()).type == "cpu"
-    with pytest.raises(UsageError, match=r"--device: got 'cuda:0'.*no CUDA"):
+    with pytest.raises(UsageError, match=r"^device: got 'cuda:0'.*no CUDA"):
         chosen_device(make_request(device="cuda:0"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert chosen_device(make_request()).type == "cuda"
-    with pytest.raises(UsageError, match=r"--device: got 'cuda:99'.*cuda:0 to cuda:1"):
+    with pytest.raises(UsageError, match=r"^device: got 'cuda:99'.*cuda:0 to cuda:1"):
         chosen_device(make_request(device="cuda:99"))
 
 
@@ -286,4 +286,4 @@ def test_cuda_agrees_with_the_cpu_in_float64() -> None:
 def test_history_cannot_be_changed_by_assignment() -> None:
     history = train(make_study(epochs=1), "batched")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        history.epochs = history.epochs  # type: ignore[misc]
+        history.epochs = history.epochs  # type: ignore[attr-defined]

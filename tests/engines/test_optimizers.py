@@ -12,7 +12,7 @@ from oracles import Steps, Strengths, train_by_numpy, train_by_torch
 from torch import nn
 from training import make_request, make_study, train
 
-from regbench import plan
+from regbench.commands import plan
 from regbench.engines import ENGINES, choose_engine, misfit
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
@@ -91,7 +91,7 @@ def test_every_optimizer_and_penalty_is_the_plain_program(
     )  # fmt: skip
     history = train(study, engine)
     expected = run_plain_program(study)
-    for values, parameter in zip(history.parameters.values(), expected, strict=True):
+    for values, parameter in zip(history.named("parameters").values(), expected, strict=True):
         np.testing.assert_allclose(values[-1, 1], parameter.numpy(), rtol=1e-9, atol=1e-12)
 
 
@@ -126,18 +126,18 @@ def test_every_sum_is_the_numpy_program(
     if reason := misfit(study, Machine.model_validate({"engine": engine})):
         pytest.skip(f"{engine} cannot train {reason}")
     history = train(study, engine)
-    x = np.stack([history.data.train_x, history.data.train_x**2], axis=1)
+    x = np.stack([history.train_x, history.train_x**2], axis=1)
     course = train_by_numpy(
         [values.double().numpy() for values in draw_start(study, 4).parameters[1]],
         x,
-        history.data.train_y[0][:, None],
+        history.train_y[0][:, None],
         4,
         Steps(optimizer, 0.02, 0.7),
         strengths,
     )
     _, expected = next(itertools.islice(course, 49, None))
     for name, values in zip(study.network.parameter_names, expected, strict=True):
-        found = history.parameters[name][-1, 1]
+        found = history.named("parameters")[name][-1, 1]
         np.testing.assert_allclose(found, values, rtol=1e-10, atol=1e-10, err_msg=name)
         assert np.isfinite(found).all()
 
@@ -156,7 +156,7 @@ def test_every_sum_with_independent_pairing_is_the_torch_program_in_reference(
     sizes, steps = study.network.layer_sizes, Steps(optimizer, 0.02, 0.7)
     expected = train_by_torch(4, sizes, study.task.points, 50, steps, strengths)
     for name, values in zip(study.network.parameter_names, expected, strict=True):
-        found = history.parameters[name][-1, 1]
+        found = history.named("parameters")[name][-1, 1]
         np.testing.assert_allclose(found, values, rtol=1e-10, atol=1e-10, err_msg=name)
         assert np.isfinite(found).all()
 
@@ -170,7 +170,7 @@ def test_proximal_steps_give_exact_zeros_and_decay_does_not(engine: str, optimiz
         history = train(study, engine)
         assert (history.zero_share[-1, 1] > 0.1).all() == has_zeros
         assert (history.zero_share[:, 0] == 0).all()
-        values = np.concatenate([p[-1, 1].ravel() for p in history.parameters.values()])
+        values = np.concatenate([p[-1, 1].ravel() for p in history.named("parameters").values()])
         assert history.zero_share[-1, 1, 0] == pytest.approx((values == 0).mean(), rel=1e-6)
 
 
@@ -207,8 +207,9 @@ def test_auto_trains_adam_with_batched_and_fused_is_refused() -> None:
 
     assert chosen(make_request(optimizer="adam", device="cpu")) == "batched"
     assert chosen(make_request(device="cpu")) == "fused"
-    with pytest.raises(UsageError, match=r"--engine: got 'fused', .* --optimizer adam"):
-        plan(make_request(optimizer="adam", engine="fused", device="cpu"))
+    refused = make_request(optimizer="adam", engine="fused", device="cpu")
+    with pytest.raises(UsageError, match=r"--engine: got 'fused', .*adam"):
+        plan(refused, refused.machine)
 
 
 def test_strength_limits_are_those_of_the_optimizer() -> None:

@@ -8,8 +8,8 @@ import torch
 from oracles import keeps
 from training import make_request, make_study, train
 
-from regbench import plan
-from regbench.analysis.history import MEASURED
+from regbench.analysis.measures import MEASURES
+from regbench.commands import plan
 from regbench.engines import ENGINES, choose_engine
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
@@ -66,7 +66,7 @@ def test_network_of_features_is_a_plain_program(engine: str, depth: int) -> None
     start = draw_start(study, study.seed)
     assert start.parameters[0][0].shape == ((12, 4) if depth else (1, 4))
     parameters = [values.double().requires_grad_() for values in start.parameters[0]]
-    x = torch.from_numpy(np.vander(history.data.train_x, 5, increasing=True)[:, 1:].copy())
+    x = torch.from_numpy(np.vander(history.train_x, 5, increasing=True)[:, 1:].copy())
 
     def network(x: torch.Tensor) -> torch.Tensor:
         for layer in range(depth + 1):
@@ -77,14 +77,14 @@ def test_network_of_features_is_a_plain_program(engine: str, depth: int) -> None
     optimizer = torch.optim.SGD(parameters, lr=study.training.lr, momentum=study.training.momentum)
     for _ in range(40):
         optimizer.zero_grad()
-        loss = (network(x) - torch.from_numpy(history.data.train_y[0])).square().mean()
+        loss = (network(x) - torch.from_numpy(history.train_y[0])).square().mean()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    for values, parameter in zip(history.parameters.values(), parameters, strict=True):
+    for values, parameter in zip(history.named("parameters").values(), parameters, strict=True):
         np.testing.assert_allclose(values[-1, 0], parameter.detach(), rtol=1e-9, atol=1e-12)
-    grid = torch.from_numpy(np.vander(history.data.grid_x, 5, increasing=True)[:, 1:].copy())
+    grid = torch.from_numpy(np.vander(history.grid_x, 5, increasing=True)[:, 1:].copy())
     np.testing.assert_allclose(
-        history.fits[-1, 0, 0], network(grid).detach(), rtol=1e-9, atol=1e-12
+        history.predictions[-1, 0, 0], network(grid).detach(), rtol=1e-9, atol=1e-12
     )
 
 
@@ -102,11 +102,11 @@ def test_varying_the_data_keeps_weights_and_masks_of_the_first_replicate(
     study = make_study(command, (0.4,), vary="data", seed=7, noise=0.0, test_noise=0.0)
     history = train(study, engine)
     # Without noise all data are the same: so is everything, if weights and masks are.
-    for field in MEASURED:
+    for field in (*MEASURES, "predictions"):
         values = getattr(history, field)
         assert (values == values[:, :, :1]).all(), field
     noisy = train(study.replaced(task=study.task.replaced(noise=0.5)), engine)
-    assert len(np.unique(noisy.data.train_y[:, 0])) == 3
+    assert len(np.unique(noisy.train_y[:, 0])) == 3
 
 
 @every_engine
@@ -118,10 +118,10 @@ def test_varying_the_weights_keeps_the_data_of_the_first_replicate(
     history = train(study, engine)
     both = train(study.replaced(vary="both"), engine)
     for field in ("train_y", "test_y"):
-        values = getattr(history.data, field)
-        assert (values == getattr(both.data, field)[0]).all()
+        values = getattr(history, field)
+        assert (values == getattr(both, field)[0]).all()
     # The first replicate has both of its own; the second its own weights on the first one's data.
-    for field in MEASURED:
+    for field in (*MEASURES, "predictions"):
         np.testing.assert_allclose(
             getattr(history, field)[:, :, 0], getattr(both, field)[:, :, 0], rtol=1e-12, atol=0
         )
@@ -139,28 +139,30 @@ def test_dropout_of_a_linear_model_drops_its_inputs(engine: str) -> None:
         epochs=5, log_every=1, seed=9, momentum=0.0,
     )  # fmt: skip
     history = train(study, engine)
+    assert history.epochs.tolist() == history.kept_epochs.tolist() == list(range(6))
     start = draw_start(study, 9)
     weight, bias = (values.double().numpy() for values in start.parameters[1])
-    x = np.vander(history.data.train_x, 4, increasing=True)[:, 1:]
-    y = history.data.train_y[0]
+    x = np.vander(history.train_x, 4, increasing=True)[:, 1:]
+    y = history.train_y[0]
     for epoch in range(1, 6):
         mask = [[keeps(9, 0, n, epoch, d, 0.3) / 0.7 for d in range(3)] for n in range(6)]
         dropped = x * np.array(mask)
         error = dropped @ weight[0] + bias - y
-        np.testing.assert_allclose(history.train_loss[epoch - 1, 1, 0], np.mean(error**2))
+        np.testing.assert_allclose(history.train_loss[epoch, 1, 0], np.mean(error**2))
         weight = weight - study.training.lr * 2 * (error @ dropped) / 6
         bias = bias - study.training.lr * 2 * error.mean()
         np.testing.assert_allclose(
-            history.predictions[epoch - 1, 1, 0],
-            np.vander(history.data.test_x, 4, increasing=True)[:, 1:] @ weight[0] + bias,
+            history.predictions[epoch, 1, 0],
+            np.vander(history.grid_x, 4, increasing=True)[:, 1:] @ weight[0] + bias,
         )
 
 
 def test_fused_leaves_dropout_of_inputs_to_batched() -> None:
     request = make_request("dropout", (0.3,), depth=0, device="cpu")
     assert choose_engine(request.study, request.machine) == "batched"
+    refused = make_request("dropout", (0.3,), depth=0, device="cpu", engine="fused")
     with pytest.raises(UsageError, match=r"fused.*dropout=0\.3 with --depth 0"):
-        plan(make_request("dropout", (0.3,), depth=0, device="cpu", engine="fused"))
+        plan(refused, refused.machine)
 
 
 def test_confirming_needs_replicates_that_vary_in_both() -> None:

@@ -12,8 +12,10 @@ import torch
 from commands import NO_FILES, TINY
 from training import make_request, make_study, train
 
+from regbench.analysis.history import GRID_POINTS
+from regbench.commands import plan
 from regbench.engines import ENGINES
-from regbench.experiments import Observer, plan
+from regbench.experiments import Observer
 from regbench.experiments.feasibility import memory_estimate
 from regbench.experiments.training import is_out_of_memory, run
 
@@ -48,19 +50,23 @@ def test_batches_are_the_replicates_in_turn(engine: str) -> None:
     values: dict[str, Any] = {"epochs": 5, "hidden": 3, "depth": 1}
     request = make_request(replicates=150, engine=engine, seed=6, **values)
     counter = Counter()
-    history = run(plan(request), observer=counter).history
+    history = run(plan(request, request.machine), observer=counter).history
     assert counter.done == counter.total == {"training": 150 * 2 * 5}
-    assert history.test_loss.shape == (1, 2, 150)
-    assert history.fits.shape[2] <= 100
-    assert history.data.train_y.shape == (150, 6)
+    assert history.epochs.tolist() == [0, 1, 2, 3, 4, 5]
+    assert history.test_loss.shape == (6, 2, 150)
+    assert history.predictions.shape == (len(history.kept_epochs), 2, 150, GRID_POINTS)
+    assert history.train_y.shape == (150, 6)
     # The last replicate is in another batch than the first.
     alone = train(make_study(replicates=1, seed=155, **values), engine)
     np.testing.assert_allclose(history.test_loss[:, :, -1], alone.test_loss[:, :, 0], rtol=1e-5)
-    np.testing.assert_array_equal(history.data.train_y[-1], alone.data.train_y[0])
+    np.testing.assert_array_equal(history.train_y[-1], alone.train_y[0])
     # Snapshots are of the run's first replicate, not of each batch's.
     first = train(make_study(replicates=1, seed=6, **values), engine)
-    for name, parameter in first.parameters.items():
-        np.testing.assert_allclose(history.parameters[name], parameter, rtol=1e-4, atol=1e-6)
+    assert len(first.named("parameters")) == 4
+    for name, parameter in first.named("parameters").items():
+        np.testing.assert_allclose(
+            history.named("parameters")[name], parameter, rtol=1e-4, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("engine", ["reference", "batched", "fused"])
@@ -68,9 +74,8 @@ def test_estimate_counts_the_confirmation(engine: str) -> None:
     asked: dict[str, Any] = {
         "strengths": (0.1, 0.2, 0.3), "replicates": 4, "engine": engine, "threads": 2,
     }  # fmt: skip
-    alone, confirmed = (
-        plan(make_request(**asked, confirm=confirm)).seconds for confirm in (None, 8)
-    )
+    requests = [make_request(**asked, confirm=confirm) for confirm in (None, 8)]
+    alone, confirmed = (plan(request, request.machine).seconds for request in requests)
     assert confirmed == pytest.approx(2 * alone)  # 2 arms of 8 after 4 of 4
 
 
@@ -80,7 +85,7 @@ def test_estimates_count_what_is_logged() -> None:
         strengths=(0.01,), replicates=1000, epochs=1000, log_every=1, points=1, hidden=1, depth=1,
         engine="fused", threads=2,
     )  # fmt: skip
-    assert 284 / 3 < plan(request).seconds < 284 * 3
+    assert 284 / 3 < plan(request, request.machine).seconds < 284 * 3
     assert 1.4e9 < memory_estimate(request.study) < 4e9
 
 
@@ -115,7 +120,7 @@ def test_run_leaves_the_documented_files(regbench: Command, tmp_path: Path) -> N
         "summary.json", "tensorboard",
     ]  # fmt: skip
     assert sorted(path.name for path in (folder / "figures").iterdir()) == [
-        "comparison.png", "fit-epoch-000002.png", "fit-epoch-000004.png", "losses.png",
+        "comparison.png", *(f"fit-epoch-{epoch:06d}.png" for epoch in (0, 1, 2, 4)), "losses.png",
     ]  # fmt: skip
     assert {path.name for path in (folder / "tensorboard").iterdir()} == {
         "baseline", "wdecay=0.1", "wdecay=0.2",
@@ -167,8 +172,9 @@ def test_other_error_that_speaks_of_memory_is_not_out_of_memory(
     def fail(*_: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setitem(ENGINES, "batched", fail)  # type: ignore[arg-type]
-    planned = plan(make_request(engine="batched", device="cpu"))
+    monkeypatch.setitem(ENGINES, "batched", fail)
+    request = make_request(engine="batched", device="cpu")
+    planned = plan(request, request.machine)
     with pytest.raises(RuntimeError, match="illegal memory access"):
         run(planned)
 

@@ -17,8 +17,9 @@ import tempfile
 EPOCHS = ["--epochs=20", "--log-every=2"]
 FEW = 201
 """Replicates to compare with. Permutation tests of fewer take more memory than all of these."""
-KILOBYTES = 28.0
-"""Most that a replicate may add. Its predictions are 16: 201 of each arm at each logged epoch."""
+KILOBYTES = 60.0
+"""Most that a replicate may add. Its predictions are 19, twice while batches are joined: 200 of
+each of two arms at each of 12 kept epochs. There are at most 15 of these, however long a run is."""
 
 
 def peak(replicates: int, hidden: int) -> float:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from training import make_batch, make_study, train
+from training import by_arm, make_batch, make_study, train
 
-from regbench.analysis.history import MEASURED
+from regbench.analysis.measures import MEASURES
 from regbench.engines import ENGINES, misfit
 from regbench.engines.fused.engine import COEFFICIENTS
 from regbench.model.randomness import LAYERS_APART, Noise, noise_keys
@@ -78,7 +78,8 @@ def strength_of(command: str) -> float:
     halvings = range(1 if kind.neutral == 0 else 30)
     for strength in (kind.default / 2**halving for halving in halvings):
         history = train(make_arms_study(kind(strength), dtype="float64"), "batched")
-        if (history.test_loss[0, 0] != history.test_loss[0, 1]).all():
+        after_ten = history.test_loss[history.at(10)]
+        if (after_ten[0] != after_ten[1]).all():
             return float(strength)
     raise AssertionError(f"{command} changes nothing")
 
@@ -92,30 +93,19 @@ def assert_same(
     actual: History, expected: History, arm_indices: tuple[int, ...], of: tuple[int, ...]
 ) -> None:
     """Compare the arms of these indices in one history with those of `of` in another, in bits."""
-    for field in MEASURED:
-        left, right = (
-            getattr(actual, field)[:, list(arm_indices)],
-            getattr(expected, field)[:, list(of)],
-        )
-        assert left.tobytes() == right.tobytes(), field
-    for field in ("parameters", "gradients"):
-        assert getattr(actual, field).keys() == getattr(expected, field).keys()
-        for name, values in getattr(expected, field).items():
-            left, right = getattr(actual, field)[name][:, list(arm_indices)], values[:, list(of)]
-            assert left.tobytes() == right.tobytes(), (field, name)
+    assert actual.arrays.keys() == expected.arrays.keys()
+    for name, values in by_arm(expected).items():
+        left, right = actual.arrays[name][:, list(arm_indices)], values[:, list(of)]
+        assert left.tobytes() == right.tobytes(), name
 
 
 def assert_close(actual: History, expected: History) -> None:
     """Compare all arms of two histories in float64."""
-    for field in MEASURED:
-        left, right = getattr(actual, field), getattr(expected, field)
-        assert np.isfinite(right).all(), field
-        np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-10, err_msg=field)
-    for field in ("parameters", "gradients"):
-        for name, values in getattr(expected, field).items():
-            np.testing.assert_allclose(
-                getattr(actual, field)[name], values, rtol=1e-10, atol=1e-10, err_msg=name
-            )
+    assert actual.arrays.keys() == expected.arrays.keys()
+    for name, right in by_arm(expected).items():
+        first = 1 if name.startswith("gradients/") else 0  # there is none before the first step
+        assert np.isfinite(right[first:]).all(), name
+        np.testing.assert_allclose(actual.arrays[name], right, rtol=1e-10, atol=1e-10, err_msg=name)
 
 
 def test_reference_and_batched_take_every_sum_and_fused_those_that_it_has_coefficients_for() -> (
@@ -163,7 +153,8 @@ def test_neutral_part_of_a_sum_changes_no_bit(
 def test_every_part_of_a_sum_changes_the_training(engine: str, kinds: tuple[Kind, ...]) -> None:
     others = [act((kind,)) for kind in kinds if len(kinds) > 1]
     study = make_arms_study(act(kinds), *others, dtype="float64", epochs=EPOCHS[len(kinds)])
-    losses = train_or_skip(study, engine).test_loss
+    history = train_or_skip(study, engine)
+    losses = history.test_loss[history.at(10) :]
     for one, other in itertools.combinations(range(len(study.arms)), 2):
         assert (losses[:, one] != losses[:, other]).all(), (study.arm_names[one], other)
 
@@ -207,8 +198,8 @@ def test_replicate_is_the_same_alone_and_in_a_batch(engine: str, kinds: tuple[Ki
     together = train_or_skip(study, engine)
     for replicate_index in (0, 1, 17):  # the last one is in the batched engine's second chunk
         alone = train(study.replaced(seed=40 + replicate_index, replicates=1), engine)
-        np.testing.assert_array_equal(together.data.train_y[replicate_index], alone.data.train_y[0])
-        for field in MEASURED:
+        np.testing.assert_array_equal(together.train_y[replicate_index], alone.train_y[0])
+        for field in (*MEASURES, "predictions"):
             np.testing.assert_allclose(
                 getattr(together, field)[:, :, replicate_index],
                 getattr(alone, field)[:, :, 0],
@@ -225,7 +216,7 @@ def test_reference_replicate_is_the_same_bit_for_bit_in_any_run(
     study = make_arms_study(act(kinds), seed=3, pairing=pairing, epochs=EPOCHS[len(kinds)])
     together = train(study, "reference")
     alone = train(study.replaced(seed=5, replicates=1), "reference")
-    for field in MEASURED:
+    for field in (*MEASURES, "predictions"):
         np.testing.assert_array_equal(
             getattr(together, field)[:, :, 2], getattr(alone, field)[:, :, 0]
         )
@@ -299,7 +290,8 @@ def test_reference_and_batched_agree_on_a_regularizer_that_they_do_not_know(
             depth=depth,
         )  # fmt: skip
         reference, batched = train(study, "reference"), train(study, "batched")
-        assert (reference.test_loss[:, 1] != reference.test_loss[:, 2]).all()
+        logged = reference.test_loss[reference.at(10) :]
+        assert (logged[:, 1] != logged[:, 2]).all()
         assert_close(batched, reference)
 
 
@@ -310,7 +302,8 @@ def test_reference_and_batched_agree_on_its_sum_with_those_that_they_know(
 ) -> None:
     study = make_arms_study(act(kinds) + Invented(0.1), dtype="float64", optimizer=optimizer)
     reference, batched = train(study, "reference"), train(study, "batched")
-    assert (reference.test_loss[:, 0] != reference.test_loss[:, 1]).all()
+    logged = reference.test_loss[reference.at(10) :]
+    assert (logged[:, 0] != logged[:, 1]).all()
     assert_close(batched, reference)
 
 

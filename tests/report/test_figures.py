@@ -1,4 +1,4 @@
-"""Pictures: legends beside the axes, one per logged epoch, and nothing global."""
+"""Pictures: legends beside the axes, one per kept epoch, and nothing global."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from training import make_result
 
+from regbench.analysis.measures import LOSSES
 from regbench.engines.base import nothing
 from regbench.experiments.dropout_scale import DropoutScale, measure_scale
 from regbench.regularizers import REGULARIZERS
@@ -109,26 +110,21 @@ def test_scale_picture_covers_nothing(figures: list[Figure], p: float, units: in
     assert_nothing_covered_or_cut(figures[0])
 
 
-def test_there_is_a_fit_picture_of_every_logged_epoch_and_they_differ() -> None:
+def test_there_is_a_fit_picture_of_every_kept_epoch_and_they_differ() -> None:
     result = make_result(strengths=(0.1,))
     pictures = list(plots.fit_pictures(result))
-    assert [picture.epoch for picture in pictures] == [10, 20, 30]
-    names = ["fit-epoch-000010", "fit-epoch-000020", "fit-epoch-000030"]
+    assert [picture.epoch for picture in pictures] == [0, 1, 10, 20, 30]
+    names = [f"fit-epoch-0000{epoch}" for epoch in ("00", "01", "10", "20", "30")]
     assert [picture.name for picture in pictures] == names
-    assert len({picture.png for picture in pictures}) == 3
+    assert len({picture.png for picture in pictures}) == 5
 
 
 # What is the same in all pictures is drawn once: the last one must still be drawn like the first.
 def test_a_fit_picture_does_not_depend_on_those_before_it() -> None:
     result = make_result(strengths=(0.1,))
     history = result.history
-    last = dataclasses.replace(
-        history,
-        **{
-            name: getattr(history, name)[-1:]
-            for name in ("epochs", "train_loss", "train_loss_eval", "test_loss", "fits")
-        },
-    )
+    by_epoch = ("epochs", "kept_epochs", "predictions", *LOSSES)
+    last = history.replaced(**{name: getattr(history, name)[-1:] for name in by_epoch})
     (alone,) = plots.fit_pictures(dataclasses.replace(result, history=last))
     *_, expected = plots.fit_pictures(result)
     assert alone.epoch == expected.epoch == 30
@@ -143,7 +139,7 @@ def test_fit_picture_shows_a_solid_red_baseline_a_dashed_blue_arm_and_both_losse
     truth, baseline, arm = figures[0].axes[0].lines
     assert (truth.get_color(), baseline.get_color(), arm.get_color()) == ("grey", "red", "blue")
     assert (baseline.get_linestyle(), arm.get_linestyle()) == ("-", "--")
-    np.testing.assert_allclose(np.asarray(arm.get_ydata()), result.history.fits[-1, 1, 0])
+    np.testing.assert_allclose(np.asarray(arm.get_ydata()), result.history.predictions[-1, 1, 0])
     texts = [text.get_text() for text in figures[0].legends[0].get_texts()]
     for arm_index in (0, 1):
         for losses in (result.history.train_loss, result.history.test_loss):
@@ -156,14 +152,11 @@ def test_values_that_cannot_be_drawn_leave_a_gap(
     figures: list[Figure], bad: float, replicates: int
 ) -> None:
     result = make_result(strengths=(0.1,), replicates=replicates)
-    changed = {
-        name: getattr(result.history, name).copy()
-        for name in ("fits", "predictions", "train_loss", "train_loss_eval", "test_loss")
-    }
+    changed = {name: getattr(result.history, name).copy() for name in ("predictions", *LOSSES)}
     for values in changed.values():
         values[1:, 1] = bad
-    broken = dataclasses.replace(result, history=dataclasses.replace(result.history, **changed))
-    assert len(list(plots.fit_pictures(broken))) == 3
+    broken = dataclasses.replace(result, history=result.history.replaced(**changed))
+    assert len(list(plots.fit_pictures(broken))) == 5
     plots.loss_picture(broken)
     if replicates > 1:
         plots.comparison_picture(broken)
@@ -171,17 +164,17 @@ def test_values_that_cannot_be_drawn_leave_a_gap(
         assert_nothing_covered_or_cut(figure)
     if not np.isfinite(bad):
         curve = figures[1].axes[1].lines[1].get_ydata()
-        assert np.isfinite(curve).tolist() == [True, False, False]
+        assert np.isfinite(curve).tolist() == [True, *[False] * 9]
 
 
 def test_mean_curve_does_not_average_over_lost_replicates(figures: list[Figure]) -> None:
     result = make_result(strengths=(0.1,))
     test_loss = result.history.test_loss.copy()
-    test_loss[2, 1, 0] = np.nan
-    history = dataclasses.replace(result.history, test_loss=test_loss)
+    test_loss[-1, 1, 0] = np.nan
+    history = result.history.replaced(test_loss=test_loss)
     plots.loss_picture(dataclasses.replace(result, history=history))
     curve = figures[0].axes[1].lines[1].get_ydata()
-    assert np.isfinite(curve).tolist() == [True, True, False]
+    assert np.isfinite(curve).tolist() == [*[True] * 9, False]
 
 
 def test_comparison_shows_every_difference_and_every_part_of_the_error(
@@ -242,20 +235,29 @@ def test_comparison_shows_the_confirmation_below_what_it_confirms(figures: list[
     )
 
 
-def test_single_logged_epoch_shows_the_spread_of_every_arm(figures: list[Figure]) -> None:
+def test_losses_begin_at_epoch_0_and_show_the_spread_of_every_arm(figures: list[Figure]) -> None:
     result = make_result(strengths=(0.1, 0.2), epochs=10, replicates=5)
-    assert len(result.history.epochs) == 1
+    history = result.history
     plots.loss_picture(result)
-    axes = figures[0].axes[1]
-    spread = [bars.get_segments()[0] for bars in axes.collections]  # type: ignore[attr-defined]
-    assert len({ends[0][0] for ends in spread}) == 3, "side by side"
-    expected = np.percentile(result.history.test_loss[0], (10, 90), axis=1).T
-    np.testing.assert_allclose([ends[:, 1] for ends in spread], expected)
-    assert axes.get_xlabel() == "epoch 10"
+    losses = (history.train_loss_eval, history.test_loss)
+    for axes, measured in zip(figures[0].axes, losses, strict=True):
+        assert axes.get_xlim() == (0, 10)
+        assert axes.get_xlabel() == "epoch"
+        bands = [area.get_paths()[0].vertices for area in axes.collections]
+        assert len(axes.lines) == len(bands) == 3
+        for arm_index, (line, band) in enumerate(zip(axes.lines, bands, strict=True)):
+            values = measured[:, arm_index]
+            assert np.asarray(line.get_xdata()).tolist() == [0, 1, 2, 3, 4, 6, 7, 10]
+            np.testing.assert_allclose(np.asarray(line.get_ydata()), values.mean(axis=1))
+            points = np.asarray(band)
+            for epoch_index, epoch in enumerate(history.epochs):
+                at_epoch = points[points[:, 0] == epoch, 1]
+                expected = np.percentile(values[epoch_index], (10, 90))
+                np.testing.assert_allclose((at_epoch.min(), at_epoch.max()), expected)
 
 
 def test_long_numbers_at_the_axes_are_not_cut(figures: list[Figure]) -> None:
     result = make_result(strengths=(0.1,))
-    result.history.train_loss_eval[:] = np.geomspace(0.02, 0.6, 3)[:, None, None]  # 6 × 10⁻¹
+    result.history.train_loss_eval[:] = np.geomspace(0.02, 0.6, 10)[:, None, None]  # 6 × 10⁻¹
     plots.loss_picture(result)
     assert_nothing_covered_or_cut(figures[0])

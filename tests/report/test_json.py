@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from commands import NO_FILES, TINY
+from training import make_result
 
-from regbench.report.json import to_text
+from regbench.analysis.measures import MEASURES
+from regbench.report.json import to_text, training_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,13 +58,13 @@ def test_training_document_is_complete_and_says_what_was_asked(
         {"name": name, "regularizers": regularizers}
         for name, regularizers in zip(names, parts, strict=True)
     ]
-    assert (document["seeds"], document["epochs"]) == ([4, 5], [2, 4])
+    assert (document["seeds"], document["epochs"]) == ([4, 5], [0, 1, 2, 4])
     assert document["config"]["lambda"] == [0.1, 0.2]
     assert document["config"]["hidden"] == 4
     assert document["environment"]["engine"] == engine
     assert list(document["history"]) == names
     for losses in document["history"].values():
-        assert {np.shape(values) for values in losses.values()} == {(2, 2)}
+        assert {np.shape(values) for values in losses.values()} == {(4, 2)}
     for comparison, name in zip(document["comparisons"], names[1:], strict=True):
         arm = np.array(document["history"][name]["test_loss"][-1])
         baseline = np.array(document["history"]["baseline"]["test_loss"][-1])
@@ -75,6 +78,38 @@ def test_training_document_is_complete_and_says_what_was_asked(
         assert {key: value for key, value in last.items() if key != "epoch"} == comparison
     assert document["diverged"] == []
     assert (tmp_path / document["run_dir"] / "summary.json").read_text() == finished.out
+
+
+def test_each_part_of_the_document_has_the_epochs_that_it_says() -> None:
+    result = make_result(epochs=36, log_every=2)
+    history, training, content = result.history, result.study.training, training_content(result)
+    logged, kept = [*range(2, 37, 2)], [0, 1, *range(4, 37, 4)]
+    measured = [0, 1, *logged]
+    assert content["epochs"] == training.measured_epochs == measured
+    for arm_index, arm in enumerate(result.study.arm_names):
+        assert list(content["history"][arm]) == list(MEASURES)
+        for name, values in content["history"][arm].items():
+            assert values == getattr(history, name)[:, arm_index].tolist()
+            assert len(values) == len(measured)
+        parts = content["decomposition"][arm]
+        assert [entry["epoch"] for entry in parts] == kept
+        for entry, found in zip(parts, result.decompositions, strict=True):
+            own = found[arm_index]
+            assert own is not None
+            assert entry == {"epoch": entry["epoch"], **dataclasses.asdict(own)}
+    for arm_index, arm in enumerate(result.study.compared):
+        compared = content["comparisons_by_epoch"][arm]
+        assert [entry["epoch"] for entry in compared] == logged
+        for entry in compared:
+            losses = history.test_loss[history.at(entry["epoch"])].astype(float)
+            gap = (losses[arm_index + 1] - losses[0]).mean()
+            assert entry["mean_difference"] == pytest.approx(gap, rel=1e-9)
+
+
+def test_decomposition_of_one_replicate_names_its_epochs_only() -> None:
+    content = training_content(make_result(replicates=1))
+    epochs = [{"epoch": epoch} for epoch in (0, 1, 10, 20, 30)]
+    assert content["decomposition"] == {"baseline": epochs, "wdecay=0.01": epochs}
 
 
 def test_every_key_is_documented(regbench: Command) -> None:
@@ -104,7 +139,7 @@ def test_divergence_is_a_result_and_exit_1(regbench: Command, tmp_path: Path, en
     assert [line for line in lines if "histograms left out" in line]
     assert [line for line in lines if line.startswith("baseline diverged") and "--lr" in line]
     figures = list((tmp_path / document["run_dir"] / "figures").iterdir())
-    assert len(figures) == 6  # four epochs, losses, comparison
+    assert len(figures) == 9  # epochs 0, 1, 10 and four logged ones, losses, comparison
 
 
 def test_arm_that_diverges_changes_no_other_and_is_left_out_of_the_histograms(

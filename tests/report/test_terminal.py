@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import itertools
 import re
@@ -58,10 +57,11 @@ def show(
 def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -> None:
     result = make_result(strengths=(0.001, 0.1), replicates=replicates)
     text, history = show(result, width, is_terminal), result.history
+    logged = [history.at(epoch) for epoch in (10, 20, 30)]
     expected = [
         number(float(value))
         for losses in (history.train_loss, history.test_loss)
-        for value in losses.mean(axis=2).flatten()
+        for value in losses[logged].mean(axis=2).flatten()
     ]
     for c in (c for compared in result.comparisons_by_epoch for c in compared):
         expected.append(rounded(c.mean_difference, c.ci))
@@ -82,14 +82,17 @@ def invent_result() -> Result:
         "l1", (0.1, 0.2), replicates=12, test_points=5, epochs=20, confidence=0.9, test_noise=0.5
     )
     generator = np.random.default_rng(3)
-    losses = generator.lognormal(0, 0.3, (2, 3, 12))
-    losses[:, 1] = losses[:, 0] + generator.lognormal(-2, 1, (2, 12)) - 0.1
-    losses[:, 2] = losses[:, 0] - generator.lognormal(-2, 1, (2, 12))
-    history = dataclasses.replace(
-        train(request.study.replaced(replicates=1), "batched"),
+    history = train(request.study.replaced(replicates=1), "batched")
+    epochs, kept, grid = len(history.epochs), len(history.kept_epochs), len(history.grid_x)
+    losses = generator.lognormal(0, 0.3, (epochs, 3, 12))
+    losses[:, 1] = losses[:, 0] + generator.lognormal(-2, 1, (epochs, 12)) - 0.1
+    losses[:, 2] = losses[:, 0] - generator.lognormal(-2, 1, (epochs, 12))
+    history = history.replaced(
+        train_loss=losses / 2,
+        train_loss_eval=losses / 2,
         test_loss=losses,
-        predictions=generator.normal(0.4, [[[0.2]], [[0.5]], [[0.9]]], (2, 3, 12, 5)),
-        zero_share=generator.uniform(0.1, 0.9, (2, 3, 12)),
+        predictions=generator.normal(0.4, [[[0.2]], [[0.5]], [[0.9]]], (kept, 3, 12, grid)),
+        zero_share=generator.uniform(0.1, 0.9, (epochs, 3, 12)),
     )
     return Result(request.study, request.question, ENVIRONMENT, history)
 
@@ -135,7 +138,7 @@ def test_difference_table_shows_what_it_says() -> None:
 
 def test_decomposition_table_shows_what_it_says() -> None:
     result = invent_result()
-    truth = result.history.data.test_truth
+    truth = result.history.grid_truth
 
     def parts(predictions: np.ndarray) -> np.ndarray:
         variances = predictions.var(axis=0, ddof=1)

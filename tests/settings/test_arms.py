@@ -21,7 +21,7 @@ from regbench.regularizers.l1 import L1
 from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.arms import arms_of
 
-STRENGTHS = st.floats(allow_nan=False, allow_infinity=False)
+STRENGTHS = st.floats(min_value=0, allow_infinity=False)
 SUMS = st.lists(st.sampled_from(list(REGULARIZERS)), min_size=1, unique=True).flatmap(
     lambda commands: st.tuples(*(st.tuples(st.just(name), STRENGTHS) for name in commands))
 )
@@ -56,7 +56,7 @@ def test_arms_of_a_study_survive_their_file_exactly(
     sums: list[tuple[tuple[str, float], ...]],
 ) -> None:
     arms = {
-        Arm(tuple(REGULARIZERS[command](abs(strength) % 0.9) for command, strength in parts))
+        Arm(tuple(REGULARIZERS[command](strength % 0.9) for command, strength in parts))
         for parts in sums
     }
     names = sorted(arm.name for arm in arms)
@@ -66,7 +66,7 @@ def test_arms_of_a_study_survive_their_file_exactly(
         path = Path(folder, "config.toml")
         path.write_text(tomli_w.dumps(first.to_file()), encoding="utf-8")
         again = resolve("compare", {}, {}, str(path))
-    assert (again.study, again.hash) == (first.study, first.hash)
+    assert (again.study, again.digest) == (first.study, first.digest)
 
 
 def test_plus_sign_of_an_exponent_belongs_to_the_number() -> None:
@@ -136,7 +136,7 @@ REFUSED = [
     ("wdecay=inf", ["got 'inf'"]),
     ("wdecay=1e400", ["too large"]),
     ("wdecay=1e-400", ["become 0"]),
-    ("wdecay=-1", ["got '-1.0'", "from 0 to below 380"]),
+    ("wdecay=-1", ["got '-1.0'", "allowed: a finite number from 0"]),
     ("wdecay=380", ["got '380.0'", "2(1+momentum)/lr"]),
     ("dropout=50%", ["'50%'", "0.5"]),
     ("wdecay=0.1+dropout=1", ["got 'dropout=1.0'", "from 0 to below 1"]),
@@ -222,4 +222,4 @@ def test_study_of_an_option_is_that_of_its_arms() -> None:
     option = make_request("wdecay", (0.1, 0.2), seed=4, epochs=9)
     arms = make_request("compare", arms=("wdecay=0.1", "wdecay=0.2"), seed=4, epochs=9)
     assert option.study == arms.study
-    assert option.hash != arms.hash, "a run's folder is named for its command too"
+    assert option.digest != arms.digest, "a run's folder is named for its command too"

@@ -92,7 +92,7 @@ def test_settings_with_another_value_keep_the_rest_and_are_checked_again() -> No
     assert request.output.replaced(json=True).json_
     assert request.output.replaced(plots=False) == make_request(quiet=True, plots=False).output
     assert request.study.replaced(seed=5) == make_study(seed=5, epochs=7)
-    with pytest.raises(UsageError, match="--x-min"):
+    with pytest.raises(UsageError, match=r"^x_min: got '3\.0'"):
         request.study.task.replaced(x_min=3.0)
 
 
@@ -204,8 +204,7 @@ def test_hash_is_of_study_and_question_and_not_of_machine_or_output(
     values: dict[str, Any], differs: bool
 ) -> None:
     base, other = make_request(), make_request(**values)
-    assert (other.hash != base.hash) == (other.digest != base.digest) == differs
-    assert other.hash == other.digest[:8]
+    assert (other.digest[:8] != base.digest[:8]) == (other.digest != base.digest) == differs
 
 
 def settings_of_a_file(experiment: str) -> dict[str, st.SearchStrategy[Any]]:

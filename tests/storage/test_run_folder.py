@@ -53,8 +53,8 @@ def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_pat
     assert manifest["schema"] == "regbench.run/2"
     study = manifest["study"]
     assert study["arms"] == ["wdecay=0.3", "wdecay=0.4"]
-    assert (study["network"]["hidden"], study["training"]["epochs"]) == (5, 4)
-    assert study["task"]["points"] == study["task"]["test_points"] == 10
+    assert (study["hidden"], study["epochs"]) == (5, 4)
+    assert study["points"] == study["test_points"] == 10
     assert manifest["question"] == {
         "confidence": 0.9, "confirm": None, "target_width": None, "require": None, "margin": 0.0,
     }  # fmt: skip
@@ -108,7 +108,7 @@ def test_runs_started_in_the_same_second_get_folders_of_their_own(
     for folder in folders:
         assert folder.is_dir()
         assert folder.parent == Path("runs", "wdecay")
-        assert re.fullmatch(rf"\d{{8}}T\d{{6}}Z-{request.hash}(-[0-9a-f]{{8}})?", folder.name)
+        assert re.fullmatch(rf"\d{{8}}T\d{{6}}Z-{request.digest[:8]}(-[0-9a-f]{{8}})?", folder.name)
         assert_same_request(open_run(str(folder), COMMANDS).request, request)
     assert len(list(Path("runs/wdecay").iterdir())) == 40
 

@@ -14,12 +14,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from regbench.analysis.history import MEASURED, Array, Data, History
-from regbench.engines.base import draw_starts, gather_data, torch_dtype
+from regbench.analysis.history import Array, History, join
+from regbench.engines.base import Listener, Record, draw_batch, features, torch_dtype
 from regbench.engines.threads import in_threads
-from regbench.model.task import expand
 from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.l1 import L1
@@ -28,8 +26,9 @@ from regbench.regularizers.weight_decay import WeightDecay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
+
     from regbench.analysis.batch import Batch
-    from regbench.engines.base import Listener
     from regbench.engines.fused.network import Network, Workspace
     from regbench.regularizers import Regularizer
     from regbench.settings.study import Study
@@ -44,10 +43,6 @@ COEFFICIENTS: dict[type[Regularizer], str] = {
 COMPILING = "compiling the fused kernel, once for so many points ..."
 OPERATIONS_PER_REPORT = 2**29
 """Parameters and momenta times points times epochs: about ten milliseconds."""
-
-Course = dict[str, Array]
-"""What one network shows at the E logged epochs: the fields of a `History` by name without their
-axes A and R; snapshots as `parameters/NAME` and `gradients/NAME`."""
 
 
 def fused_misfit(study: Study) -> str | None:
@@ -68,87 +63,52 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
     from regbench.engines.fused.network import Network, Workspace
 
     del device
-    study, dtype = batch.study, torch_dtype(batch.study)
-    starts = draw_starts(batch)
-    data = gather_data(study, [start.data for start in starts])
-    arms, replicates = len(batch.arms), len(starts)
-    pairs = list(itertools.product(range(arms), range(replicates)))
-
-    def inputs_of(x: Array) -> Array:
-        return expand(torch.from_numpy(x)[:, None], study.network.input_size).numpy()
+    starts, data = draw_batch(batch)
+    inputs = [x.numpy() for x in features(batch.study, data)]
+    pairs = list(itertools.product(range(len(batch.arms)), range(len(starts))))
 
     def start_network(arm_index: int, replicate_index: int) -> Network:
         parameters = starts[replicate_index].parameters[arm_index]
-        return Network([p.to(dtype).numpy() for p in parameters])
+        return Network([p.to(torch_dtype(batch.study)).numpy() for p in parameters])
 
     @functools.cache
-    def workspaces(thread: int) -> tuple[Workspace, Workspace]:
-        shape, all_x = start_network(0, 0), (data.train_x, data.test_x, data.grid_x)
-        return (
-            Workspace(shape, inputs_of(data.train_x)),
-            Workspace(shape, inputs_of(np.concatenate(all_x))),
-        )
+    def workspaces(thread: int) -> list[Workspace]:
+        return [Workspace(start_network(0, 0), x) for x in inputs]
 
-    def train_one(pair: tuple[int, int], advance: Callable[[int], None]) -> Course:
+    def train_one(pair: tuple[int, int], advance: Callable[[int], None]) -> History:
+        record = Record(batch, data, slice(pair[1], pair[1] + 1))
         own = workspaces(threading.get_ident())
-        return train_network(batch, data, pair, start_network(*pair), own, advance)
+        train_network(batch, record, pair, start_network(*pair), own, advance)
+        return record.history()
 
     with compilation_noted(lambda: listener.say(COMPILING)):
-        courses = in_threads(train_one, pairs, threads, listener.advance)
-
-    def field(name: str) -> Array:
-        stacked = np.stack([course[name] for course in courses], axis=1)
-        return stacked.reshape(len(stacked), arms, replicates, *stacked.shape[2:])
-
-    def snapshots(kind: str) -> dict[str, Array]:
-        firsts = courses[::replicates] if batch.has_snapshots else []
-        return {
-            name: np.stack([course[f"{kind}/{name}"] for course in firsts], axis=1)
-            for name in (study.network.parameter_names if firsts else [])
-        }
-
-    measured = {name: field(name) for name in MEASURED if name != "fits"}
-    return History(
-        epochs=np.array(study.training.logged_epochs),
-        data=data,
-        fits=field("fits")[:, :, : batch.fitted_count],
-        **measured,
-        parameters=snapshots("parameters"),
-        gradients=snapshots("gradients"),
-    )
+        alone = in_threads(train_one, pairs, threads, listener.advance)
+    arms = [alone[start : start + len(starts)] for start in range(0, len(alone), len(starts))]
+    return join([join(histories, "R") for histories in arms], "A")
 
 
 def train_network(
     batch: Batch,
-    data: Data,
+    record: Record,
     pair: tuple[int, int],
     network: Network,
-    workspaces: tuple[Workspace, Workspace],
+    workspaces: list[Workspace],
     advance: Callable[[int], None],
-) -> Course:
-    """Train one arm of one replicate, from one logged epoch to the next.
+) -> None:
+    """Train the network of one arm and replicate, in place, from one measured epoch to the next.
 
-    Args:
-        batch: What the network belongs to.
-        data: The batch's.
-        pair: Indices of the arm and of the replicate in the batch; the study's first replicate
-            gives snapshots.
-        network: As it starts; changed in place.
-        workspaces: At the training inputs, and at the training, test and grid inputs together.
-        advance: See `engines.base.Listener`.
+    `pair` are the indices of the two in the batch. The workspaces are at the training inputs, and
+    at the training, test and grid inputs together.
     """
     from regbench.engines.fused.network import Coefficients
 
-    arm_index, replicate_index = pair
+    training, (arm_index, replicate_index) = batch.study.training, pair
     at_training, at_all = workspaces
-    training, names = batch.study.training, batch.study.network.parameter_names
-    seed = batch.noise_seeds[replicate_index]
-    has_snapshots = batch.has_snapshots and replicate_index == 0
     own = {COEFFICIENTS[type(part)]: part.strength for part in batch.arms[arm_index].active}
     coefficients = Coefficients(training.lr, training.momentum, **own)
-    train_y, test_y = data.train_y[replicate_index], data.test_y[replicate_index]
+    train_y, seed = record.data["train_y"][0], batch.noise_seeds[replicate_index]
     epochs_per_report = 1 + OPERATIONS_PER_REPORT // (network.theta.size * len(train_y))
-    done, loss, measurements = 0, math.nan, []
+    done, loss = 0, math.nan
 
     def train_to(epoch: int) -> None:
         nonlocal done, loss
@@ -159,40 +119,10 @@ def train_network(
             advance(count)
 
     with np.errstate(all="ignore"):  # what diverges shows as infinite or NaN
-        for epoch in training.logged_epochs:
-            snapshots: Course = {}
-            if has_snapshots:
+        for epoch in training.measured_epochs:
+            gradients: list[Array] = []
+            if record.wants_snapshot(epoch) and epoch > 0:
                 train_to(epoch - 1)
-                found = at_training.gradients(network, train_y, coefficients, seed, epoch)
-                snapshots |= by_name("gradients", names, found)
+                gradients = at_training.gradients(network, train_y, coefficients, seed, epoch)
             train_to(epoch)
-            if has_snapshots:
-                snapshots |= by_name("parameters", names, network.views(0))
-            answers = at_all.ask(network)
-            fitted, predictions, fits = np.split(
-                answers, [len(train_y), len(train_y) + len(test_y)]
-            )
-            measurements.append(
-                {
-                    "train_loss": loss,
-                    "train_loss_eval": np.square(fitted - train_y).mean(),
-                    "test_loss": np.square(predictions - test_y).mean(),
-                    "predictions": predictions,
-                    "fits": fits,
-                    "weight_norm": math.sqrt(
-                        sum(np.square(p, dtype=np.float64).sum() for p in network.views(0))
-                    ),
-                    "zero_share": sum((p == 0).sum() for p in network.views(0))
-                    / batch.study.network.parameter_count,
-                    **snapshots,
-                }
-            )
-        return {
-            name: np.array([measured[name] for measured in measurements], train_y.dtype)
-            for name in measurements[0]
-        }
-
-
-def by_name(kind: str, names: list[str], parameters: list[Array]) -> Course:
-    """Return copies of parameters, named as snapshots."""
-    return {f"{kind}/{name}": p.copy() for name, p in zip(names, parameters, strict=True)}
+            record.add_network(epoch, loss, at_all.ask(network), network.views(0), gradients)

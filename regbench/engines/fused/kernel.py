@@ -24,6 +24,7 @@ What Numba compiles is kept on disk until this file or `simd.py` changes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
 from contextlib import contextmanager, suppress
@@ -104,16 +105,14 @@ def compiled(function):
 
 
 class CompilationListener(Listener):
-    """Calls `note` before Numba first compiles what it has not found in its cache."""
+    """Calls `note` before Numba compiles what it has not found in its cache."""
 
     def __init__(self, note):
-        self.note, self.is_due = note, True
+        self.note = note
 
     def on_start(self, event):
-        """Note the first compilation."""
-        if self.is_due:
-            self.is_due = False
-            self.note()
+        """Note a compilation."""
+        self.note()
 
     def on_end(self, event):
         """Do nothing."""
@@ -122,7 +121,7 @@ class CompilationListener(Listener):
 @contextmanager
 def compilation_noted(note: Callable[[], None]) -> Iterator[None]:
     """Call `note` once where something is compiled, which takes some seconds, and not loaded."""
-    with install_listener("numba:compile", CompilationListener(note)):
+    with install_listener("numba:compile", CompilationListener(functools.cache(note))):
         yield
 
 
@@ -308,7 +307,7 @@ def emit(grid, signal, first, units, order, square):
 
 @compiled
 def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, block, square):
-    """Train one network for `count` epochs, of which the first has the number `epoch`.
+    """Train one network for `count` epochs and return its loss before the last update.
 
     Args:
         theta: `(rows, 2, columns)`, changed in place.
@@ -317,14 +316,11 @@ def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, blo
         sizes: D, H and the number of hidden layers.
         coefficients: lr, momentum, l2, l1, decoupled, p.
         seed: The replicate's.
-        epoch: 1 for the first of a run.
-        count: With 0 the network only answers.
+        epoch: The number of the first of these epochs; a run's first is 1.
+        count: How many; with 0 the network only answers.
         scratch: See `Workspace`; the answers are in `guess`.
         block: As long as the number of samples in a block.
         square: As long as the number of numbers in a register.
-
-    Returns:
-        The loss before the last update.
     """
     control_word = flush_denormals()
     signal, back, grid, slope, guess, order, rest = scratch

@@ -39,9 +39,8 @@ class Coefficients(NamedTuple):
 class Network:
     """The parameters and momenta of one network, in the layout of `train`.
 
-    Args:
-        parameters: Weights `(out, in)` and biases `(out,)` in turn, of one dtype (float32 or
-            float64), for hidden layers of one width and a single output.
+    It starts from weights `(out, in)` and biases `(out,)` in turn, of one dtype (float32 or
+    float64), for hidden layers of one width and a single output.
     """
 
     def __init__(self, parameters: Sequence[Array]) -> None:
@@ -55,10 +54,7 @@ class Network:
             view[:] = parameter
 
     def views(self, kind: int) -> list[Array]:
-        """Return writable views of the parameters (kind 0) or momenta (kind 1).
-
-        Weights `(out, in)` and biases `(out,)` in turn, as the constructor takes them.
-        """
+        """Return writable views of the parameters (kind 0) or the momenta (kind 1), in turn."""
         first, views = 0, []
         for before, after in zip(self.sizes[:-2], self.sizes[1:-1], strict=True):
             rows = self.theta[first : first + before + 1, kind, :after]
@@ -68,16 +64,10 @@ class Network:
 
 
 class Workspace:
-    """What a thread needs to train or ask networks of one shape at N inputs.
-
-    Args:
-        network: A network of the shape.
-        x: The inputs `(N, D)`.
-    """
+    """What a thread needs to train or ask networks of one shape at N inputs `x`, `(N, D)`."""
 
     def __init__(self, network: Network, x: Array) -> None:
-        rows, _, columns = network.theta.shape
-        dtype = network.theta.dtype
+        (rows, _, columns), dtype = network.theta.shape, network.theta.dtype
         self.points, inputs = x.shape
         self.lanes = VECTOR_BYTES // dtype.itemsize
         blocks = -(-self.points // LARGEST_BLOCK)
@@ -110,31 +100,13 @@ class Workspace:
         epoch: int,
         count: int,
     ) -> float:
-        """Train a network for `count` epochs and return its loss before the last update.
+        """Train a network in place and return its loss before the last update; see `kernel.train`.
 
-        Args:
-            network: Changed in place.
-            y: Targets `(N,)`.
-            coefficients: How to train.
-            seed: The replicate's, for the masks.
-            epoch: The number of the first of these epochs; a run's first is 1.
-            count: How many, or 0 to leave the network as it is and only fill `self.answer`.
+        Targets `y` are `(N,)`. A count of 0 leaves the network as it is and fills `self.answer`.
         """
-        return float(
-            train(
-                network.theta,
-                self.in_blocks(y[None])[0],
-                self.share,
-                self.sizes,
-                tuple(map(float, coefficients)),
-                U64(seed),
-                epoch,
-                count,
-                self.scratch,
-                (0,) * self.block,
-                (0,) * self.lanes,
-            )
-        )
+        targets, numbers = self.in_blocks(y[None])[0], tuple(map(float, coefficients))
+        about = self.share, self.sizes, numbers, U64(seed), epoch, count, self.scratch
+        return float(train(network.theta, targets, *about, (0,) * self.block, (0,) * self.lanes))
 
     def ask(self, network: Network) -> Array:
         """Return a network's answers `(N,)` in evaluation mode."""

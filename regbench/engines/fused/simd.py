@@ -79,17 +79,13 @@ def address(context, builder, array, arguments, s):
     return builder.gep(context.make_array(array)(context, builder, value).data, [at])
 
 
-def control_word(builder, new=None):
-    """Return the control word of an x86 core's vector unit, or set it; None on other machines."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return None
-    kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t])
-    name = "llvm.x86.sse.stmxcsr" if new is None else "llvm.x86.sse.ldmxcsr"
-    bits = cgutils.alloca_once(builder, ir.IntType(32))
-    if new is not None:
-        builder.store(new, bits)
-    access = cgutils.get_or_insert_function(builder.module, kind, name)
-    builder.call(access, [builder.bitcast(bits, cgutils.voidptr_t)])
+def control_word(builder, instruction, word):
+    """Let an instruction for the control word of x86 vector units read or write one; return it."""
+    bits = cgutils.alloca_once_value(builder, word)
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t])
+        access = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{instruction}")
+        builder.call(access, [builder.bitcast(bits, cgutils.voidptr_t)])
     return builder.load(bits)
 
 
@@ -155,10 +151,8 @@ def load(typingctx, array, at, stride, like):
     def codegen(context, builder, signature, arguments):
         kind = one_of(like).ir.as_pointer()
         places = [address(context, builder, array, arguments[:3], s) for s in range(like.count)]
-        vectors = [
-            builder.load(builder.bitcast(place, kind), align=VECTOR_BYTES) for place in places
-        ]
-        return pack(builder, vectors, like)
+        aligned = [builder.bitcast(place, kind) for place in places]
+        return pack(builder, [builder.load(p, align=VECTOR_BYTES) for p in aligned], like)
 
     return like(array, at, stride, like), codegen
 
@@ -261,10 +255,8 @@ def flush_denormals(typingctx):
     """
 
     def codegen(context, builder, signature, arguments):
-        before = control_word(builder)
-        if before is None:
-            return ir.IntType(32)(0)
-        control_word(builder, builder.or_(before, before.type(FLUSH_BITS)))
+        before = control_word(builder, "stmxcsr", ir.IntType(32)(0))
+        control_word(builder, "ldmxcsr", builder.or_(before, before.type(FLUSH_BITS)))
         return before
 
     return types.uint32(), codegen
@@ -275,7 +267,7 @@ def restore_denormals(typingctx, before):
     """Give this thread the control word back that `flush_denormals` returned."""
 
     def codegen(context, builder, signature, arguments):
-        control_word(builder, arguments[0])
+        control_word(builder, "ldmxcsr", arguments[0])
         return context.get_dummy_value()
 
     return types.none(types.uint32), codegen

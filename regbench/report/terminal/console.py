@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import rich.table
@@ -33,18 +34,8 @@ def make_consoles(is_quiet: bool, is_json: bool) -> tuple[Console, Console, Cons
     On a terminal a console wraps words at its width. With `--quiet` only closing lines and errors
     are shown, with `--json` only errors.
     """
-
-    def make(is_silent: bool, is_stderr: bool = False) -> Console:
-        return Console(
-            stderr=is_stderr, quiet=is_silent, highlight=False, markup=False, emoji=False
-        )
-
-    return make(is_quiet or is_json), make(is_json), make(False, is_stderr=True)
-
-
-def is_animated(console: Console) -> bool:
-    """Whether the console can redraw a line."""
-    return console.is_terminal and not console.is_dumb_terminal
+    plain = partial(Console, highlight=False, markup=False, emoji=False)
+    return plain(quiet=is_quiet or is_json), plain(quiet=is_json), plain(stderr=True)
 
 
 def print_line(console: Console, text: str, style: str | None = None) -> None:
@@ -53,24 +44,35 @@ def print_line(console: Console, text: str, style: str | None = None) -> None:
     console.print(text, style=style, soft_wrap=not console.is_terminal)
 
 
-def print_whole(console: Console, text: str, style: str | None = None) -> None:
+def print_whole(console: Console, text: str) -> None:
     """Print a line that must stay in one piece to be copied, such as a command."""
-    console.print(text, style=style, soft_wrap=True)
+    console.print(text, soft_wrap=True)
 
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table with all columns or, on a narrow terminal, without some that it can spare.
 
-    No cell is ever cut, however narrow the console is.
+    No cell is ever cut, however narrow the console is. Off a terminal, lines end with their last
+    word.
     """
+    width, unlimited = console.width, console.options.update(width=10_000, max_width=10_000)
     for left_out in [(), *table.dispensable]:
         drawn = draw_table(console, table, left_out)
-        if not console.is_terminal or natural_width(console, drawn) <= console.width:
+        natural_width = Measurement.get(console, unlimited, drawn).maximum
+        if not console.is_terminal or natural_width <= width:
             break
-    print_drawn(console, drawn)
+    console.width = max(width, natural_width)
+    if console.is_terminal:
+        console.print(drawn)
+    else:
+        with console.capture() as captured:
+            console.print(drawn)
+        lines = [line.rstrip() for line in captured.get().splitlines()]
+        console.print("\n".join(lines), soft_wrap=True)
+    console.width = width
 
 
-def draw_table(console: Console, table: Table, left_out: Sequence[int] = ()) -> rich.table.Table:
+def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.table.Table:
     """Return what rich makes of a table: ruled on a terminal, bare columns elsewhere."""
     drawn = rich.table.Table(
         box=box.SIMPLE_HEAD if console.is_terminal else None,
@@ -86,38 +88,22 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int] = ()) -> 
         ]
     columns = [column for column in range(len(titles)) if column not in left_out]
     for column in columns:
-        drawn.add_column(titles[column], justify="left" if column in table.left else "right")
+        drawn.add_column(
+            titles[column],
+            justify="left" if column in table.left else "right",
+            max_width=table.wrapped.get(column) if console.is_terminal else None,
+            overflow="fold",  # a word may be longer than that
+        )
     for row in rows:
         drawn.add_row(*(row[column] for column in columns))
     return drawn
 
 
-def print_drawn(console: Console, drawn: rich.table.Table) -> None:
-    """Print a table at its natural width. Off a terminal, lines end with their last word."""
-    width = console.width
-    console.width = max(width, natural_width(console, drawn))
-    if console.is_terminal:
-        console.print(drawn)
-    else:
-        with console.capture() as captured:
-            console.print(drawn)
-        for line in captured.get().splitlines():
-            console.print(line.rstrip(), soft_wrap=True)
-    console.width = width
-
-
-def natural_width(console: Console, drawn: rich.table.Table) -> int:
-    """Return how many columns of the console a table takes where none of its cells is cut."""
-    unlimited = console.options.update(width=10_000, max_width=10_000)
-    return Measurement.get(console, unlimited, drawn).maximum
-
-
 def showable(console: Console, text: str) -> str:
     """Return a text with what the console cannot show spelt out, or as question marks."""
-    encoding = console.encoding
     return "".join(
-        character if character.encode(encoding, "ignore") else SPELT_OUT.get(character, "?")
-        for character in text
+        letter if letter.encode(console.encoding, "ignore") else SPELT_OUT.get(letter, "?")
+        for letter in text
     )
 
 
@@ -132,9 +118,7 @@ def progress(
     """
     if is_quiet:
         yield lambda amount: None
-        return
-
-    if is_animated(console):
+    elif console.is_terminal and not console.is_dumb_terminal:
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -148,8 +132,12 @@ def progress(
         with bar:
             task = bar.add_task(what, total=total)
             yield lambda amount: bar.advance(task, amount)
-        return
+    else:
+        yield plain_progress(console, what, total)
 
+
+def plain_progress(console: Console, what: str, total: int) -> Callable[[int], None]:
+    """Return what prints a line every tenth of the work, once that takes more than a moment."""
     started = time.monotonic()
     done = shown = 0
 
@@ -163,4 +151,4 @@ def progress(
             left = seconds * (total - done) / done
             print_line(console, f"{what}: {100 * done // total} %, about {left:.0f} s left")
 
-    yield advance
+    return advance

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from regbench.errors import shell_word
 from regbench.report.base import Table
-from regbench.report.terminal.console import draw_table, print_drawn
+from regbench.report.json import to_text
+from regbench.report.terminal.console import print_table
 
 if TYPE_CHECKING:
     import datetime
@@ -18,30 +18,19 @@ if TYPE_CHECKING:
     from regbench.storage.run_list import Summary
 
 
-VERDICT_WIDTH = 22
-"""Columns on a terminal, so that the table of most runs is at most 80 wide; words wrap in them."""
-
-
 def print_runs(console: Console, runs: Sequence[Summary], now: datetime.datetime) -> None:
     """Print a table of runs with state, age, arms and verdicts: one to a line on a terminal."""
     separator = "\n" if console.is_terminal else ", "
     rows: list[tuple[str, ...]] = [("run", "state", "age", "verdict")]
     for run in runs:
         verdicts = [f"{arm} {run.verdicts.get(arm, '')}".strip() for arm in run.arms]
+        if len(verdicts) > 4:
+            verdicts[3:] = [f"and {len(verdicts) - 3} more"]
         age = "" if run.started is None else age_text((now - run.started).total_seconds())
         folder = shell_word(run.folder, console.encoding)
-        rows.append((folder, run.state, age, separator.join(shortened(verdicts))))
-    drawn = draw_table(console, Table(rows, left=range(4)))
-    for column in drawn.columns[:3]:
-        column.no_wrap = True
-    drawn.columns[3].max_width = VERDICT_WIDTH if console.is_terminal else None
-    drawn.columns[3].overflow = "fold"  # names of sums may be longer than that
-    print_drawn(console, drawn)
-
-
-def shortened(names: list[str]) -> list[str]:
-    """Return at most four names, and how many more there are."""
-    return names if len(names) <= 4 else [*names[:3], f"and {len(names) - 3} more"]
+        rows.append((folder, run.state, age, separator.join(verdicts)))
+    # So wide that most runs fit into 80 columns.
+    print_table(console, Table(rows, left=range(4), wrapped={3: 22}))
 
 
 def age_text(seconds: float) -> str:
@@ -59,10 +48,10 @@ def runs_text(runs: Sequence[Summary]) -> str:
             "run_dir": str(run.folder),
             "state": run.state,
             "blocks": run.blocks,
-            "started": None if run.started is None else run.started.isoformat(),
+            "started": run.started and run.started.isoformat(),
             "arms": run.arms,
             "verdicts": run.verdicts,
         }
         for run in runs
     ]
-    return json.dumps({"schema": "regbench.runs/1", "runs": listed}, indent=1) + "\n"
+    return to_text({"schema": "regbench.runs/1", "runs": listed})

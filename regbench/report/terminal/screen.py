@@ -11,13 +11,7 @@ from regbench.errors import shell_word
 from regbench.experiments.base import Observer
 from regbench.report.base import Sink
 from regbench.report.format import count
-from regbench.report.terminal.console import (
-    make_consoles,
-    print_line,
-    print_table,
-    print_whole,
-    progress,
-)
+from regbench.report.terminal.console import make_consoles, print_line, print_table, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,7 +89,8 @@ class Screen(Sink, Observer):
         """Say where the files are and how to look at them."""
         if not self.is_new:
             return
-        print_whole(self.closing, f"Results: {shell_word(view.folder, self.closing.encoding)}")
+        encoding, logs = self.closing.encoding, view.folder / "tensorboard"
+        lines = [f"Results: {shell_word(view.folder, encoding)}"]
         if self.output.tensorboard:
-            logs = shell_word(view.folder / "tensorboard", self.closing.encoding)
-            print_whole(self.closing, f"Look inside: tensorboard --logdir {logs}")
+            lines.append(f"Look inside: tensorboard --logdir {shell_word(logs, encoding)}")
+        self.closing.print(*lines, sep="\n", soft_wrap=True)

@@ -15,25 +15,24 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from regbench.settings.machine import Machine
-    from regbench.verify.runner import Agreement, Row, Verification
+    from regbench.verify.runner import Row, Verification
 
-SCHEMA = "regbench.verify/1"
-HEADINGS = ("row", "predicted", "measured", "deviation", "allowed", "")
-WIDTHS = (24, 13, 13, 11, 9, 0)
-"""Columns on a terminal; under the numbers stands what the row says."""
+HEADINGS = ("row", "predicted", "measured", "deviation", "allowed")
+LINE = "{:<24}{:>13}{:>13}{:>11}{:>9}  "
+"""On a terminal, where what the row says stands below it."""
 STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
 
 
 def print_verification(console: Console, verification: Verification) -> None:
     """Print every row: with its statement below it on a terminal, in one table elsewhere."""
     if console.is_terminal:
-        console.print(line_of(HEADINGS), style="bold")
+        console.print(LINE.format(*HEADINGS), style="bold")
         for row in verification.rows:
-            console.print(line_of(cells(row)), Text(row.status, STYLES[row.status]))
+            console.print(LINE.format(*cells(row)), Text(row.status, STYLES[row.status]))
             text = Text(showable(console, explanation(row)), style="dim")
             console.print(Padding(text, (0, 0, 0, 2)))
     else:
-        titles = (*HEADINGS[:-1], "status", "engine", "statement")
+        titles = (*HEADINGS, "status", "engine", "statement")
         rows = [
             (*cells(row), row.status, row.engine, explanation(row)) for row in verification.rows
         ]
@@ -47,32 +46,16 @@ def print_verification(console: Console, verification: Verification) -> None:
     )
 
 
-def line_of(texts: tuple[str, ...]) -> Text:
-    """Return the texts in the terminal's columns: the first to the left, numbers to the right."""
-    first, *numbers = zip(texts, WIDTHS, strict=False)
-    padded = [f"{first[0]:<{first[1]}}", *(f"{text:>{width}}" for text, width in numbers)]
-    return Text("".join(padded) + "  ")
-
-
 def cells(row: Row) -> tuple[str, ...]:
     """Return name, predicted, measured, deviation and limit of a row."""
     agreement = row.agreement
     if agreement is None:
         return (row.case.name, *["n/a"] * 4)
-    return (
-        row.case.name,
-        f"{agreement.predicted:#.6g}",
-        f"{agreement.measured:#.6g}",
-        deviation(agreement),
-        f"|z| <= {agreement.limit:g}" if agreement.unit == "z" else f"{agreement.limit:.0e}",
-    )
-
-
-def deviation(agreement: Agreement) -> str:
-    """Return a deviation in standard errors or as a share."""
+    deviation, limit = f"{abs(agreement.deviation):.1e}", f"{agreement.limit:.0e}"
     if agreement.unit == "z":
-        return f"z = {agreement.deviation:.2f}"
-    return f"{abs(agreement.deviation):.1e}"
+        deviation, limit = f"z = {agreement.deviation:.2f}", f"|z| <= {agreement.limit:g}"
+    values = f"{agreement.predicted:#.6g}", f"{agreement.measured:#.6g}"
+    return (row.case.name, *values, deviation, limit)
 
 
 def explanation(row: Row) -> str:
@@ -100,7 +83,7 @@ def verification_document(
 ) -> dict[str, Any]:
     """Return the JSON document; `docs/results.md` describes every key."""
     return {
-        "schema": SCHEMA,
+        "schema": "regbench.verify/1",
         "version": __version__,
         "config": {"engine": machine.engine, "device": machine.device, "only": names},
         "environment": verification.environment.to_record(),
@@ -111,17 +94,13 @@ def verification_document(
 
 def record_of(row: Row) -> dict[str, Any]:
     """Return one row of the document."""
-    case, agreement = row.case, row.agreement
+    numbers = ("predicted", "measured", "deviation", "unit", "limit")
     return {
-        "name": case.name,
-        "statement": case.statement,
-        "source": case.source,
+        "name": row.case.name,
+        "statement": row.case.statement,
+        "source": row.case.source,
         "engine": row.engine,
         "status": row.status.lower(),
         "reason": row.reason or None,
-        "predicted": agreement and agreement.predicted,
-        "measured": agreement and agreement.measured,
-        "deviation": agreement and agreement.deviation,
-        "unit": agreement and agreement.unit,
-        "limit": agreement and agreement.limit,
+        **{name: getattr(row.agreement, name, None) for name in numbers},
     }

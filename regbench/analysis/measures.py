@@ -1,0 +1,86 @@
+"""What is measured of a network: one entry each, and all else follows.
+
+Engines hand over predictions and sums over layers; every measure is made of these here, in
+float64, whichever engine it was. Knows nothing about engines or files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from regbench.analysis.history import Array
+    from regbench.settings.study import Network
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What some networks show, at some epochs: the leading axes `...` are those of the caller.
+
+    **Shape:** `train_loss`, `zeros`: `(...)`; `train`, `test`, `grid`: `(..., N)`, `(..., T)`,
+    `(..., G)`; `squares`: `(..., L, 2)`; `train_y`, `test_y`: as `train` and `test`, or fewer axes.
+
+    Attributes:
+        train_loss: As trained and before the update.
+        train, test, grid: Predictions in evaluation mode at the inputs of each.
+        zeros: How many parameters are exactly 0.
+        squares: Sums of squares of each layer's weights and biases.
+        train_y, test_y: Targets.
+        spacing: Between grid points.
+        network: The networks' shape.
+    """
+
+    train_loss: Array
+    train: Array
+    test: Array
+    grid: Array
+    zeros: Array
+    squares: Array
+    train_y: Array
+    test_y: Array
+    spacing: float
+    network: Network
+
+
+class Measure(NamedTuple):
+    """A number of a network.
+
+    Attributes:
+        compute: From an outcome to the number, `(...)`.
+        is_loss: Whether a network has diverged where it is not finite.
+    """
+
+    compute: Callable[[Outcome], Array]
+    is_loss: bool = False
+
+
+MEASURES: dict[str, Measure] = {
+    "train_loss": Measure(lambda o: o.train_loss, is_loss=True),
+    "train_loss_eval": Measure(lambda o: mean_square(o.train - o.train_y), is_loss=True),
+    "test_loss": Measure(lambda o: mean_square(o.test - o.test_y), is_loss=True),
+    "weight_norm": Measure(lambda o: np.sqrt(o.squares.sum(axis=(-2, -1)))),
+    "zero_share": Measure(lambda o: o.zeros / o.network.parameter_count),
+}
+"""By name, in the order of files and documents. NaN is for what a network does not have."""
+LOSSES = tuple(name for name, measure in MEASURES.items() if measure.is_loss)
+
+
+def mean_square(values: Array) -> Array:
+    """Return the mean of squares over the last axis."""
+    mean: Array = np.square(values, dtype=np.float64).mean(axis=-1)
+    return mean
+
+
+@np.errstate(all="ignore")
+def measure(outcome: Outcome) -> dict[str, Array]:
+    """Return every measure by name, `(...)`, in the dtype of training.
+
+    What diverges is infinite or NaN.
+    """
+    dtype = outcome.grid.dtype
+    return {name: np.asarray(m.compute(outcome)).astype(dtype) for name, m in MEASURES.items()}

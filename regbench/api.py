@@ -1,0 +1,85 @@
+"""Experiments from Python: run a study, or load a run that is stored.
+
+The command line does the same with texts. Knows nothing about which experiments there are.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from regbench.commands import open_archive, record, resumable
+from regbench.errors import UsageError
+from regbench.experiments import COMMANDS, experiment_of
+from regbench.report import report_of
+from regbench.settings.command import Request
+from regbench.settings.machine import Machine
+from regbench.settings.output import Output
+from regbench.settings.question import Question
+from regbench.settings.study import BaseStudy
+from regbench.storage.run_folder import create_run, open_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(
+    study: BaseStudy,
+    question: Question | None = None,
+    machine: Machine | None = None,
+    *,
+    folder: str | Path | None = None,
+    progress: bool = False,
+) -> Any:
+    """Run a study and return its result: a `Result`, or of a `DropoutScale` a `ScaleResult`.
+
+    Args:
+        study: What to compute.
+        question: What is asked of it; with the defaults where not given.
+        machine: Where to compute; chosen where not given.
+        folder: A new or empty one in which to store the run, with the files of a command; None
+            stores nothing.
+        progress: Whether to show on stderr how far it is.
+
+    Raises:
+        UsageError: A value is wrong, the machine lacks what was asked for, the work is out of all
+            proportion, or the folder is in use or cannot be written to.
+        RunError: The machine ran out of memory, or a file cannot be read or written.
+    """
+    from regbench.report.terminal.screen import Screen
+
+    question, machine = question or Question(), machine or Machine()
+    for value, kind in ((study, BaseStudy), (question, Question), (machine, Machine)):
+        if not isinstance(value, kind):
+            raise UsageError("run", value, f"a {kind.__name__.removeprefix('Base')}")
+    study.check_question(question)
+    experiment = experiment_of(study)
+    planned = experiment.plan(study, question, machine)
+    screen = Screen(Output(json=True, quiet=not progress))
+    if folder is None:
+        return experiment.run(planned, observer=screen)
+    command = next(c for c in reversed(COMMANDS.values()) if type(study) in c.groups)
+    request = Request(command, study, question, machine, Output(out=str(folder)))
+    made = create_run(request, planned.environment, planned.provenance, sys.argv)
+    with resumable(made):
+        result = experiment.run(planned, open_archive(made), screen)
+        view = report_of(study).view(made, result, is_complete=True)
+        record(made, view, result.environment.duration_seconds, screen)
+    return result
+
+
+def load(folder: str | Path) -> Any:
+    """Return the result of a run that is stored.
+
+    Raises:
+        UsageError: The folder is no run, or blocks of it are missing.
+        RunError: A block cannot be read.
+    """
+    stored = open_run(str(folder), COMMANDS)
+    request, archive = stored.request, open_archive(stored, is_writable=False)
+    read_back = experiment_of(request.study).read_back
+    result, done, total = read_back(request.study, request.question, stored.environment, archive)
+    if done < total:
+        problem, hint = f"which has {done} of {total} blocks", "regbench resume finishes it"
+        raise UsageError("load", str(folder), problem=problem, hint=hint)
+    return result

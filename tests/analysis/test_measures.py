@@ -1,0 +1,103 @@
+"""Every measure against a formula of its own, in every engine; and which epochs are measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from training import make_study, train
+
+from regbench.analysis.measures import MEASURES
+from regbench.engines import ENGINES
+from regbench.settings.study import Training
+
+LAYERS = ("hidden1", "hidden2", "output")
+
+
+def parameters_of(history: Any, epoch_index: int, arm_index: int) -> list[Any]:
+    """Return the first replicate's weights and biases at a kept epoch."""
+    return [values[epoch_index, arm_index] for values in history.named("parameters").values()]
+
+
+def forward(parameters: list[Any], x: Any) -> Any:
+    """Return the outputs of a ReLU network at inputs `(N,)`."""
+    values = x[:, None]
+    for layer in range(len(parameters) // 2):
+        values = values @ parameters[2 * layer].T + parameters[2 * layer + 1]
+        if layer < len(parameters) // 2 - 1:
+            values = np.maximum(values, 0)
+    return values[:, 0]
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_measures_are_those_of_the_network_whose_parameters_are_kept(engine: str) -> None:
+    study = make_study("l1", (0.05,), dtype="float64", epochs=40, log_every=20)
+    history = train(study, engine)
+    for kept_index, epoch in enumerate(history.kept_epochs):
+        for arm_index in (0, 1):
+            parameters = parameters_of(history, kept_index, arm_index)
+            measured = {
+                name: values[history.at(epoch), arm_index, 0]
+                for name, values in history.named("measures").items()
+            }
+            fits = {
+                name: forward(parameters, getattr(history, f"{name}_x"))
+                for name in ("train", "test", "grid")
+            }
+            theta = np.concatenate([p.ravel() for p in parameters])
+            expected = {
+                "train_loss_eval": np.mean((fits["train"] - history.train_y[0]) ** 2),
+                "test_loss": np.mean((fits["test"] - history.test_y[0]) ** 2),
+                "weight_norm": np.linalg.norm(theta),
+                "zero_share": np.mean(theta == 0),
+            }
+            for name, value in expected.items():
+                assert measured[name] == pytest.approx(value, rel=1e-10, abs=1e-14), name
+            np.testing.assert_allclose(
+                history.predictions[kept_index, arm_index, 0], fits["grid"], rtol=1e-9, atol=1e-12
+            )
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_before_the_first_step_nothing_has_been_trained(engine: str) -> None:
+    history = train(make_study("dropout", (0.5,), epochs=4, log_every=2), engine)
+    assert history.epochs[0] == history.kept_epochs[0] == 0
+    for values in history.named("measures").values():
+        np.testing.assert_array_equal(values[0, 0], values[0, 1])  # arms begin alike
+    np.testing.assert_array_equal(history.train_loss[0], history.train_loss_eval[0])
+    assert np.isfinite(history.train_loss).all()
+    for gradient in history.named("gradients").values():
+        assert np.isnan(gradient[0]).all()
+        assert np.isfinite(gradient[1:]).all()
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_what_is_measured_does_not_depend_on_what_is_logged(engine: str) -> None:
+    seldom = train(make_study("dropout", (0.5,), epochs=40, log_every=40), engine)
+    often = train(make_study("dropout", (0.5,), epochs=40, log_every=1), engine)
+    for name in MEASURES:
+        last = getattr(seldom, name)[-1]
+        np.testing.assert_array_equal(last, getattr(often, name)[-1], err_msg=name)
+    np.testing.assert_array_equal(seldom.predictions[-1], often.predictions[-1])
+
+
+def test_measured_epochs_are_even_over_decades_and_then_the_logged_ones() -> None:
+    found = Training(epochs=2000, log_every=200).measured_epochs
+    assert found[:8] == [0, 1, 2, 3, 4, 6, 7, 10]
+    early = np.array([epoch for epoch in found if 10 <= epoch <= 178])
+    assert np.ptp(np.diff(np.log10(early))) < 0.03
+    assert found[-10:] == list(range(200, 2001, 200))
+    assert Training(epochs=3, log_every=1).measured_epochs == [0, 1, 2, 3]
+    assert Training(epochs=5, log_every=200).measured_epochs == [0, 1, 2, 3, 4, 5]
+
+
+def test_kept_epochs_are_few_however_many_are_logged() -> None:
+    for epochs in (1, 2, 7, 150, 2000, 12345):
+        for every in (1, 3, 10, 200, 5000):
+            training = Training(epochs=epochs, log_every=every)
+            kept, measured = training.kept_epochs, training.measured_epochs
+            assert kept == sorted(set(kept)), (epochs, every)
+            assert set(kept) <= set(measured)
+            assert (kept[0], kept[-1]) == (0, epochs)
+            assert len(kept) <= 15
