@@ -33,4 +33,6 @@ TRUTHS = {
     "sine": Truth(lambda x: (math.pi * x).sin(), " sin(pi x)"),
     "step": Truth(lambda x: x.sign(), " sign(x)"),
     "abs": Truth(lambda x: x.abs(), "|x|"),
+    "cosine": Truth(lambda x: (math.pi * x).cos(), " cos(pi x)"),
+    "sawtooth": Truth(lambda x: 2 * (x - (x + 0.5).floor()), " saw(x)"),
 }

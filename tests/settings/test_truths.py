@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from commands import NO_FILES, TINY
-from training import make_study
+from training import make_study, train
 
 from regbench.errors import UsageError
 from regbench.experiments import COMMANDS, resolve
@@ -33,6 +33,8 @@ def expected(name: str, x: NDArray[Any]) -> NDArray[Any]:
         "sine": np.sin(np.pi * x),
         "step": np.where(x > 0, 1.0, np.where(x < 0, -1.0, 0.0)),
         "abs": np.maximum(x, -x),
+        "cosine": np.cos(np.pi * x),
+        "sawtooth": 2 * (x - np.floor(x + 0.5)),
     }
     return values[name]
 
@@ -43,6 +45,8 @@ FORMULAS = {
     "sine": "y = 2 sin(pi x) on",
     "step": "y = 2 sign(x) on",
     "abs": "y = 2|x| on",
+    "cosine": "y = 2 cos(pi x) on",
+    "sawtooth": "y = 2 saw(x) on",
 }
 """What the header says at a slope of 2."""
 
@@ -96,7 +100,7 @@ def test_header_shows_the_truth(regbench: Command, name: str) -> None:
     assert f"Task: {FORMULAS[name]} [-1, 1]" in " ".join(finished.out.split())
 
 
-@pytest.mark.parametrize("text", ["cosine", "", "Linear", "linear ", "linear\n", "line.r", "|"])
+@pytest.mark.parametrize("text", ["tangent", "", "Linear", "linear ", "linear\n", "line.r", "|"])
 def test_what_is_no_truth_is_refused_with_all_that_are(text: str, tmp_path: Path) -> None:
     allowed = f"; allowed: {', '.join(TRUTHS)}"
     path = tmp_path / "settings.toml"
@@ -110,3 +114,13 @@ def test_what_is_no_truth_is_refused_with_all_that_are(text: str, tmp_path: Path
             resolve("wdecay", flags, environment, file)
         assert str(refused.value).startswith(source)
         assert str(refused.value).endswith(allowed)
+
+
+def test_jumps_of_the_sawtooth_fall_between_the_points_of_the_grid() -> None:
+    history = train(make_study(truth="sawtooth", slope=1.0, dtype="float64", epochs=1), "batched")
+    assert np.abs(history.grid_truth).max() == pytest.approx(
+        0.99, rel=1e-5
+    )  # half a cell from the jump
+    steps = np.diff(history.grid_truth)
+    assert (steps < 0).sum() == 2  # at -1/2 and 1/2
+    assert steps.max() == pytest.approx(0.02, rel=1e-5)  # inputs are float32
