@@ -112,7 +112,7 @@ REFUSED = [
     # what was typed, and what the line must say
     ("wdcay=0.1", ["got 'wdcay=0.1'", "did you mean 'wdecay'?"]),
     ("wdecay=0.1+dropuot=0.5", ["'dropuot=0.5' is no regularizer", "did you mean 'dropout'?"]),
-    ("xyzzy=1", ["got 'xyzzy=1'", "regularizers: wdecay, dropout, decoupled, l1"]),
+    ("xyzzy=1", ["got 'xyzzy=1'", f"regularizers: {', '.join(REGULARIZERS)}"]),
     ("WDECAY=1", ["got 'WDECAY=1'", "is no regularizer"]),
     ("dropout-scale=0.5", ["is no regularizer"]),
     ("lambda=0.1", ["is no regularizer"]),
