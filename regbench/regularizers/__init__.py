@@ -12,6 +12,7 @@ __all__ = ["BY_CLASS", "REGULARIZERS", "Arm", "Noise", "Regularizer", "rank"]
 MODULES = (
     "weight_decay",
     "dropout",
+    "gaussian_dropout",
     "decoupled",
     "l1",
 )

@@ -1,0 +1,36 @@
+"""Gaussian dropout: hidden activations times normal noise, with dropout's mean and variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from regbench.regularizers.base import Noise, Regularizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GaussianDropout(Regularizer):
+    """Multiplies each hidden activation by a number from N(1, p/(1-p)), off in evaluation mode.
+
+    Srivastava et al. 2014, JMLR 15, §10: the mean and variance of inverted dropout's factor at p.
+    """
+
+    command: ClassVar[str] = "gaussian-dropout"
+    option: ClassVar[str] = "p"
+    symbol: ClassVar[str] = "p"
+    default: ClassVar[float] = 0.5
+    stream: ClassVar[int] = 1
+    summary: ClassVar[str] = "Compare Gaussian dropout on the hidden layers with none."
+
+    @classmethod
+    def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
+        """Return 1, where the variance is infinite."""
+        del lr, momentum, optimizer
+        return 1.0, "where the variance would be infinite"
+
+    def factor(self, noise: Noise) -> Tensor:
+        """Return 1 + √(p/(1-p)) z."""
+        return noise.normal().mul((self.strength / (1 - self.strength)) ** 0.5).add_(1)
