@@ -15,6 +15,7 @@ MODULES = (
     "gaussian_dropout",
     "decoupled",
     "l1",
+    "max_norm",
 )
 """In the order in which the parts of a sum act, which is that of the fused kernel; a new one comes
 last. In each module one regularizer is defined."""

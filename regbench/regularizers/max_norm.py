@@ -1,0 +1,36 @@
+"""Max-norm: the weights that lead into a unit stay within a ball."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from regbench.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MaxNorm(Regularizer):
+    """Projects each unit's incoming weights onto ‖w‖₂ ≤ c after each step.
+
+    Srivastava et al. 2014, JMLR 15, §5.1. The output's weights too; biases and momentum are left
+    alone.
+    """
+
+    command: ClassVar[str] = "max-norm"
+    option: ClassVar[str] = "bound"
+    symbol: ClassVar[str] = "c"
+    default: ClassVar[float] = 0.5
+    neutral: ClassVar[float] = float("inf")
+    summary: ClassVar[str] = "Compare a bound on every unit's incoming weights with none."
+
+    def after_step_(
+        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
+    ) -> None:
+        """Shrink weights `(R, out, in)` to a norm of c over the last axis where it is larger."""
+        del momentum, lr
+        if not is_bias:
+            norm = parameter.norm(dim=-1, keepdim=True)
+            parameter.mul_(norm.clamp(max=self.strength) / norm.clamp(min=1e-30))
