@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,12 @@ def test_readme_shows_every_command(experiment: str) -> None:
 def test_readme_names_every_option(experiment: str) -> None:
     words = [word_of(key) for key in COMMANDS[experiment].settings]
     assert not [word for word in words if f"`{word}" not in README]
+
+
+def test_python_example_of_the_readme_runs() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    finished = subprocess.run(
+        [sys.executable, "-c", example], capture_output=True, check=False, text=True
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith("Result of 10 replicates at epoch 200\narm ")
