@@ -21,13 +21,14 @@ from runs import (
 )
 from training import make_request
 
-from regbench.analysis.history import join
 from regbench.commands import run_experiment
 from regbench.engines import ENGINES, environment
 from regbench.experiments import COMMANDS, feasibility
 from regbench.experiments import training as experiment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from commands import Command
     from runs import Trained
 
@@ -140,13 +141,12 @@ def test_out_of_memory_loses_no_finished_block(
 def test_out_of_memory_after_training_says_how_to_go_on(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run_out(histories: list[History], letter: str) -> History:
-        if letter == "R":  # all batches are trained
-            raise MemoryError
-        return join(histories, letter)
+    def run_out(histories: Iterable[History], replicates: int) -> History:
+        assert sum(len(history.train_y) for history in histories) == replicates
+        raise MemoryError  # when all batches are trained
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "join", run_out)
+        patch.setattr(experiment, "gather", run_out)
         finished = regbench(*THREE_PARTS, "--out=run", "--quiet")
     assert_one_line(finished, 1, "out of memory", "--hidden", "regbench resume run")
     assert regbench("resume", "run").code == 0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Array = NDArray[np.floating]
 
@@ -79,6 +79,11 @@ class History:
         return int(np.searchsorted(self.epochs, epoch))
 
 
+def axis_of(name: str, letter: str) -> int:
+    """Return which axis of an array has a letter of `AXES`, or -1 for none."""
+    return AXES[name.partition("/")[0]].find(letter)
+
+
 def join(histories: Sequence[History], letter: str) -> History:
     """Return one history of all, in turn along an axis: `R` for replicates, `A` for arms.
 
@@ -91,6 +96,28 @@ def join(histories: Sequence[History], letter: str) -> History:
     return changed_along(histories[0], letter, joined)
 
 
+def gather(histories: Iterable[History], replicates: int) -> History:
+    """Return one history of so many replicates in all, as `join` does, in half the memory.
+
+    Each history is copied as it comes, and may then be let go of.
+    """
+    arrays: dict[str, Any] = {}
+    done = 0
+    for history in histories:
+        count = len(history.train_y)
+        for name, array in history.arrays.items():
+            axis = axis_of(name, "R")
+            if axis < 0:
+                arrays.setdefault(name, array)
+                continue
+            if name not in arrays:
+                shape = (*array.shape[:axis], replicates, *array.shape[axis + 1 :])
+                arrays[name] = np.empty(shape, array.dtype)
+            arrays[name][(slice(None),) * axis + (slice(done, done + count),)] = array
+        done += count
+    return History(arrays)
+
+
 def select_arms(history: History, arm_indices: Sequence[int]) -> History:
     """Return the history of the arms of these indices."""
     return changed_along(
@@ -100,6 +127,6 @@ def select_arms(history: History, arm_indices: Sequence[int]) -> History:
 
 def changed_along(history: History, letter: str, change: Callable[[str, int], Array]) -> History:
     """Return a history with `change(name, axis)` for every array that has this axis of `AXES`."""
-    axes = {name: AXES[name.partition("/")[0]].find(letter) for name in history.arrays}
+    axes = {name: axis_of(name, letter) for name in history.arrays}
     changed = {name: change(name, axis) for name, axis in axes.items() if axis >= 0}
     return History({**history.arrays, **changed})

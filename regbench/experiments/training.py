@@ -9,7 +9,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from regbench.analysis.history import History, join, select_arms
+from regbench.analysis.history import History, gather, join, select_arms
 from regbench.errors import OUT_OF_MEMORY, RunError
 from regbench.experiments.base import SILENT, Observer, Plan
 from regbench.experiments.stages import run_stages
@@ -76,8 +76,8 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
         epochs = study.replicates * len(study.arms) * study.training.epochs
         with observer.stage(stage, epochs) as advance:
             listener = Listener(advance, observer.warn)
-            found = [measure_batch(plan, batch, archive, listener) for batch in batches]
-            return study, join(found, "R")
+            found = (measure_batch(plan, batch, archive, listener) for batch in batches)
+            return study, gather(found, study.replicates)
 
     result = run_stages(plan.study, plan.question, plan.environment, measure, observer.say)
     assert result is not None

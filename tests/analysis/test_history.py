@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from training import make_batch, make_study, train
 
-from regbench.analysis.history import AXES, GRID_POINTS, History, join, select_arms
+from regbench.analysis.history import AXES, GRID_POINTS, History, gather, join, select_arms
 
 
 def assert_same(one: History, other: History) -> None:
@@ -63,3 +63,9 @@ def test_replaced_arrays_are_measures_or_others_by_their_names() -> None:
     np.testing.assert_array_equal(changed.test_loss, 2 * history.test_loss)
     np.testing.assert_array_equal(changed.grid_x, history.grid_x + 1)
     assert changed.arrays.keys() == history.arrays.keys()
+
+
+def test_replicates_that_are_gathered_as_they_come_are_those_that_are_joined() -> None:
+    study = make_study("dropout", (0.1, 0.2), replicates=5)
+    parts = [train(batch, "batched") for batch in make_batch(study).cut(2)]
+    assert_same(gather(iter(parts), 5), join(parts, "R"))
