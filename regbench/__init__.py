@@ -51,7 +51,6 @@ PUBLIC = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name where it is first used."""
     for module, names in PUBLIC.items():
         if name in names:
             return getattr(importlib.import_module(f"regbench.{module}"), name)
@@ -63,6 +62,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names."""
     classes = importlib.import_module("regbench.regularizers").BY_CLASS
     return sorted([*(name for names in PUBLIC.values() for name in names), *classes, "__version__"])

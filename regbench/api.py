@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from regbench.commands import open_archive, record, resumable
+from regbench.commands import open_archive, read_back, record, resumable
 from regbench.errors import UsageError
 from regbench.experiments import COMMANDS, experiment_of
 from regbench.report import report_of
@@ -75,10 +75,7 @@ def load(folder: str | Path) -> Any:
         UsageError: The folder is no run, or blocks of it are missing.
         RunError: A block cannot be read.
     """
-    stored = open_run(str(folder), COMMANDS)
-    request, archive = stored.request, open_archive(stored, is_writable=False)
-    read_back = experiment_of(request.study).read_back
-    result, done, total = read_back(request.study, request.question, stored.environment, archive)
+    result, done, total = read_back(open_run(str(folder), COMMANDS))
     if done < total:
         problem, hint = f"which has {done} of {total} blocks", "regbench resume finishes it"
         raise UsageError("load", str(folder), problem=problem, hint=hint)

@@ -42,29 +42,22 @@ METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit.
-
-    Codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated.
-    """
+    """Run and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated."""
     atexit.register(gc.freeze)  # the last collection would visit all that torch made: half a second
     try:
         command = typer.main.get_command(app)
         with stopping("interrupted"):
             code = command.main(arguments, prog_name="regbench", standalone_mode=False)
             sys.stdout.flush()
+        sys.exit(code)
     except typer.TyperException as error:
-        code = fail(error.exit_code, error.format_message())
+        code, message = error.exit_code, error.format_message()
     except RegbenchError as error:
-        code = fail(error.exit_code, str(error))
+        code, message = error.exit_code, str(error)
     except OSError as error:
-        code = fail(1, cannot_write(error))
-    sys.exit(code)
-
-
-def fail(code: int, message: str) -> int:
-    """Print one line on stderr and return the exit code."""
+        code, message = 1, cannot_write(error)
     print(error_line(message), file=sys.stderr)
-    return code
+    sys.exit(code)
 
 
 @app.callback(invoke_without_command=True)
@@ -85,47 +78,30 @@ def add_command(command: Command) -> None:
     """Add a subcommand with an option for each of its settings."""
 
     def run(**given: Any) -> int:
-        flags: dict[str, Any] = {
-            name.removesuffix("_"): value
-            for name, value in given.items()
-            if value or value is False
-        }
+        flags = {key.removesuffix("_"): v for key, v in given.items() if v or v is False}
         files = flags.pop("config", None)
         file = parse.only("--config", files) if files else None
         return commands.run_experiment(resolve(command.name, flags, os.environ, file))
 
     settings = command.settings
     keys = sorted(settings, key=lambda key: PANELS.index(settings[key].panel))
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            *(make_option(key, settings[key]) for key in keys),
-            parameter("config", list[str], "TOML file of settings.", PANELS[0], metavar="FILE"),
-        ]
-    )
+    options = [make_option(key, settings[key]) for key in keys]
+    options.append(parameter("config", list[str], "TOML file of settings.", PANELS[0], "FILE"))
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     app.command(command.name, help=command.summary)(run)
 
 
 def make_option(key: str, setting: Setting) -> inspect.Parameter:
     """Return the command's parameter for a setting. Texts stay texts: `parse.py` reads them."""
     field, meaning = setting.field, setting.field.description or ""
-    if key == "arms":
-        argument = typer.Argument(metavar="ARM", help=meaning, show_default=False)
-        annotation = Annotated[list[str] | None, argument]
-        kind = inspect.Parameter.KEYWORD_ONLY
-        return inspect.Parameter("arms_", kind, default=None, annotation=annotation)
-    default = field.default[0] if is_list(field) else field.default
+    default = next(iter(field.default), None) if is_list(field) else field.default
     if default is not None and not field.default_factory and not isinstance(default, bool):
         bracket = "\\[" if isinstance(default, str) else "["  # `[auto]` would be markup
         meaning += f" {bracket}{default}]"
-    is_switch = field.annotation is bool
-    return parameter(
-        key,
-        bool if is_switch else list[str],
-        meaning,
-        setting.panel,
-        metavar=None if is_switch else metavar_of(field),
-        negation=f"/--no-{key}" if default is True else "",
-    )
+    if field.annotation is bool:
+        negation = f"/--no-{key}" if default else ""
+        return parameter(key, bool, meaning, setting.panel, None, negation)
+    return parameter(key, list[str], meaning, setting.panel, metavar_of(field))
 
 
 def metavar_of(field: FieldInfo) -> str:
@@ -141,16 +117,14 @@ def metavar_of(field: FieldInfo) -> str:
 def parameter(
     key: str, kind: Any, meaning: str, panel: str, metavar: str | None, negation: str = ""
 ) -> inspect.Parameter:
-    """Return a keyword parameter that Typer turns into an option, None where not given."""
-    option = typer.Option(
-        option_of(key) + negation, metavar=metavar, help=meaning, rich_help_panel=panel
-    )
-    return inspect.Parameter(
-        f"{key}_",  # `lambda` is no identifier
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[kind | None, option],
-    )
+    """Return a keyword parameter that Typer makes an option of, or ARM; None where not given."""
+    info = typer.Argument(metavar="ARM", help=meaning, show_default=False)
+    if key != "arms":
+        name = option_of(key) + negation
+        info = typer.Option(name, metavar=metavar, help=meaning, rich_help_panel=panel)
+    annotation, keyword = Annotated[kind | None, info], inspect.Parameter.KEYWORD_ONLY
+    name = f"{key}_"  # `lambda` is no identifier
+    return inspect.Parameter(name, keyword, default=None, annotation=annotation)
 
 
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="The run's folder.")]
@@ -176,14 +150,12 @@ def verify(**given: Any) -> int:
     environment = {name: os.environ[name] for name in known & {*os.environ}}
     request = parse.resolve(VERIFY, flags, environment)
     names = [name for text in given["only_"] or [] for name in text.split(",")]
-    return commands.verify_cases(
-        request, names, is_json=bool(given["json_"]), is_quiet=bool(given["quiet_"])
-    )
+    return commands.verify_cases(request, names, bool(given["json_"]), bool(given["quiet_"]))
 
 
 verify.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [
-        parameter("only", list[str], "Row to verify, one or several.", "Rows", metavar="NAME"),
+        parameter("only", list[str], "Row to verify, one or several.", "Rows", "NAME"),
         *(make_option(key, setting) for key, setting in VERIFY.settings.items()),
         parameter("json", bool, "Print one JSON document and nothing else.", "Output", None),
         parameter("quiet", bool, "Print the closing line only.", "Output", None),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regbench.errors import (
     OUT_OF_MEMORY,
@@ -48,90 +49,60 @@ if TYPE_CHECKING:
 def run_experiment(request: Request) -> int:
     """Compute, show and record what was asked; returns the exit code."""
     planned = plan(request, request.machine)
-    run = create_run(request, planned.environment, planned.provenance, sys.argv)
-    with resumable(run):
-        return complete(run, planned)
+    return complete(create_run(request, planned.environment, planned.provenance, sys.argv), planned)
 
 
 def plan(request: Request, machine: Machine, began: Environment | None = None) -> Plan:
-    """Return the plan of a request on a machine; `began` is where a run began that goes on.
-
-    Raises:
-        UsageError: The machine lacks what was asked for, or the work is out of all proportion.
-    """
+    """Return the plan of a request on a machine; `began` is where a run began that goes on."""
     try:
-        experiment = experiment_of(request.study)
-        return experiment.plan(request.study, request.question, machine, began)
+        return experiment_of(request.study).plan(request.study, request.question, machine, began)
     except UsageError as error:
         origins = {} if began else request.origins  # of a run that goes on, the machine is recorded
         raise error.named(origins) from None
 
 
 def resume_run(name: str, options: Mapping[str, bool], is_mixed_allowed: bool) -> int:
-    """Finish a run that was cut off; returns the exit code.
-
-    Args:
-        name: The run's folder.
-        options: Fields of `Output` to set: `quiet`, `json_`.
-        is_mixed_allowed: Whether other versions or another device may finish it.
-
-    Raises:
-        UsageError: The folder is no run, or was computed otherwise than it would be now.
-    """
+    """Finish a run that was cut off, with fields of `Output` to set; returns the exit code."""
     run = open_run(name, COMMANDS, options)
-    request, began = run.request, run.environment
-    experiment = experiment_of(request.study)
+    machine, began = run.request.machine, run.environment
     if run.done is not None:
-        archive = open_archive(run, is_writable=False)
-        _, done, total = experiment.read_back(request.study, request.question, began, archive)
+        _, done, total = read_back(run)
         if done == total:
             print(f"regbench: {visible(name)} is complete: nothing to train", file=sys.stderr)
             return report_run(name, options, is_rewriting=False)
-    recorded = {"engine": began.engine, "device": began.device} if began.engine else {}
-    machine = request.machine.replaced(**({} if is_mixed_allowed else recorded))
-    planned = plan(request, machine, began)
-    run = admit(run, planned.provenance, is_mixed_allowed)
-    with resumable(run):
-        return complete(run, planned)
+    if began.engine and not is_mixed_allowed:
+        machine = machine.replaced(engine=began.engine, device=began.device)
+    planned = plan(run.request, machine, began)
+    return complete(admit(run, planned.provenance, is_mixed_allowed), planned)
 
 
 def report_run(name: str, options: Mapping[str, bool], is_rewriting: bool) -> int:
-    """Show a run, finished or not, from its blocks; returns the exit code: 1 where it is not.
-
-    Args:
-        name: The run's folder.
-        options: Fields of `Output` to set: `quiet`, `json_`.
-        is_rewriting: Whether to make the files of a finished run again.
-
-    Raises:
-        UsageError: The folder is no run.
-    """
+    """Show a run, finished or not, from its blocks; returns the exit code: 1 where it is not."""
     from regbench.report.terminal.screen import Screen
 
     run = open_run(name, COMMANDS, options)
     request, began = run.request, run.environment
-    archive = open_archive(run, is_writable=False)
-    experiment, report = experiment_of(request.study), report_of(request.study)
-    result, done, total = experiment.read_back(request.study, request.question, began, archive)
+    result, done, total = read_back(run)
+    report = report_of(request.study)
     view = report.view(run, result, is_complete=done == total)
     screen, files = Screen(request.output, is_new=False), sinks_of(request.output)
-    if result is None:
-        close([screen, *files], view)
-    else:
-        engine = began.engine or ""
-        name = request.command.name
-        screen.begin(report.header(name, result.study, request.question, engine, began.device))
+    notes: list[str] = []
+    if result is not None:
+        command, engine = request.command.name, began.engine or ""
+        screen.begin(report.header(command, result.study, request.question, engine, began.device))
         screen.show(view)
-        notes = write(files, view, screen) if is_rewriting and done == total else []
-        close([screen, *files], view)
-        tell(screen, [*notes, *view.warnings])
+        if is_rewriting and done == total:
+            notes += write(files, view, screen)
+        notes += view.warnings
+    for sink in (screen, *files):
+        sink.close(view)
+    for line in notes:
+        screen.alert(line)
     if run.done is not None and done == total:
         return view.exit_code
     what = f"{done} of {total} blocks" if done < total else "all blocks, but its files are not"
-    print(
-        f"regbench: this run is not complete: it has {what}; finish it with: {resume_command(run)}",
-        file=sys.stderr,
-    )
+    hint = f"finish it with: {resume_command(run)}"
+    print(f"regbench: this run is not complete: it has {what}; {hint}", file=sys.stderr)
     return 1
 
 
@@ -139,19 +110,21 @@ def complete(run: Run, planned: Plan) -> int:
     """Compute what is missing of a run, show it and write its files; returns the exit code."""
     from regbench.report.terminal.screen import Screen
 
-    output = run.request.output
-    screen, report = Screen(output), report_of(planned.study)
-    archive = open_archive(run, is_cached=output.cache)
-    name, engine, device = run.request.command.name, planned.engine, planned.device
-    screen.begin(report.header(name, planned.study, planned.question, engine, device))
-    screen.estimate(planned.work, planned.seconds)
-    experiment = experiment_of(planned.study)
-    result = interruptible(partial(experiment.run, planned, archive, screen))
-    view = report.view(run, result, is_complete=True)
-    screen.show(view)
-    notes = record(run, view, result.environment.duration_seconds, screen)
-    tell(screen, [*notes, *view.warnings])
-    return view.exit_code
+    with resumable(run):
+        output = run.request.output
+        screen, report = Screen(output), report_of(planned.study)
+        archive = open_archive(run, is_cached=output.cache)
+        name, engine, device = run.request.command.name, planned.engine, planned.device
+        screen.begin(report.header(name, planned.study, planned.question, engine, device))
+        screen.estimate(planned.work, planned.seconds)
+        experiment = experiment_of(planned.study)
+        result = interruptible(partial(experiment.run, planned, archive, screen))
+        view = report.view(run, result, is_complete=True)
+        screen.show(view)
+        notes = record(run, view, result.environment.duration_seconds, screen)
+        for line in (*notes, *view.warnings):
+            screen.alert(line)
+        return view.exit_code
 
 
 def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
@@ -159,7 +132,8 @@ def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
     files = sinks_of(run.request.output)
     notes = write(files, view, screen)
     mark_done(run.folder, {"duration_seconds": duration, "verdicts": view.verdicts})
-    close([screen, *files], view)
+    for sink in (screen, *files):
+        sink.close(view)
     return notes
 
 
@@ -169,28 +143,19 @@ def write(sinks: Iterable[Sink], view: View, screen: Screen) -> list[str]:
         return [note for sink in sinks for note in sink.write(view, advance)]
 
 
-def close(sinks: Iterable[Sink], view: View) -> None:
-    """Let every output say its last."""
-    for sink in sinks:
-        sink.close(view)
-
-
-def tell(screen: Screen, lines: Iterable[str]) -> None:
-    """Show lines on stderr."""
-    for line in lines:
-        screen.alert(line)
+def read_back(run: Run) -> tuple[Any, int, int]:
+    """Return the result of the blocks that are there or None, their number, and of how many."""
+    request, archive = run.request, open_archive(run, is_writable=False)
+    experiment = experiment_of(request.study)
+    return experiment.read_back(request.study, request.question, run.environment, archive)
 
 
 def open_archive(run: Run, is_cached: bool = False, is_writable: bool = True) -> Archive:
     """Open the blocks of a run, and with a cache those of other runs."""
     from regbench.storage.blocks import Archive
 
-    store = Store(
-        run.blocks,
-        other_blocks(run.folder) if is_cached else (),
-        is_writable,
-        lambda line: print(f"regbench: {line}", file=sys.stderr),
-    )
+    others = other_blocks(run.folder) if is_cached else ()
+    store = Store(run.blocks, others, is_writable, partial(print, "regbench:", file=sys.stderr))
     return Archive(store, run.manifest["provenances"])
 
 
@@ -205,10 +170,9 @@ def resumable(run: Run) -> Iterator[None]:
         raise RegbenchError(str(error.named(run.request.origins))) from error
     except RunError as error:
         raise RunError(f"{error}; {hint}") from error
-    except OSError as error:
-        raise RunError(f"{cannot_write(error)}; {hint}") from error
-    except MemoryError as error:
-        raise RunError(f"{OUT_OF_MEMORY}; {hint}") from error
+    except (OSError, MemoryError) as error:
+        problem = cannot_write(error) if isinstance(error, OSError) else OUT_OF_MEMORY
+        raise RunError(f"{problem}; {hint}") from error
 
 
 def resume_command(run: Run) -> str:
@@ -217,14 +181,7 @@ def resume_command(run: Run) -> str:
 
 
 def verify_cases(request: Request, names: list[str], is_json: bool, is_quiet: bool) -> int:
-    """Verify the cases of some names, or all; returns 1 where one fails or none was run.
-
-    Args:
-        request: Whose machine to use.
-        names: From `--only`.
-        is_json: Whether to print one document and nothing else.
-        is_quiet: Whether to print the closing line only.
-    """
+    """Verify the cases of some names, or all; returns 1 where one fails or none was run."""
     from regbench.report.json import to_text
     from regbench.report.terminal import verification
     from regbench.report.terminal.screen import Screen
@@ -252,16 +209,14 @@ def verify_cases(request: Request, names: list[str], is_json: bool, is_quiet: bo
 
 
 def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
-    """List the runs below a folder, or remove the abandoned ones; returns the exit code.
-
-    Raises:
-        UsageError: The folder that was named is none.
-    """
+    """List the runs below a folder, or remove the abandoned ones; returns the exit code."""
     from regbench.report.format import count
     from regbench.report.terminal.console import make_consoles, print_whole
     from regbench.report.terminal.run_list import print_runs, runs_text
 
-    folder = ROOT if root is None else named_folder(root)
+    if root is not None and not os.path.isdir(root):  # noqa: PTH112 - no name is too long for it
+        raise UsageError("--root", root, "a folder that is there")
+    folder = ROOT if root is None else Path(root)
     now = datetime.datetime.now(datetime.UTC)
     _, console, errors = make_consoles(is_quiet=False, is_json=False)
     found = [summarize_run(folder, COMMANDS) for folder in find_runs(folder)]
@@ -276,8 +231,11 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
         print_whole(errors, f"no {what}, below {visible(folder)}")
     if not (is_pruning and found):
         return 0
-    question = f"remove {count(len(found), 'run')} with all their blocks? [y/N] "
-    if not is_sure and not (sys.stdin.isatty() and ask(question)):
+    if not is_sure and sys.stdin.isatty():
+        question = f"remove {count(len(found), 'run')} with all their blocks? [y/N] "
+        print(question, end="", file=sys.stderr, flush=True)
+        is_sure = sys.stdin.readline().strip().lower() in {"y", "yes"}
+    if not is_sure:
         print_whole(errors, "nothing was removed; --yes removes them")
         return 0
     summaries = [summarize_run(run.folder, COMMANDS) for run in found]  # changed since asked?
@@ -286,24 +244,3 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
         remove_run(run.folder)
     print_whole(errors, f"removed {count(len(found), 'run')}")
     return 0
-
-
-def named_folder(root: str) -> Path:
-    """Return the folder that `--root` names.
-
-    Raises:
-        UsageError: There is none.
-    """
-    try:
-        is_folder = bool(root) and Path(root).is_dir()
-    except OSError:  # a name that is too long
-        is_folder = False
-    if not is_folder:
-        raise UsageError("--root", root, "a folder that is there")
-    return Path(root)
-
-
-def ask(question: str) -> bool:
-    """Whether the user answers yes."""
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}

@@ -52,9 +52,9 @@ class UsageError(RegbenchError):
     def __str__(self) -> str:
         """Return one line: where from, what came, what is allowed, what to do."""
         got = f"got {visible(self.got)}" if self.got is not None else ""
-        came = ", ".join(text for text in (got, self.problem) if text)
+        came = ", ".join(filter(None, (got, self.problem)))
         allowed = f"allowed: {self.allowed}" if self.allowed else ""
-        said = "; ".join(text for text in (came, allowed, self.hint) if text)
+        said = "; ".join(filter(None, (came, allowed, self.hint)))
         return f"{self.source}: {said}" if self.source else said
 
     def named(self, origins: Mapping[str, str]) -> UsageError:
@@ -68,7 +68,9 @@ class RunError(RegbenchError):
 
 
 def option_of(source: str) -> str:
-    """Return the command-line option of a setting's key; any other source is returned as it is."""
+    """Return a setting's key as it stands on the command line; any other source as it is."""
+    if source == "arms":
+        return "ARM"
     is_key = source.isidentifier() and source.islower()
     return "--" + source.replace("_", "-") if is_key else source
 
@@ -107,27 +109,22 @@ def visible(text: object, limit: int = 60) -> str:
         plain = f"{text:#x}"
     if len(plain) > limit:
         plain = f"{plain[: limit // 2]}...{plain[-limit // 4 :]}"
-    shown = "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in plain
-    )
-    return f"'{shown}'"
+    shown = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)
+    return f"'{''.join(shown)}'"
 
 
 def shell_word(path: object, encoding: str | None) -> str:
     """Return a path as a word of a command that can be copied, safe to show in a terminal.
 
-    Where it has characters that are not safe, or not in the encoding of what shows it, they are
-    escaped as `$'...'` of bash, zsh and POSIX (2024).
+    Characters that are not, or not in the encoding, are `$'...'` of bash, zsh and POSIX (2024).
     """
     text, encoding = str(path), encoding or "utf-8"
     if text.startswith("-"):  # or it would be an option
         text = f"./{text}"
     if text.isprintable() and text.encode(encoding, "ignore").decode(encoding) == text:
         return shlex.quote(text)
-    escaped = "".join(
-        character
-        if character.isascii() and character.isprintable() and character not in "\\'"
-        else "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
-        for character in text
+    escaped = (
+        chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\x{byte:02x}"
+        for byte in os.fsencode(text)
     )
-    return f"$'{escaped}'"
+    return f"$'{''.join(escaped)}'"

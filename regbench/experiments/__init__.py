@@ -9,7 +9,7 @@ from regbench.experiments.base import Observer, Plan, experiment_of
 from regbench.experiments.dropout_scale import DropoutScale
 from regbench.regularizers import REGULARIZERS
 from regbench.settings import parse
-from regbench.settings.command import Command
+from regbench.settings.command import Arms, Command, strengths_of
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
 from regbench.settings.question import Question
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "Observer", "Plan", "experiment_of", "resolve"]
 
+TRAINING = (Study, Question, Machine, Output)
 COMMANDS = {
     command.name: command
     for command in (
         *(
-            Command(kind.command, kind.summary, (Study, Question, Machine, Output), kind)
+            Command(kind.command, kind.summary, (strengths_of(kind), *TRAINING), kind)
             for kind in REGULARIZERS.values()
         ),
         Command(
             "compare",
             "Compare any arms with the baseline: regularizers, sums of them, and ranges.",
-            (Study, Question, Machine, Output),
-            has_arms=True,
+            (Arms, *TRAINING),
         ),
         Command(
             "dropout-scale",
@@ -45,9 +45,6 @@ COMMANDS = {
 """By name, the commands that make a run."""
 
 
-KEYS = {key for command in COMMANDS.values() for key in command.settings}
-
-
 def resolve(
     name: str,
     flags: Mapping[str, list[str] | bool],
@@ -55,4 +52,5 @@ def resolve(
     file: str | None = None,
 ) -> Request:
     """Return what a command was asked; see `settings.parse.resolve`."""
-    return parse.resolve(COMMANDS[name], flags, environment, file, KEYS)
+    keys = {key for command in COMMANDS.values() for key in command.settings}
+    return parse.resolve(COMMANDS[name], flags, environment, file, keys)

@@ -22,18 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """Feasible work.
+    """Feasible work, and about how long it takes.
 
-    Attributes:
-        study: What to compute.
-        question: What is asked of it.
-        environment: Where the run began.
-        provenance: What of where it is computed today the numbers depend on.
-        work: What takes the time, in a word.
-        seconds: About how long it takes, within a factor of three or so on a CPU.
-        engine: The engine that trains today, where one does.
-        device: Where, as torch names it.
-        threads: CPU threads to use.
+    The run began in `environment`; engine, device, threads and provenance are those of today.
     """
 
     study: Any
@@ -52,7 +43,6 @@ class Observer:
 
     def stage(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """Follow a stage of the work; within, what is yielded takes the amount done since."""
-        del what, total
         return nullcontext(lambda amount: None)
 
     def say(self, line: str) -> None:
@@ -66,32 +56,16 @@ SILENT = Observer()
 
 
 class Experiment(Protocol):
-    """What a module of an experiment does: settings to plan, plan to result, blocks to result."""
+    """What a module of an experiment does."""
 
-    def plan(
-        self, study: Any, question: Question, machine: Machine, began: Environment | None = None
-    ) -> Plan:
-        """Choose how to compute; `began` is where a run began that goes on.
-
-        Raises:
-            UsageError: The machine lacks what was asked for, or the work is out of all proportion.
-        """
-
-    def misfit(self, study: Any, machine: Machine) -> str | None:
-        """Return what the engine that was asked for cannot train of a study, or None."""
-
-    def run(self, plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> Any:
-        """Compute every block that is not in the archive, put it there, and return the result.
-
-        Raises:
-            UsageError: What a pilot asks for does not fit the machine.
-            RunError: The machine ran out of memory, or a block cannot be read or written.
-        """
-
-    def read_back(
-        self, study: Any, question: Question, environment: Environment, archive: Archive
-    ) -> tuple[Any, int, int]:
-        """Return the result of the blocks that are there or None, their number, and of how many."""
+    plan: Callable[..., Plan]
+    """Of study, question, machine, and the environment where a run began that goes on."""
+    misfit: Callable[[Any, Machine], str | None]
+    """What the engine that was asked for cannot train of a study, or None."""
+    run: Callable[..., Any]
+    """Computes a plan's blocks that the archive lacks, puts them there, and returns the result."""
+    read_back: Callable[[Any, Question, Environment, Archive], tuple[Any, int, int]]
+    """The result of the blocks that are there or None, their number, and of how many."""
 
 
 def experiment_of(study: BaseStudy) -> Experiment:

@@ -33,19 +33,6 @@ if TYPE_CHECKING:
 MOST_DRAWS = 10**11
 ARTICLE_OUTPUT = 9868.0
 """The one training-mode output that the article prints, of 10 000 units at p = 0.5."""
-SMALLEST_PROBABILITY = 1e-6
-"""Outcomes of a fair dropout less probable than this are taken as a fault."""
-LARGEST_ROUNDING = 1e-3
-"""Of an output, as a share of N; a wrong scale or mode is far larger."""
-EVALUATIONS = 10
-"""Outputs in evaluation mode: one of a layer that drops there too may be right by chance."""
-MEASURED = ("outputs", "kept", "eval_output")
-CHUNK = 2**22
-"""Units drawn at once."""
-UNIT_SECONDS = 2.5e-8
-"""What it takes to draw and add up a unit, roughly."""
-SMALLEST_EXPECTED_COUNT = 5.0
-"""Of a bin in the chi-square test."""
 
 
 class DropoutScale(BaseStudy):
@@ -73,7 +60,7 @@ class DropoutScale(BaseStudy):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         for p in self.p:
-            check_strength("p", p, 1.0, "")
+            check_strength("p", p, 1.0, p)
             if self.p.count(p) > 1:
                 raise UsageError("p", problem=f"got '{p}' twice", hint="give each once")
         draws = self.units * self.trials
@@ -92,8 +79,7 @@ class Scale:
         units: N, the number of inputs.
         outputs: Outputs of the network in training mode, `(trials,)`, float64.
         kept: How many units each trial kept, `(trials,)`.
-        eval_output: The network's output in evaluation mode: the one furthest from N of
-            `EVALUATIONS`, which should be equal.
+        eval_output: The network's output in evaluation mode: the one furthest from N of ten.
     """
 
     drop_probability: float
@@ -118,76 +104,63 @@ class Scale:
     @property
     def article_z(self) -> float | None:
         """How many standard deviations the article's output lies from N, in its setting."""
-        if (self.units, self.drop_probability) != (10_000, 0.5):
-            return None
-        return (ARTICLE_OUTPUT - self.units) / self.theory_sd
+        is_article = (self.units, self.drop_probability) == (10_000, 0.5)
+        return (ARTICLE_OUTPUT - self.units) / self.theory_sd if is_article else None
 
     @property
     def article_probability(self) -> float | None:
         """The exact two-sided probability of the article's output, in its setting."""
-        kept = round(ARTICLE_OUTPUT * (1 - self.drop_probability))
-        return None if self.article_z is None else self._probability(kept, self.units)
+        from scipy import stats
+
+        if self.article_z is None:
+            return None
+        return float(stats.binomtest(round(ARTICLE_OUTPUT / 2), self.units).pvalue)
 
     @property
     def keep_probability(self) -> float:
         """The exact two-sided probability of the total number kept (binomial test)."""
-        return self._probability(int(self.kept.sum()), self.units * len(self.kept))
-
-    def _probability(self, kept: int, draws: int) -> float:
         from scipy import stats
 
-        return float(stats.binomtest(kept, draws, 1 - self.drop_probability).pvalue)
+        draws, keep = self.units * len(self.kept), 1 - self.drop_probability
+        return float(stats.binomtest(int(self.kept.sum()), draws, keep).pvalue)
 
     @property
     def shape_probability(self) -> float | None:
         """The probability of the trials' distribution (chi-square on binned counts).
 
-        Bins hold about equal shares of the law and at least `SMALLEST_EXPECTED_COUNT` trials
-        each; None where that leaves fewer than two bins.
+        Bins have about equal shares and at least five expected trials; None where one is left.
         """
         import numpy as np
         from scipy import stats
 
-        quantiles = np.linspace(0, 1, 21)[1:-1]
-        edges = np.unique(self.law.ppf(quantiles))
+        edges = np.unique(self.law.ppf(np.linspace(0, 1, 21)[1:-1]))
         shares = np.diff(self.law.cdf(edges), prepend=0.0, append=1.0)
         counts = np.bincount(np.searchsorted(edges, self.kept), minlength=len(shares))
-        expected, observed = [0.0], [0]
+        bins = [np.zeros(2)]  # of each, how many trials are expected and how many observed
         for share, count in zip(shares, counts, strict=True):
-            if expected[-1] >= SMALLEST_EXPECTED_COUNT:
-                expected.append(0.0)
-                observed.append(0)
-            expected[-1] += share * len(self.kept)
-            observed[-1] += int(count)
-        if len(expected) > 1 and expected[-1] < SMALLEST_EXPECTED_COUNT:
-            expected[-2:] = [sum(expected[-2:])]
-            observed[-2:] = [sum(observed[-2:])]
-        if len(expected) < 2:
+            if bins[-1][0] >= 5:
+                bins.append(np.zeros(2))
+            bins[-1] += share * len(self.kept), count
+        if len(bins) > 1 and bins[-1][0] < 5:
+            bins[-2:] = [bins[-2] + bins[-1]]
+        if len(bins) < 2:
             return None
+        expected, observed = np.transpose(bins)
         return float(stats.chisquare(observed, expected).pvalue)
 
     @property
     def scale_error(self) -> float:
-        """The largest deviation of an output from what it must be, as a share of N.
-
-        In training mode that is kept/(1-p), in evaluation mode N; only rounding is between.
-        """
+        """The largest deviation from kept/(1-p), in evaluation mode from N, as a share of N."""
         expected = self.kept / (1 - self.drop_probability)
         largest = max(abs(self.outputs - expected).max(), abs(self.eval_output - self.units))
         return float(largest / self.units)
 
     @property
     def fits_law(self) -> bool:
-        """Whether torch's dropout scales right and may follow the law.
-
-        At `SMALLEST_PROBABILITY`, and within `LARGEST_ROUNDING`.
-        """
+        """Whether torch's dropout scales right to rounding and, at 10⁻⁶, may follow the law."""
         shape = self.shape_probability
-        return (
-            self.scale_error <= LARGEST_ROUNDING
-            and self.keep_probability >= SMALLEST_PROBABILITY
-            and (shape is None or shape >= SMALLEST_PROBABILITY)
-        )
+        smallest = min(self.keep_probability, 1.0 if shape is None else shape)
+        return self.scale_error <= 1e-3 and smallest >= 1e-6
 
 
 @dataclass(frozen=True)
@@ -207,21 +180,14 @@ def plan(
 
     from regbench.engines.environment import describe_environment, describe_provenance
 
-    del machine
     cpu = torch.device("cpu")
-    return Plan(
-        study=study,
-        question=question,
-        environment=began or describe_environment(cpu),
-        provenance=describe_provenance("torch", cpu),
-        work="drawing",
-        seconds=UNIT_SECONDS * study.units * study.trials * len(study.p),
-    )
+    environment, provenance = began or describe_environment(cpu), describe_provenance("torch", cpu)
+    seconds = 2.5e-8 * study.units * study.trials * len(study.p)
+    return Plan(study, question, environment, provenance, "drawing", seconds)
 
 
 def misfit(study: DropoutScale, machine: Machine) -> None:
     """Return None: no engine draws."""
-    del study, machine
 
 
 def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> ScaleResult:
@@ -229,13 +195,12 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
     started, study, scales = time.perf_counter(), plan.study, []
     with observer.stage(plan.work, study.trials * len(study.p)) as advance:
         for p in study.p:
-            scale = archive and load_scale(archive, study, p)
-            if scale:
+            if archive and (scale := load_scale(archive, study, p)):
                 advance(study.trials)
             else:
                 scale = measure_scale(p, study, advance)
                 if archive:
-                    measured = {name: getattr(scale, name) for name in MEASURED}
+                    measured = {n: getattr(scale, n) for n in ("outputs", "kept", "eval_output")}
                     archive.save_arrays(scale_key(study, p), measured)
             scales.append(scale)
     duration = round(time.perf_counter() - started, 3)
@@ -247,7 +212,6 @@ def read_back(
     study: DropoutScale, question: Question, environment: Environment, archive: Archive
 ) -> tuple[ScaleResult, int, int]:
     """Return the result of the blocks that are there; see `base.Experiment.read_back`."""
-    del question
     loaded = [load_scale(archive, study, p) for p in study.p]
     scales = [scale for scale in loaded if scale is not None]
     return ScaleResult(study, environment, scales), len(scales), len(loaded)
@@ -275,7 +239,7 @@ def measure_scale(p: float, study: DropoutScale, advance: Callable[[int], None])
 
     dropout, linear = nn.Dropout(p), nn.Linear(study.units, 1, bias=False, device="meta")
     linear.weight = nn.Parameter(torch.ones(1, study.units))
-    chunk = max(1, CHUNK // study.units)
+    chunk = max(1, 2**22 // study.units)  # trials drawn at once
     outputs, kept = [], []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(study.seed)
@@ -286,12 +250,7 @@ def measure_scale(p: float, study: DropoutScale, advance: Callable[[int], None])
             kept.append(dropped.count_nonzero(dim=1))
             advance(rows)
     network = nn.Sequential(dropout, linear, nn.ReLU()).eval()
-    ones = torch.ones(study.units)
-    evaluations = [float(network(ones).item()) for _ in range(EVALUATIONS)]
-    return Scale(
-        drop_probability=p,
-        units=study.units,
-        outputs=torch.cat(outputs).numpy(),
-        kept=torch.cat(kept).numpy(),
-        eval_output=max(evaluations, key=lambda output: abs(output - study.units)),
-    )
+    ones = torch.ones(study.units)  # a layer that drops here too may be right once, by chance
+    evaluations = [float(network(ones).item()) for _ in range(10)]
+    furthest = max(evaluations, key=lambda output: abs(output - study.units))
+    return Scale(p, study.units, torch.cat(outputs).numpy(), torch.cat(kept).numpy(), furthest)

@@ -19,38 +19,28 @@ if TYPE_CHECKING:
 
 BATCH_REPLICATES = 64
 """Most replicates of a batch on a CPU: enough to fill its cores, few enough to stay small."""
-SMALLEST_BATCH = 8
-"""Least replicates of a batch of the fused engine: enough to fill some cores."""
 BATCH_OPERATIONS = 2e12
-"""Most of what is trained on a CPU before it is saved, or else one arm of `SMALLEST_BATCH`
-replicates: seconds of a few cores."""
-CUDA_MEMORY_SHARE = 0.5
-"""Of a GPU's free memory, the share that a batch may fill."""
-LONGEST_SECONDS = 365 * 24 * 3600
+"""Most of what is trained on a CPU before it is saved, or else one arm of eight replicates, which
+fill some cores: seconds of a few."""
 OPERATIONS_PER_SECOND = 1e12
 """More than a CPU manages and less than a large GPU."""
 THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e10, 3e-4)}
 """Of a CPU thread: operations per second, and seconds that an epoch of a network takes besides."""
 BYTES = {"float32": 4, "float64": 8}
-LOGGED_SECONDS, MEASURED_BYTES = 1.5e-4, 900
-"""What a measured epoch of a network takes to measure and write, and in the JSON document."""
-EARLY_EPOCHS, KEPT_EPOCHS = 20, 15
-"""Measured before the first logged epoch, and kept, at most about so many."""
 
 
 def check_feasible(study: Study, question: Question) -> None:
     """Raise `UsageError` where the work does not fit the machine or a lifetime."""
     wider = ", or raise --target-width" if question.target_width is not None else ""
-    needed, available = memory_estimate(study), physical_memory()
+    needed = memory_estimate(study)
+    available = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     if needed > available:
-        problem = (
-            f"this run needs about {needed / 1e9:,.1f} GB of memory and the machine has "
-            f"{available / 1e9:,.1f} GB"
-        )
+        has = f"the machine has {available / 1e9:,.1f} GB"
+        problem = f"this run needs about {needed / 1e9:,.1f} GB of memory and {has}"
         hint = "lower --hidden, --depth, --points, --replicates or the number of arms, or raise "
         raise UsageError(problem=problem, hint=f"{hint}--log-every{wider}")
     operations = operations_of_one(study) * len(study.arms) * study.replicates
-    if operations / OPERATIONS_PER_SECOND > LONGEST_SECONDS:
+    if operations / OPERATIONS_PER_SECOND > 365 * 24 * 3600:
         problem = f"this run needs about {operations:.0e} operations, which is years of work"
         hint = "lower --epochs, --replicates, --hidden, --depth, --points or the number of arms"
         raise UsageError(problem=problem, hint=f"{hint}{wider}")
@@ -59,17 +49,14 @@ def check_feasible(study: Study, question: Question) -> None:
 def seconds_estimate(
     study: Study, question: Question, engine: str, device: torch.device, threads: int
 ) -> float:
-    """Return about how many seconds a run takes, within a factor of three or so on a CPU.
-
-    Without what a pilot may ask for, and without pictures.
-    """
+    """Return about how many seconds a run takes, without what a pilot may ask for and pictures."""
     networks = study.replicates * len(study.arms) + 2 * (question.confirm or 0)
     speed, overhead = THREAD_SPEED[engine]
     seconds = operations_of_one(study) / speed + overhead * study.training.epochs
     seconds /= 1 if engine == "reference" else min(threads, networks)
     if device.type == "cuda":
         seconds = operations_of_one(study) / OPERATIONS_PER_SECOND
-    return networks * (seconds + LOGGED_SECONDS * study.training.logged_count)
+    return networks * (seconds + 1.5e-4 * study.training.logged_count)  # to measure and write
 
 
 def operations_of_one(study: Study) -> float:
@@ -78,18 +65,11 @@ def operations_of_one(study: Study) -> float:
 
 
 def memory_estimate(study: Study) -> float:
-    """Return about how many bytes a run needs on top of the libraries.
-
-    Counted are a batch in training, the history, twice (its pieces, and all in one), and the JSON
-    document.
-    """
-    arms, network = len(study.arms), study.network
-    measured = arms * (study.training.logged_count + EARLY_EPOCHS)
-    kept = arms * KEPT_EPOCHS
-    predictions = study.replicates * GRID_POINTS * kept + 2 * network.parameter_count * kept
+    """Return about how many bytes a run needs: a batch, what is kept, twice, and the document."""
+    kept = 15 * (study.replicates * GRID_POINTS + 2 * study.network.parameter_count)
+    measured = 900 * study.replicates * (study.training.logged_count + 20)
     training = min(study.replicates, BATCH_REPLICATES) * replicate_bytes(study)
-    numbers = MEASURED_BYTES * study.replicates * measured
-    return training + 2 * BYTES[study.dtype] * predictions + numbers
+    return training + len(study.arms) * (2 * BYTES[study.dtype] * kept + measured)
 
 
 def replicate_bytes(study: Study) -> float:
@@ -103,28 +83,20 @@ def replicate_bytes(study: Study) -> float:
 def batch_size(study: Study, engine: str, device: torch.device) -> int:
     """Return how many replicates a batch has.
 
-    On a GPU what its free memory holds. On the CPU so many that a batch takes seconds rather than
-    minutes, since an interrupted batch is lost; `batched` wants whole chunks for every core.
+    On a GPU half its free memory holds them. On the CPU they take seconds rather than minutes,
+    since an interrupted batch is lost; `batched` wants whole chunks for every core.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return max(1, int(CUDA_MEMORY_SHARE * free / replicate_bytes(study)))
+        return max(1, int(free / 2 / replicate_bytes(study)))
     if engine == "batched":
         return BATCH_REPLICATES
     fitting = int(BATCH_OPERATIONS / operations_of_one(study))
-    return max(SMALLEST_BATCH, min(BATCH_REPLICATES, fitting))
+    return max(8, min(BATCH_REPLICATES, fitting))
 
 
 def arms_at_once(study: Study, replicates: int, device: torch.device) -> int:
-    """Return how many arms of a batch to train together before they are saved.
-
-    As many as take seconds rather than minutes on a CPU, since what is interrupted is lost.
-    """
+    """Return how many arms of a batch to train together before they are saved; see `batch_size`."""
     if device.type == "cuda":
         return len(study.arms)
     return max(1, int(BATCH_OPERATIONS / (operations_of_one(study) * replicates)))
-
-
-def physical_memory() -> float:
-    """Return the machine's memory in bytes."""
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

@@ -37,23 +37,13 @@ def run_stages(
     measure: Measure,
     say: Callable[[str], None] = lambda line: None,
 ) -> Result | None:
-    """Measure every stage in turn and return the result, or None where nothing was measured.
-
-    Args:
-        study: What is trained.
-        question: What decides the stages.
-        environment: Where; says how many replicates are a batch.
-        measure: Measures a stage.
-        say: Called with a line about what a stage has decided.
-
-    Raises:
-        UsageError: The width that was asked for takes more replicates than are allowed.
-    """
+    """Measure every stage in turn, `say` what it decides, and return the result, if any."""
     size, width = environment.batch_replicates, question.target_width
     assert size is not None
-    pilot = None if width is None else PILOT_REPLICATES  # a batch of its own, trained once
+    pilot = None
     if width is not None:
-        first = study.replaced(replicates=PILOT_REPLICATES)
+        pilot = PILOT_REPLICATES  # a batch of its own, trained once
+        first = study.replaced(replicates=pilot)
         measured = measure(first, "pilot", batches_of(first, size, pilot))
         if measured is None:
             return None
@@ -62,10 +52,8 @@ def run_stages(
             problem = f"which by the pilot takes more than {MOST_REPLICATES} replicates"
             hint = "allow a wider interval"
             raise UsageError("target_width", f"{width:g}", problem=problem, hint=hint)
-        say(
-            f"Pilot: an interval {width:g} wide needs about {needed} replicates: "
-            f"{needed - PILOT_REPLICATES} more."
-        )
+        many = f"about {needed} replicates: {needed - pilot} more"
+        say(f"Pilot: an interval {width:g} wide needs {many}.")
         study = study.replaced(replicates=needed)
         study.check_question(question)
     measured = measure(study, "training", batches_of(study, size, pilot))
@@ -97,9 +85,9 @@ def replicates_for_width(pilot: History, width: float, confidence: float) -> int
     From the standard deviations of the pilot's paired differences of the last test loss; an arm
     that diverged is left out. `MOST_REPLICATES` + 1 stands for all that is more.
     """
-    baseline, *arms = pilot.test_loss[-1].astype(np.float64)
+    losses = pilot.test_loss[-1].astype(np.float64)
     with np.errstate(invalid="ignore"):
-        differences = [arm - baseline for arm in arms]
+        differences = losses[1:] - losses[0]
     needed = [
         required_replicates(difference, width, confidence, MOST_REPLICATES)
         for difference in differences

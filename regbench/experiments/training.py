@@ -15,8 +15,6 @@ from regbench.experiments.base import SILENT, Observer, Plan
 from regbench.experiments.stages import run_stages
 
 if TYPE_CHECKING:
-    import torch
-
     from regbench.analysis.batch import Batch
     from regbench.analysis.result import Result
     from regbench.engines import Listener
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     from regbench.settings.question import Question
     from regbench.settings.study import Study
     from regbench.storage.blocks import Archive
-
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "defaultcpuallocator")
-"""What torch says, in lower case, where a `RuntimeError` is for want of memory."""
 
 
 def plan(
@@ -44,17 +39,10 @@ def plan(
         check_feasible(study, question)
         size = batch_size(study, engine, device)
         began = describe_environment(device, engine=engine, threads=threads, batch_replicates=size)
-    return Plan(
-        study=study,
-        question=question,
-        environment=began,
-        provenance=describe_provenance(engine, device),
-        work="training",
-        seconds=seconds_estimate(study, question, engine, device, threads),
-        engine=engine,
-        device=str(device),
-        threads=threads,
-    )
+    provenance = describe_provenance(engine, device)
+    seconds = seconds_estimate(study, question, engine, device, threads)
+    where = engine, str(device), threads
+    return Plan(study, question, began, provenance, "training", seconds, *where)
 
 
 def misfit(study: Study, machine: Machine) -> str | None:
@@ -87,27 +75,28 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
 
 
 def measure_batch(plan: Plan, batch: Batch, archive: Archive | None, listener: Listener) -> History:
-    """Return the history of a batch: from the archive, and trained where it has none.
-
-    No arm's numbers depend on which others are trained beside it, so that what is missing can be
-    trained alone.
-    """
+    """Return the history of a batch, whose arms are independent: archived, or else trained."""
     import torch
 
+    from regbench.engines import ENGINES
     from regbench.experiments.feasibility import arms_at_once
 
     study, replicates = batch.study, len(batch.seeds)
     device, arm_indices = torch.device(plan.device), range(len(study.arms))
-    found: dict[int, History] = {}
-    for arm_index in arm_indices if archive else ():
-        if archive and (history := archive.load(batch, arm_index)):
-            found[arm_index] = history
+    loaded = {arm_index: archive and archive.load(batch, arm_index) for arm_index in arm_indices}
+    found = {arm_index: history for arm_index, history in loaded.items() if history}
     missing = [arm_index for arm_index in arm_indices if arm_index not in found]
     listener.advance(len(found) * replicates * study.training.epochs)
     at_once = arms_at_once(study, replicates, device)
     for start in range(0, len(missing), at_once):
         group = tuple(missing[start : start + at_once])
-        trained = train(plan, dataclasses.replace(batch, arm_indices=group), device, listener)
+        part = dataclasses.replace(batch, arm_indices=group)
+        try:
+            trained = ENGINES[plan.engine](part, device, plan.threads, listener)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise RunError(OUT_OF_MEMORY) from error
+            raise
         for position, arm_index in enumerate(group):
             found[arm_index] = select_arms(trained, [position])
             if archive:
@@ -115,42 +104,22 @@ def measure_batch(plan: Plan, batch: Batch, archive: Archive | None, listener: L
     return join([found[arm_index] for arm_index in arm_indices], "A")
 
 
-def train(plan: Plan, batch: Batch, device: torch.device, listener: Listener) -> History:
-    """Train a batch.
-
-    Raises:
-        RunError: The machine ran out of memory.
-    """
-    from regbench.engines import ENGINES
-
-    try:
-        return ENGINES[plan.engine](batch, device, plan.threads, listener)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise RunError(OUT_OF_MEMORY) from error
-
-
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that the machine or the GPU has no memory left."""
     import torch
 
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or any(text in str(error).lower() for text in NO_MEMORY)
+    words = ("out of memory", "allocate memory", "defaultcpuallocator")
+    return known or any(text in str(error).lower() for text in words)
 
 
 def read_back(
     study: Study, question: Question, environment: Environment, archive: Archive
 ) -> tuple[Result | None, int, int]:
-    """Return the result of the blocks that are there; see `base.Experiment.read_back`.
-
-    Where blocks are missing, it is of the replicates before the first missing one. Imports no
-    torch.
-    """
+    """Return the result of the replicates before the first missing block. Imports no torch."""
     is_there: dict[tuple[int, str], bool] = {}  # by first seed and arm: a pilot is read twice
 
     def measure(study: Study, stage: str, batches: list[Batch]) -> Measured | None:
-        del stage
         histories, is_whole = [], True
         for batch in batches:
             arms = [archive.load(batch, arm_index) for arm_index in range(len(study.arms))]

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arm:
-    """What is compared: regularizers that act together, each in the registry's order.
-
-    Attributes:
-        parts: The regularizers, in that order whatever order they are given in.
+    """What is compared: regularizers that act together, in the registry's order.
 
     Raises:
         UsageError: The same regularizer is among them twice.
@@ -32,7 +29,6 @@ class Arm:
     parts: tuple[Regularizer, ...] = ()
 
     def __post_init__(self) -> None:
-        """Put the parts in order."""
         from regbench.regularizers import rank
 
         ordered = tuple(sorted(self.parts, key=rank))
@@ -42,11 +38,7 @@ class Arm:
                 raise UsageError("arms", self.name, problem=f"which has {one.command} twice")
 
     def __add__(self, other: Regularizer | Arm) -> Arm:
-        """Return the sum of all parts.
-
-        Raises:
-            UsageError: The other is no regularizer, or one of a kind that is here already.
-        """
+        """Return the sum of all parts; raises `UsageError` as an arm does."""
         from regbench.regularizers.base import Regularizer
 
         if not isinstance(other, Arm | Regularizer):
@@ -70,8 +62,8 @@ class Arm:
 
     def factor(self, noise_of: Callable[[int], Noise]) -> Tensor | None:
         """Return the product of the parts' factors, or None; `noise_of` takes a part's stream."""
-        noisy = [part for part in self.parts if part.acts_on_hidden]
-        found = [part.factor(noise_of(part.stream)) for part in noisy]
+        noisy = (part for part in self.parts if part.acts_on_hidden)
+        found = (part.factor(noise_of(part.stream)) for part in noisy)
         factors = [factor for factor in found if factor is not None]
         return functools.reduce(operator.mul, factors) if factors else None
 

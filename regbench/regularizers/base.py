@@ -39,9 +39,7 @@ class Regularizer:
     A subclass declares the words by which users know it and the hooks that it needs. From these
     it gets its subcommand, option, validation, labels, tables and figures. Every hook does
     nothing by default; at the neutral strength none is called, so that such an arm is the baseline.
-
-    Attributes:
-        strength: λ, p, a bound or the like.
+    `strength` is λ, p, a bound or the like.
     """
 
     command: ClassVar[str]
@@ -62,17 +60,12 @@ class Regularizer:
     strength: float = None  # type: ignore[assignment]  # the default
 
     def __post_init__(self) -> None:
-        """Take the default where no strength is given, and see that it is a number.
-
-        Raises:
-            UsageError: It is none, or negative.
-        """
+        """Take the default where none is given; raises `UsageError` for what is no strength."""
         strength: Any = self.strength
         given = self.default if strength is None else strength
         is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
-        if not is_number or not given >= 0 or (math.isinf(given) and given != self.neutral):
-            allowed = "a finite number from 0"
-            raise UsageError(type(self).__name__, given, allowed)
+        if not is_number or not (0 <= given < math.inf or given == self.neutral):
+            raise UsageError(type(self).__name__, given, "a finite number from 0")
         object.__setattr__(self, "strength", float(given))
 
     @property
@@ -93,11 +86,9 @@ class Regularizer:
     @classmethod
     def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
         """Return the smallest strength that cannot work and why; from 0 up to it, all may."""
-        del lr, momentum, optimizer
         return float("inf"), ""
 
     def __add__(self, other: Regularizer | Arm) -> Arm:
-        """Return the sum of both, an arm."""
         from regbench.regularizers.arm import Arm
 
         return Arm((self,)) + other
@@ -105,36 +96,26 @@ class Regularizer:
     def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
         """Add the gradient of the penalty to `gradient`, in place, so that momentum sees it.
 
-        Args:
-            gradient: `(R, ...)`. It may hold more than this step's gradient (a momentum buffer), so
-                it may be added to and must not be scaled.
-            parameter: Weights `(R, out, in)`, where the last axis has what leads into a unit, or
-                biases `(R, out)`.
-            is_bias: Which of the two.
+        `gradient` may hold more than this step's (a momentum buffer), so that it must not be
+        scaled. `parameter` has weights `(R, out, in)`, where the last axis has what leads into a
+        unit, or biases `(R, out)`.
         """
 
     def after_step_(
         self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
     ) -> None:
-        """Change a parameter in place after the optimizer's step, and what it hands on.
+        """Change a parameter in place after the optimizer's step with learning rate `lr`.
 
-        Args:
-            parameter: See `add_penalty_gradient_`.
-            momentum: The buffer of SGD that the next step adds to, of the same shape; None with
-                Adam, and where there is none.
-            lr: The learning rate η of the step.
-            is_bias: Whether the parameter is the biases of a layer.
+        `momentum` is the buffer of SGD that the next step adds to; None with Adam, and where there
+        is none.
         """
 
     def factor(self, noise: Noise) -> Tensor | None:
         """Return what multiplies the hidden activations in training, or None for nothing.
 
-        A linear model has no hidden layer: there it multiplies the inputs, as one layer of them.
-
-        Returns:
-            A tensor `(L, R, N, H)` of `noise.dtype`, with mean 1 over the noise.
+        That is `(L, R, N, H)` of `noise.dtype`, with mean 1 over the noise. A linear model has no
+        hidden layer: there it multiplies the inputs, as one layer of them.
         """
-        del noise
         return None
 
     @property

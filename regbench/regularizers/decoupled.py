@@ -28,12 +28,10 @@ class DecoupledDecay(Regularizer):
     @classmethod
     def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
         """Return 1/η, where every step would set the parameters to zero."""
-        del momentum, optimizer
         return 1 / lr, "1/lr, where every step would set the weights to zero"
 
     def after_step_(
         self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
     ) -> None:
         """Multiply by 1 - ηλ; the momentum does not see it."""
-        del momentum, is_bias
         parameter.mul_(1 - lr * self.strength)

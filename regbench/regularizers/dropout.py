@@ -29,7 +29,6 @@ class Dropout(Regularizer):
     @classmethod
     def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
         """Return 1, where nothing would be kept."""
-        del lr, momentum, optimizer
         return 1.0, ""
 
     def factor(self, noise: Noise) -> Tensor:

@@ -33,7 +33,6 @@ class L1(Regularizer):
         self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
     ) -> None:
         """Take ηλ off every entry, or all of it where it has less."""
-        del is_bias
         taken = parameter.clamp(-lr * self.strength, lr * self.strength)
         parameter.sub_(taken)
         if momentum is not None:

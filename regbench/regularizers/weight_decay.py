@@ -37,5 +37,4 @@ class WeightDecay(Regularizer):
 
     def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
         """Add λθ."""
-        del is_bias
         gradient.add_(parameter, alpha=self.strength)

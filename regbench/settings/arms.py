@@ -18,19 +18,14 @@ PLUS = re.compile(r"\+(?=[^\W\d])")
 
 
 def arms_of(source: str, text: str) -> list[Arm]:
-    """Return the arms that a text stands for: several where one of its parts has several values.
-
-    Raises:
-        UsageError: A part is no `NAME=STRENGTH`, or more than one has several values.
-    """
+    """Return the arms that a text stands for: several where one of its parts has several values."""
     choices = []
     for part in PLUS.split(text):
         command, equals, strengths = part.partition("=")
         if command not in REGULARIZERS or not equals:
-            names = ", ".join(REGULARIZERS)
             hint = suggestion(command, REGULARIZERS) if equals else ""
+            hint = hint or f"regularizers: {', '.join(REGULARIZERS)}"
             problem = f"where {visible(part)} is no regularizer with its strength"
-            hint = hint or f"regularizers: {names}"
             raise UsageError(source, text, ARMS, problem=problem, hint=hint)
         values = split_numbers(source, strengths)
         choices.append([REGULARIZERS[command](value + 0.0) for value in values])

@@ -6,13 +6,15 @@ Knows nothing about which settings there are, and nothing about where values com
 from __future__ import annotations
 
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from regbench.errors import UsageError, suggestion, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic.fields import FieldInfo
 
 STRENGTHS = (
@@ -20,8 +22,6 @@ STRENGTHS = (
     "logspace:FIRST:LAST:N"
 )
 """What is allowed where a setting takes several numbers."""
-
-
 ARMS = (
     "arms such as wdecay=0.01+dropout=0.5, where one part may have several values, 0.1,0.2 or "
     "logspace:FIRST:LAST:N"
@@ -30,24 +30,14 @@ ARMS = (
 
 
 class Settings(BaseModel):
-    """A frozen group of settings.
-
-    A field's description is its help. What a text may be, where no type says it, stands in
-    `json_schema_extra` as `allowed`.
-    """
+    """A frozen group of settings, each with its help; the title stands above them there."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True
     )
-    panel: ClassVar[str]
-    """The heading of the group in the help."""
 
     def __init__(self, *unnamed: Any, **values: Any) -> None:
-        """Take values by key.
-
-        Raises:
-            UsageError: A value is out of range or of another type, or there is no such key.
-        """
+        """Take values by key; raises `UsageError` for a key or a value that is wrong."""
         if unnamed:
             raise UsageError(type(self).__name__, unnamed[0], problem="without its key")
         try:
@@ -56,11 +46,7 @@ class Settings(BaseModel):
             raise usage_error(type(self), error) from None
 
     def replaced(self, **values: Any) -> Self:
-        """Return these settings with other values by key, checked together.
-
-        Raises:
-            UsageError: They do not fit together.
-        """
+        """Return these settings with other values by key; raises `UsageError` as a new one does."""
         fields = type(self).model_fields
         given = {info.alias or name: getattr(self, name) for name, info in fields.items()}
         return type(self)(**(given | values))
@@ -71,11 +57,15 @@ def usage_error(group: type[Settings], error: ValidationError) -> UsageError:
     first, fields = error.errors()[0], keys_of(group)
     key = str(first["loc"][0]) if first["loc"] else group.__name__
     if key not in fields:
-        problem, hint = f"unknown key {visible(key)}", suggestion(key, fields)
-        return UsageError(group.__name__, problem=problem, hint=hint)
+        return unknown_key(group.__name__, key, fields)
     if first["type"] == "missing":
         return UsageError(key, allowed=allowed(fields[key]), problem="is missing")
     return UsageError(key, first["input"], allowed(fields[key]))
+
+
+def unknown_key(source: str, key: str, known: Iterable[str]) -> UsageError:
+    """Return the error of a key that is no setting."""
+    return UsageError(source, problem=f"unknown key {visible(key)}", hint=suggestion(key, known))
 
 
 def keys_of(group: type[Settings]) -> dict[str, FieldInfo]:
@@ -86,9 +76,7 @@ def keys_of(group: type[Settings]) -> dict[str, FieldInfo]:
 def kind_of(field: FieldInfo) -> Any:
     """Return the type of a setting's value, where it has one."""
     parts = get_args(field.annotation)
-    kinds = [kind for kind in parts if kind is not NoneType]
-    is_optional = len(kinds) < len(parts)
-    return kinds[0] if is_optional and len(kinds) == 1 else field.annotation
+    return parts[0] if NoneType in parts else field.annotation
 
 
 def is_list(field: FieldInfo) -> bool:
@@ -119,10 +107,9 @@ def allowed(field: FieldInfo) -> str:
 
 
 def check_strength(
-    source: str, strength: float, limit: float, reason: str, got: object = None
+    source: str, strength: float, limit: float, got: object, reason: str = ""
 ) -> None:
     """Raise `UsageError` where a strength is negative, or not below `limit`; it shows `got`."""
     if not 0 <= strength < limit:
         why = f", which is {reason}" if reason else ""
-        shown = strength if got is None else got
-        raise UsageError(source, shown, f"numbers from 0 to below {limit:.10g}{why}")
+        raise UsageError(source, got, f"numbers from 0 to below {limit:.10g}{why}")

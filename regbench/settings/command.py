@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import Field, InstanceOf
+from pydantic import Field, InstanceOf, create_model
 
 from regbench.regularizers import Arm
 from regbench.settings.base import ARMS, Settings
@@ -28,26 +27,18 @@ if TYPE_CHECKING:
 
 PARTS: dict[str, type[Settings]] = {"question": Question, "machine": Machine, "output": Output}
 """The values of a request besides its study, by name."""
-NOT_IN_FILES = {"out", "json", "quiet", "threads"}
-"""Keys that a file which repeats a run leaves out."""
 
 
-class Strengths(Settings):
-    """The strengths of the regularizer under study."""
-
-    panel = "Experiment"
-
-    strengths: tuple[float, ...] = Field(
-        min_length=1,
-        max_length=1000,
-        description="Strength of the regularizer, one or several: an arm each.",
-    )
+def strengths_of(kind: type[Regularizer]) -> type[Settings]:
+    """Return the group of the one setting that makes the arms of a regularizer."""
+    meaning = "Strength of the regularizer, one or several: an arm each."
+    field = Field((kind.default,), min_length=1, max_length=1000, description=meaning)
+    fields: dict[str, Any] = {kind.option: (tuple[float, ...], field)}
+    return create_model("Strengths", __base__=Settings, **fields)
 
 
 class Arms(Settings):
     """The arms of a comparison, as texts."""
-
-    panel = "Experiment"
 
     arms: tuple[str, ...] = Field(
         (),
@@ -68,31 +59,17 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class Command:
-    """What a command takes.
-
-    Attributes:
-        name: As typed.
-        summary: What it does, in one line of help.
-        groups: The settings; the first is the study where there is one.
-        regularizer: Whose strengths make the study's arms, or None.
-        has_arms: Whether the study's arms are given as texts.
-    """
+    """What a command takes; a `regularizer` where the first group has its strengths."""
 
     name: str
     summary: str
     groups: tuple[type[Settings], ...]
     regularizer: type[Regularizer] | None = None
-    has_arms: bool = False
 
     @property
     def settings(self) -> dict[str, Setting]:
         """Every setting by its key, in the order of the help."""
-        found = dict(settings_of((Arms, *self.groups) if self.has_arms else self.groups))
-        if self.regularizer is None:
-            return found
-        strengths = copy(Strengths.model_fields["strengths"])
-        strengths.default = (self.regularizer.default,)
-        return {self.regularizer.option: Setting(strengths, Strengths.panel)} | found
+        return dict(settings_of(self.groups))
 
 
 def settings_of(groups: tuple[type[Settings], ...]) -> Iterator[tuple[str, Setting]]:
@@ -101,7 +78,8 @@ def settings_of(groups: tuple[type[Settings], ...]) -> Iterator[tuple[str, Setti
         nested = nested_groups(group)
         for name, info in group.model_fields.items():
             if name not in nested and info.annotation != tuple[InstanceOf[Arm], ...]:
-                yield info.alias or name, Setting(info, group.panel)
+                panel = group.model_config.get("title") or "Experiment"
+                yield info.alias or name, Setting(info, panel)
         yield from settings_of(tuple(nested.values()))
 
 
@@ -116,16 +94,7 @@ def nested_groups(group: type[Settings]) -> dict[str, type[Settings]]:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: four frozen values, and where each setting in them came from.
-
-    Attributes:
-        command: The command.
-        study: What decides the numbers: a `Study`, or another experiment's settings.
-        question: What is asked of them.
-        machine: Where to compute.
-        output: What is written and shown.
-        origins: By key: an option, a variable or a file; the default where there is none.
-    """
+    """What was asked: four frozen values, and by key where each setting came from, if given."""
 
     command: Command
     study: Any
@@ -140,11 +109,10 @@ class Request:
         return {name: getattr(self, name).model_dump(by_alias=True) for name in taken}
 
     def to_file(self) -> dict[str, Any]:
-        """Return the settings that a configuration file repeats the run with, by key.
-
-        With a target width, replicates are not one of them.
-        """
-        left_out = NOT_IN_FILES | ({"replicates"} if self.question.target_width else set())
+        """Return by key what repeats the run from a file; no replicates where a width was asked."""
+        left_out = {"out", "json", "quiet", "threads"}
+        if self.question.target_width:
+            left_out.add("replicates")
         values = self.study.by_key()
         if regularizer := self.command.regularizer:
             del values["arms"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,10 +18,8 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-class Machine(Settings):
+class Machine(Settings, title="Machine"):
     """Where and how to train. Numbers depend on engine and device by rounding alone."""
-
-    panel: ClassVar[str] = "Machine"
 
     engine: Literal["auto", "reference", "batched", "fused"] = Field(
         "auto",

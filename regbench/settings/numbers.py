@@ -13,24 +13,12 @@ from regbench.settings.base import STRENGTHS
 
 MOST_NUMBERS = 1000
 """In a list or a range."""
-ROUNDED_DIGITS, EXACT_DIGITS = 4, 17
-"""Significant digits of a number of a spaced range, at least, and of any float64."""
-
 WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def to_number(source: str, text: str, allowed: str) -> float:
-    """Return the finite number that `text` spells in ASCII digits.
-
-    Args:
-        source: Where the text comes from, for the message.
-        text: As typed.
-        allowed: What would be right, for the message.
-
-    Raises:
-        UsageError: It is no number, or none that a float64 holds.
-    """
+    """Return the finite number that a text spells in ASCII digits, or raise `UsageError`."""
     if not DECIMAL.fullmatch(text):
         hint = ""
         if re.fullmatch(r"[0-9]*,[0-9]+", text):
@@ -45,11 +33,7 @@ def to_number(source: str, text: str, allowed: str) -> float:
 
 
 def to_float(source: str, text: str) -> float:
-    """Return the number that a text of ASCII digits spells, or infinity where it is too large.
-
-    Raises:
-        UsageError: It is not 0 and would become 0.
-    """
+    """Return the number that digits spell, infinity where too large; refuse what would become 0."""
     number = float(text)
     if number == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
         raise UsageError(source, text, problem="which would silently become 0")
@@ -71,25 +55,25 @@ def spaced_numbers(source: str, text: str) -> list[float]:
     """Return the numbers of `linspace:FIRST:LAST:N` or `logspace:FIRST:LAST:N`.
 
     Those between the ends are rounded to four significant digits, so that arms have short names,
-    or to as many more as keep them apart and between the ends. See `to_number` for errors.
+    or to as many more as keep them apart and between the ends.
     """
     spacing, *parts = text.split(":")
     if spacing not in ("linspace", "logspace") or len(parts) != 3:
         raise UsageError(source, text, STRENGTHS)
     first, last = (to_number(source, part, STRENGTHS) for part in parts[:2])
-    if not WHOLE.fullmatch(parts[2]) or not 2 <= int(parts[2]) <= MOST_NUMBERS:
+    steps = int(parts[2]) - 1 if WHOLE.fullmatch(parts[2]) else 0
+    if not 1 <= steps < MOST_NUMBERS:
         problem = f"where N must be a whole number from 2 to {MOST_NUMBERS}"
         raise UsageError(source, text, problem=problem)
-    shares = [step / (int(parts[2]) - 1) for step in range(1, int(parts[2]) - 1)]
+    shares = [step / steps for step in range(1, steps)]
     if spacing == "linspace":
         between = [first + share * (last - first) for share in shares]
     elif first > 0 and last > 0:
         between = [first * (last / first) ** share for share in shares]
     else:
         raise UsageError(source, text, problem="but both ends of logspace must be above 0")
-    for digits in range(ROUNDED_DIGITS, EXACT_DIGITS + 1):
-        rounded = [float(f"{number:.{digits}g}") for number in between]
-        numbers = [first, *rounded, last]
+    for digits in range(4, 18):  # 17 tell any two float64 apart
+        numbers = [first, *(float(f"{number:.{digits}g}") for number in between), last]
         is_within = min(numbers) == min(first, last) and max(numbers) == max(first, last)
         if is_within and len(set(numbers)) == len(numbers):
             return numbers

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field, field_validator
 
 from regbench.settings.base import Settings
 
 
-class Output(Settings):
+class Output(Settings, title="Output"):
     """Where results go, and in which forms."""
-
-    panel: ClassVar[str] = "Output"
 
     out: str | None = Field(
         None,

@@ -10,24 +10,31 @@ import re
 import tomllib
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from regbench.errors import UsageError, option_of, suggestion, visible
 from regbench.regularizers import REGULARIZERS
 from regbench.settings.arms import arms_of
-from regbench.settings.base import ARMS, Settings, allowed, is_list, keys_of, kind_of
-from regbench.settings.command import PARTS, Arms, Request, Strengths, nested_groups
+from regbench.settings.base import (
+    ARMS,
+    Settings,
+    allowed,
+    is_list,
+    keys_of,
+    kind_of,
+    unknown_key,
+)
+from regbench.settings.command import PARTS, Arms, Request, nested_groups
 from regbench.settings.numbers import MOST_NUMBERS, WHOLE, split_numbers, to_float, to_number
 from regbench.settings.question import PILOT_REPLICATES
 from regbench.settings.study import BaseStudy, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from pydantic.fields import FieldInfo
 
-    from regbench.settings.command import Command, Setting
+    from regbench.settings.command import Command
 
 ENVIRONMENT_PREFIX = "REGBENCH_"
 LARGEST_FILE = 1_000_000
@@ -39,18 +46,13 @@ SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "n
 def resolve(
     command: Command,
     flags: Mapping[str, list[str] | bool],
-    environment: Mapping[str, str] = MappingProxyType({}),
+    environment: Mapping[str, str],
     file: str | None = None,
     others: Collection[str] = (),
 ) -> Request:
-    """Return what a command was asked: flag over environment over file over default.
+    """Return what a command was asked: flag over environment over TOML file over default.
 
-    Args:
-        command: The command.
-        flags: What was given on the command line, by key: texts as typed, or a boolean.
-        environment: Environment variables; those that start with `REGBENCH_` count.
-        file: Path of a TOML file, or None.
-        others: Keys of other commands' settings, whose variables are none of this one's.
+    Variables of the keys in `others` are none of this command's.
 
     Raises:
         UsageError: An unknown key, a value out of range, or an unreadable file.
@@ -61,19 +63,26 @@ def resolve(
     if file is not None:
         values = read_file(Path(file), command)
         origins = {key: f"--config {visible(file)}: {key}" for key in values}
-    for variable, key, text in from_environment(environment, settings, others):
-        values[key] = from_texts(variable, settings[key].field, [text])
-        origins[key] = variable
+    known = {*settings, *others}
+    for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
+        key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if key not in known:
+            hint = suggestion(key.upper(), map(str.upper, known), ENVIRONMENT_PREFIX)
+            raise UsageError(visible(variable), problem="no such setting", hint=hint)
+        if key in settings:
+            values[key] = from_texts(variable, settings[key].field, [environment[variable]])
+            origins[key] = variable
     for key, given in flags.items():
         if key not in settings:
-            problem = f"unknown key {visible(key)}"
-            raise UsageError(problem=problem, hint=suggestion(key, settings))
-        origins[key] = option_of(key) if key != "arms" else "ARM"
-        field = settings[key].field
+            raise unknown_key("", key, settings)
+        origins[key], field = option_of(key), settings[key].field
         values[key] = given if isinstance(given, bool) else from_texts(origins[key], field, given)
     for key, value in values.items():
         if is_list(settings[key].field):
-            values[key] = to_tuple(origins[key], value)
+            if isinstance(value, str) and re.match("l(in|og)space:", value):
+                value = split_numbers(origins[key], value)
+            numbers = value if isinstance(value, list) else [value]
+            values[key] = tuple(x + 0.0 if type(x) is float else x for x in numbers)  # -0.0 is 0
     if values.get("target_width") is not None:
         if "replicates" in values:
             problem = f"not together with {origins['target_width']}, which decides the number"
@@ -86,27 +95,26 @@ def build_request(
     command: Command, values: Mapping[str, Any], origins: Mapping[str, str]
 ) -> Request:
     """Return the request that values by key make; see `resolve`."""
-    regularizer, arms, origin = command.regularizer, list[Any](), "ARM"
-    if regularizer is not None:
-        origin = origins.get(regularizer.option, option_of(regularizer.option))
-    sources = ["arms", "strengths", *(kind.__name__ for kind in REGULARIZERS.values())]
-    places = {**dict.fromkeys(sources, origins.get("arms", origin)), **origins}
+    regularizer, arms = command.regularizer, list[Any]()
+    key = regularizer.option if regularizer else "arms"
+    origin = origins.get(key, option_of(key))
+    sources = ["arms", *(kind.__name__ for kind in REGULARIZERS.values())]
+    places = {**dict.fromkeys(sources, origin), **origins}
     try:
-        if regularizer is not None:
-            given = {"strengths": values.get(regularizer.option, (regularizer.default,))}
-            arms = [regularizer(strength) for strength in build(Strengths, given).strengths]
-        if command.has_arms:
-            if not values.get("arms", ()):
+        if regularizer:
+            strengths = getattr(build(command.groups[0], values), key)
+            arms = [regularizer(strength) for strength in strengths]
+        elif Arms in command.groups:
+            if not values.get("arms"):
                 raise UsageError("arms", allowed=ARMS, problem="nothing to compare")
-            texts = build(Arms, values).arms
-            arms = [arm for text in texts for arm in arms_of(places["arms"], text)]
+            arms = [arm for text in build(Arms, values).arms for arm in arms_of(origin, text)]
             if len(arms) > MOST_NUMBERS:
                 raise UsageError("arms", f"{len(arms)} arms", f"at most {MOST_NUMBERS}")
-        groups = {group: build(group, values, arms=arms) for group in command.groups}
-        parts = {name: groups.pop(kind) for name, kind in PARTS.items() if kind in groups}
-        study = next(iter(groups.values()), None)
-        request = Request(command, study, **parts, origins=origins)  # type: ignore[arg-type]
-        if isinstance(study, BaseStudy):
+        groups = {group: build(group, values, arms) for group in command.groups}
+        parts: dict[str, Any] = {n: groups[kind] for n, kind in PARTS.items() if kind in groups}
+        study = next((group for group in groups.values() if isinstance(group, BaseStudy)), None)
+        request = Request(command, study, **parts, origins=origins)
+        if study is not None:
             study.check_question(request.question)
     except UsageError as error:
         raise error.named(places) from None
@@ -114,11 +122,7 @@ def build_request(
 
 
 def build(group: type[Group], values: Mapping[str, Any], arms: Any = ()) -> Group:
-    """Return a group of settings, and those in it, from the values of any groups by key.
-
-    Raises:
-        UsageError: A value is out of range; its source is the key.
-    """
+    """Return a group of settings, and those in it, from the values of any groups by key."""
     own = {key: values[key] for key in keys_of(group) if key in values}
     if group is Study:
         own["arms"] = arms
@@ -126,26 +130,13 @@ def build(group: type[Group], values: Mapping[str, Any], arms: Any = ()) -> Grou
     return group(**own, **inner)
 
 
-def to_tuple(source: str, value: Any) -> tuple[Any, ...]:
-    """Return what a value stands for: one, a list, or a file's text of a range of numbers."""
-    if isinstance(value, str) and re.match("l(in|og)space:", value):
-        value = split_numbers(source, value)
-    numbers = value if isinstance(value, list) else [value]
-    return tuple(x + 0.0 if type(x) is float else x for x in numbers)  # -0.0 is 0
-
-
 def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:
-    """Return the value that texts from an option or variable stand for.
-
-    Raises:
-        UsageError: A text is no value of the setting's type, or there are too many.
-    """
+    """Return the value that texts from an option or variable stand for."""
     if field.annotation == tuple[str, ...]:
         return [word for text in texts for word in text.split()]
     if is_list(field):
         return [number for text in texts for number in split_numbers(source, text)]
-    text = only(source, texts)
-    kind = kind_of(field)
+    text, kind = only(source, texts), kind_of(field)
     if kind is float:
         return to_number(source, text, allowed(field))
     if kind is int and WHOLE.fullmatch(text):
@@ -158,50 +149,21 @@ def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:
 
 
 def only(source: str, texts: list[str]) -> str:
-    """Return the one text that an option was given.
-
-    Raises:
-        UsageError: There are several.
-    """
+    """Return the one text that an option was given, or raise `UsageError`."""
     if len(texts) > 1:
         raise UsageError(source, problem=f"given {len(texts)} times", hint="give it once")
     return texts[0]
 
 
-def from_environment(
-    environment: Mapping[str, str], settings: Mapping[str, Setting], others: Collection[str]
-) -> Iterator[tuple[str, str, str]]:
-    """Yield variable, key and text of every environment variable that sets one of `settings`.
-
-    Raises:
-        UsageError: A variable starts with `REGBENCH_` and names no setting of any command.
-    """
-    known = {*settings, *others}
-    for variable in sorted(environment):
-        if variable.startswith(ENVIRONMENT_PREFIX):
-            key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-            if key not in known:
-                hint = suggestion(key.upper(), map(str.upper, known), ENVIRONMENT_PREFIX)
-                raise UsageError(visible(variable), problem="no such setting", hint=hint)
-            if key in settings:
-                yield variable, key, environment[variable]
-
-
 def read_file(path: Path, command: Command) -> dict[str, Any]:
-    """Return the settings of a TOML file.
-
-    Raises:
-        UsageError: The file cannot be read, is no TOML, is for another command, or holds an
-            unknown key.
-    """
+    """Return the settings of a TOML file, which must all be settings of the command."""
     source = f"--config {visible(path)}"
     try:
         if not path.is_file():
             raise UsageError(source, problem="not a file")
         if path.stat().st_size > LARGEST_FILE:
             raise UsageError(source, problem=f"larger than {LARGEST_FILE} bytes")
-        text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text, parse_float=partial(to_float, source))
+        values = tomllib.loads(path.read_text("utf-8"), parse_float=partial(to_float, source))
     except UnicodeDecodeError:
         raise UsageError(source, problem="not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
@@ -216,6 +178,5 @@ def read_file(path: Path, command: Command) -> dict[str, Any]:
         raise UsageError(source, problem=f"is for {visible(stated)}, not for '{command.name}'")
     for key in values:
         if key not in settings:
-            problem = f"unknown key {visible(key)}"
-            raise UsageError(source, problem=problem, hint=suggestion(key, settings))
+            raise unknown_key(source, key, settings)
     return values

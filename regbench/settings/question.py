@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,10 +14,8 @@ PILOT_REPLICATES = 10
 """Replicates from which `--target-width` estimates how many it needs."""
 
 
-class Question(Settings):
+class Question(Settings, title="Statistics"):
     """How sure an answer has to be, and what a script wants to hear."""
-
-    panel: ClassVar[str] = "Statistics"
 
     confidence: float = Field(
         0.95, ge=0.5, le=0.9999, description="Probability with which an interval holds the truth."
@@ -41,10 +39,7 @@ class Question(Settings):
         "better or not-worse.",
     )
     margin: float = Field(
-        0.0,
-        ge=0,
-        le=LARGEST,
-        description="Difference of test loss that --require leaves room for.",
+        0.0, ge=0, le=LARGEST, description="Difference of test loss that --require leaves room for."
     )
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ Knows nothing about where values come from, about tensors, or about what the set
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, InstanceOf, field_validator, model_validator
@@ -21,18 +22,12 @@ if TYPE_CHECKING:
 MOST_REPLICATES = 10_000_000
 LAST_SEED = 2**32 - 1
 """torch's generator on the CPU uses no more bits."""
-PER_DECADE = 8
-"""Measured epochs before the first logged one."""
-MOST_KEPT = 10
-"""Of the logged epochs, those that are kept."""
 LARGEST = 1e6
 """Of a number in the task and of a learning rate, in size."""
 
 
-class Task(Settings):
+class Task(Settings, title="Task"):
     """The synthetic regression problem: y = truth(x) + noise."""
-
-    panel: ClassVar[str] = "Task"
 
     truth: str = Field(
         "linear",
@@ -71,10 +66,8 @@ class Task(Settings):
         return self
 
 
-class Network(Settings):
+class Network(Settings, title="Network"):
     """The multi-layer perceptron and its inputs."""
-
-    panel: ClassVar[str] = "Network"
 
     features: str = Field(
         "x",
@@ -117,10 +110,8 @@ class Network(Settings):
         return sum(i * o + o for i, o in itertools.pairwise(self.layer_sizes))
 
 
-class Training(Settings):
+class Training(Settings, title="Training"):
     """Full-batch gradient descent."""
-
-    panel: ClassVar[str] = "Training"
 
     optimizer: Literal["sgd", "adam"] = Field(
         "sgd", description="SGD with --momentum, or Adam, which has moments of its own."
@@ -144,37 +135,24 @@ class Training(Settings):
 
     @property
     def measured_epochs(self) -> list[int]:
-        """0, before the first step, about eight for each decade, and from then on the logged ones.
-
-        Even gaps from the start would put kinks into curves over a logarithmic axis.
-        """
-        first = min(self.log_every, self.epochs)
-        early = {round(10 ** (step / PER_DECADE)) for step in range(PER_DECADE * 10)}
-        return [0, *sorted(epoch for epoch in early if epoch < first), *self.logged_epochs]
+        """0, before the first logged one about eight for each decade, and the logged ones."""
+        logged = self.logged_epochs
+        early = {round(10 ** (step / 8)) for step in range(80)}
+        return [0, *sorted(epoch for epoch in early if epoch < logged[0]), *logged]
 
     @property
     def kept_epochs(self) -> list[int]:
-        """The measured epochs of which more is kept than measures: at most about fifteen.
-
-        0, a few early ones, and the logged ones, thinned evenly where they are many.
-        """
-        first, logged = self.logged_epochs[0], self.logged_epochs
-        early = [epoch for epoch in (1, 10, 100, 1000) if epoch < first]
-        step = -(-len(logged) // MOST_KEPT)
-        return [0, *early, *reversed(logged[::-1][::step])]
+        """The measured epochs of which more is kept: 0, a few early and about ten logged ones."""
+        logged = self.logged_epochs
+        early = [epoch for epoch in (1, 10, 100, 1000) if epoch < logged[0]]
+        return [0, *early, *reversed(logged[:: -math.ceil(len(logged) / 10)])]
 
 
 class BaseStudy(Settings):
     """What decides the numbers of an experiment, whichever that is."""
 
-    panel: ClassVar[str] = "Experiment"
     experiment: ClassVar[str]
     """The modules of `regbench.experiments` and `regbench.report` that run and show it."""
-
-    @property
-    def compared(self) -> list[str]:
-        """What a list of runs calls the things compared."""
-        return []
 
     def by_key(self) -> dict[str, Any]:
         """Return all that decides the numbers by key, ready for JSON."""
@@ -182,7 +160,6 @@ class BaseStudy(Settings):
 
     def check_question(self, question: Question) -> None:
         """Raise `UsageError` where a question cannot be asked of this study."""
-        del question
 
 
 class Study(BaseStudy):
@@ -240,7 +217,7 @@ class Study(BaseStudy):
 
     @property
     def compared(self) -> list[str]:
-        """What a list of runs calls the things compared: the arms without the baseline."""
+        """The names of the arms without the baseline."""
         return self.arm_names[1:]
 
     @property
@@ -250,10 +227,9 @@ class Study(BaseStudy):
 
     def by_key(self) -> dict[str, Any]:
         """Return all that decides the numbers by key, ready for JSON; arms by their names."""
-        groups = (self.task, self.network, self.training)
+        groups = [group.model_dump() for group in (self.task, self.network, self.training)]
         own = self.model_dump(exclude={"arms", "task", "network", "training"})
-        flat = {key: value for group in groups for key, value in group.model_dump().items()}
-        return {"arms": self.compared, **flat, **own}
+        return {"arms": self.compared} | groups[0] | groups[1] | groups[2] | own
 
     def check_question(self, question: Question) -> None:
         """Raise `UsageError` where a question cannot be asked of this study."""
@@ -266,8 +242,8 @@ class Study(BaseStudy):
     def _check_seeds(self, more: int) -> None:
         if self.seed + self.replicates + more > LAST_SEED + 1:
             also = f" and {more} to confirm" if more else ""
-            many = f"{self.replicates} replicates{also}"
-            problem = f"but with {many} the last seed would pass {LAST_SEED}"
+            last = f"the last seed would pass {LAST_SEED}"
+            problem = f"but with {self.replicates} replicates{also} {last}"
             hint = "lower --seed, --replicates or --confirm, or raise --target-width"
             raise UsageError("seed", self.seed, problem=problem, hint=hint)
 
@@ -277,10 +253,9 @@ class Study(BaseStudy):
         training, names = self.training, self.arm_names
         is_mixed = len({type(part) for arm in self.arms for part in arm.parts}) > 1
         for part in (part for arm in self.arms for part in arm.active):
-            of_training = training.lr, training.momentum, training.optimizer
-            limit, reason = part.strength_limit(*of_training)
+            limit, reason = part.strength_limit(training.lr, training.momentum, training.optimizer)
             got = part.name if is_mixed else part.strength
-            check_strength("arms", part.strength, limit, reason, got)
+            check_strength("arms", part.strength, limit, got, reason)
         if repeated := next((name for name in names if names.count(name) > 1), None):
             problem = f"got '{repeated}' twice"
             raise UsageError("arms", problem=problem, hint="give each arm once")

@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 
 class Truth(NamedTuple):
-    """A noise-free target, before it is scaled by the slope.
-
-    Attributes:
-        shape: Takes inputs and returns as many targets.
-        formula: As people read it behind the slope.
-    """
+    """A noise-free target before it is scaled, and how people read it behind the slope."""
 
     shape: Callable[[Tensor], Tensor]
     formula: str
