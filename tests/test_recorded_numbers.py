@@ -33,7 +33,7 @@ def test_numbers_are_the_recorded_ones(regbench: Command, name: str) -> None:
     finished = regbench(*arguments(COMMANDS[name]))
     assert finished.code == 0, finished.err
     measured, recorded = golden_numbers(finished.document), RECORDED[COMMANDS[name]]
-    assert measured.keys() == recorded.keys()
+    assert measured.keys() >= recorded.keys()  # measures may have been added since
     wrong = [
         f"{path}: {measured[path]!r}, recorded {value!r}"
         for path, value in recorded.items()

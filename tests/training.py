@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from regbench.analysis.batch import Batch
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 SMALL = {"points": 6, "hidden": 12, "depth": 2, "epochs": 30, "log_every": 10, "replicates": 3}
 """A network and a run that take milliseconds."""
 CPU = torch.device("cpu")
+AMPLIFIED: dict[str, float] = {}
+"""By how much a measure's array amplifies the rounding of predictions, where it does."""
 ENVIRONMENT = Environment(
     device="cpu",
     device_name="x86_64",
@@ -69,6 +72,29 @@ def train(study: Study | Batch, engine: str, threads: int | None = None) -> Hist
 def by_arm(history: History) -> dict[str, Array]:
     """Return the arrays of a history that have an axis of arms, the second one, by name."""
     return {n: array for n, array in history.arrays.items() if "A" in AXES[n.partition("/")[0]]}
+
+
+def by_replicate(history: History) -> dict[str, Array]:
+    """Return what is measured of each replicate, `(epochs, A, R, ...)`, by name."""
+    return {n: array for n, array in by_arm(history).items() if "R" in AXES[n.partition("/")[0]]}
+
+
+def assert_close(
+    actual: History, expected: History, tolerance: float, arms: slice = slice(None)
+) -> None:
+    """Compare all that two histories say of arms, which must not have diverged."""
+    assert actual.arrays.keys() == expected.arrays.keys()
+    assert np.isfinite(expected.weight_norm[:, arms]).all()
+    for name, values in by_arm(expected).items():
+        assert_array_close(actual.arrays[name][:, arms], values[:, arms], tolerance, name)
+
+
+def assert_array_close(actual: Array, expected: Array, tolerance: float, name: str) -> None:
+    """Compare arrays of one name; the tolerance is of each value, or of the largest if above 1."""
+    assert actual.dtype == expected.dtype, name
+    near = tolerance * AMPLIFIED.get(name, 1)
+    largest = max(1.0, float(np.abs(np.nan_to_num(expected)).max()))  # no gradient at epoch 0
+    np.testing.assert_allclose(actual, expected, rtol=near, atol=near * largest, err_msg=name)
 
 
 def make_result(

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from training import make_study, train
 
-from regbench.analysis.measures import MEASURES
 from regbench.engines import ENGINES
 from regbench.settings.study import Training
 
@@ -76,9 +75,8 @@ def test_before_the_first_step_nothing_has_been_trained(engine: str) -> None:
 def test_what_is_measured_does_not_depend_on_what_is_logged(engine: str) -> None:
     seldom = train(make_study("dropout", (0.5,), epochs=40, log_every=40), engine)
     often = train(make_study("dropout", (0.5,), epochs=40, log_every=1), engine)
-    for name in MEASURES:
-        last = getattr(seldom, name)[-1]
-        np.testing.assert_array_equal(last, getattr(often, name)[-1], err_msg=name)
+    for name, values in seldom.named("measures").items():
+        np.testing.assert_array_equal(values[-1], getattr(often, name)[-1], err_msg=name)
     np.testing.assert_array_equal(seldom.predictions[-1], often.predictions[-1])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from numba.core.caching import FunctionCache
-from training import CPU, make_batch, make_request, make_study, train
+from training import CPU, assert_close, make_batch, make_request, make_study, train
 
 from regbench.analysis.history import AXES, join
 from regbench.engines import ENGINES, Listener, choose_device, choose_engine
@@ -69,17 +69,6 @@ def assert_same_bytes(a: History, b: History) -> None:
     assert found.keys() == expected.keys()
     for name, array in found.items():
         assert array.tobytes() == expected[name].tobytes(), name
-
-
-def assert_close(a: History, b: History, tolerance: float) -> None:
-    found, expected = arrays(a), arrays(b)
-    assert found.keys() == expected.keys()
-    for name, array in found.items():
-        assert array.dtype == expected[name].dtype, name
-        scale = np.nanmax(np.abs(expected[name]))  # there is no gradient at epoch 0
-        np.testing.assert_allclose(
-            array, expected[name], rtol=tolerance, atol=tolerance * scale, err_msg=name
-        )
 
 
 # The kernel against torch.autograd, torch.optim.SGD and masks from Python's own integers.

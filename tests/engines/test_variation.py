@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from oracles import keeps
-from training import make_request, make_study, train
+from training import by_replicate, make_request, make_study, train
 
-from regbench.analysis.measures import MEASURES
 from regbench.commands import plan
 from regbench.engines import ENGINES, choose_engine
 from regbench.engines.base import draw_start
@@ -102,9 +101,8 @@ def test_varying_the_data_keeps_weights_and_masks_of_the_first_replicate(
     study = make_study(command, (0.4,), vary="data", seed=7, noise=0.0, test_noise=0.0)
     history = train(study, engine)
     # Without noise all data are the same: so is everything, if weights and masks are.
-    for field in (*MEASURES, "predictions"):
-        values = getattr(history, field)
-        assert (values == values[:, :, :1]).all(), field
+    for name, values in by_replicate(history).items():
+        assert (values == values[:, :, :1]).all(), name
     noisy = train(study.replaced(task=study.task.replaced(noise=0.5)), engine)
     assert len(np.unique(noisy.train_y[:, 0])) == 3
 
@@ -121,10 +119,8 @@ def test_varying_the_weights_keeps_the_data_of_the_first_replicate(
         values = getattr(history, field)
         assert (values == getattr(both, field)[0]).all()
     # The first replicate has both of its own; the second its own weights on the first one's data.
-    for field in (*MEASURES, "predictions"):
-        np.testing.assert_allclose(
-            getattr(history, field)[:, :, 0], getattr(both, field)[:, :, 0], rtol=1e-12, atol=0
-        )
+    for name, values in by_replicate(history).items():
+        np.testing.assert_array_equal(values[:, :, 0], both.arrays[name][:, :, 0], err_msg=name)
     starts = [draw_start(study, seed) for seed in study.seeds]
     own = [draw_start(study.replaced(vary="both"), s) for s in study.seeds]
     for start, expected in zip(starts, own, strict=True):

@@ -14,7 +14,6 @@ import pytest
 from commands import NO_FILES, TINY
 from training import make_result
 
-from regbench.analysis.measures import MEASURES
 from regbench.report.json import to_text, training_content
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def test_each_part_of_the_document_has_the_epochs_that_it_says() -> None:
     measured = [0, 1, *logged]
     assert content["epochs"] == training.measured_epochs == measured
     for arm_index, arm in enumerate(result.study.arm_names):
-        assert list(content["history"][arm]) == list(MEASURES)
+        assert list(content["history"][arm]) == list(history.named("measures"))
         for name, values in content["history"][arm].items():
             assert values == getattr(history, name)[:, arm_index].tolist()
             assert len(values) == len(measured)
