@@ -6,6 +6,7 @@ float64, whichever engine it was. Knows nothing about engines or files.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,15 +49,18 @@ class Outcome:
 
 
 class Measure(NamedTuple):
-    """A number of a network.
+    """A number of a network, or of each of its layers.
 
     Attributes:
-        compute: From an outcome to the number, `(...)`.
+        compute: From an outcome to the number, `(...)`; or to those of the L layers, `(..., L)`,
+            which are then measures `name_hidden1`, … `name_output`.
         is_loss: Whether a network has diverged where it is not finite.
+        is_of_layers: Whether there is one for each layer.
     """
 
     compute: Callable[[Outcome], Array]
     is_loss: bool = False
+    is_of_layers: bool = False
 
 
 MEASURES: dict[str, Measure] = {
@@ -65,6 +69,8 @@ MEASURES: dict[str, Measure] = {
     "test_loss": Measure(lambda o: mean_square(o.test - o.test_y), is_loss=True),
     "weight_norm": Measure(lambda o: np.sqrt(o.squares.sum(axis=(-2, -1)))),
     "zero_share": Measure(lambda o: o.zeros / o.network.parameter_count),
+    "roughness": Measure(lambda o: slope_variation(o)),
+    "rms": Measure(lambda o: weight_rms(o), is_of_layers=True),
 }
 """By name, in the order of files and documents. NaN is for what a network does not have."""
 LOSSES = tuple(name for name, measure in MEASURES.items() if measure.is_loss)
@@ -76,11 +82,37 @@ def mean_square(values: Array) -> Array:
     return mean
 
 
+def slope_variation(outcome: Outcome) -> Array:
+    """Return the total variation of the slope of the fit, Σ|Δ²f|/Δx over the grid.
+
+    NaN for a linear model, whatever its inputs: it has no units whose kinks could be counted.
+    """
+    if outcome.network.depth == 0:
+        return np.full(outcome.train_loss.shape, np.nan)
+    bends = np.diff(outcome.grid.astype(np.float64), n=2, axis=-1)
+    variation: Array = np.abs(bends).sum(axis=-1) / outcome.spacing
+    return variation
+
+
+def weight_rms(outcome: Outcome) -> Array:
+    """Return the root mean square of each layer's weights, biases left out, `(..., L)`."""
+    counts = [before * after for before, after in itertools.pairwise(outcome.network.layer_sizes)]
+    rms: Array = np.sqrt(outcome.squares[..., 0] / counts)
+    return rms
+
+
 @np.errstate(all="ignore")
 def measure(outcome: Outcome) -> dict[str, Array]:
     """Return every measure by name, `(...)`, in the dtype of training.
 
     What diverges is infinite or NaN.
     """
-    dtype = outcome.grid.dtype
-    return {name: np.asarray(m.compute(outcome)).astype(dtype) for name, m in MEASURES.items()}
+    found: dict[str, Array] = {}
+    for name, entry in MEASURES.items():
+        values = np.asarray(entry.compute(outcome)).astype(outcome.grid.dtype)
+        if entry.is_of_layers:
+            layers = enumerate(outcome.network.layer_names)
+            found |= {f"{name}_{layer}": values[..., index] for index, layer in layers}
+        else:
+            found[name] = values
+    return found

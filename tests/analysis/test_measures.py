@@ -40,6 +40,7 @@ def test_measures_are_those_of_the_network_whose_parameters_are_kept(engine: str
                 name: values[history.at(epoch), arm_index, 0]
                 for name, values in history.named("measures").items()
             }
+            width = history.grid_x[1] - history.grid_x[0]
             fits = {
                 name: forward(parameters, getattr(history, f"{name}_x"))
                 for name in ("train", "test", "grid")
@@ -50,9 +51,15 @@ def test_measures_are_those_of_the_network_whose_parameters_are_kept(engine: str
                 "test_loss": np.mean((fits["test"] - history.test_y[0]) ** 2),
                 "weight_norm": np.linalg.norm(theta),
                 "zero_share": np.mean(theta == 0),
+                "roughness": np.abs(np.diff(np.diff(fits["grid"]) / width)).sum(),
             }
+            for layer, weight in zip(LAYERS, parameters[::2], strict=True):
+                expected[f"rms_{layer}"] = np.sqrt(np.mean(weight**2))
+            assert measured.keys() == expected.keys() | {"train_loss"}
             for name, value in expected.items():
-                assert measured[name] == pytest.approx(value, rel=1e-10, abs=1e-14), name
+                # The bends of the fit are small differences of predictions.
+                close = 1e-6 if name == "roughness" else 1e-10
+                assert measured[name] == pytest.approx(value, rel=close, abs=1e-14), name
             np.testing.assert_allclose(
                 history.predictions[kept_index, arm_index, 0], fits["grid"], rtol=1e-9, atol=1e-12
             )
@@ -78,6 +85,25 @@ def test_what_is_measured_does_not_depend_on_what_is_logged(engine: str) -> None
     for name, values in seldom.named("measures").items():
         np.testing.assert_array_equal(values[-1], getattr(often, name)[-1], err_msg=name)
     np.testing.assert_array_equal(seldom.predictions[-1], often.predictions[-1])
+
+
+def test_linear_model_has_no_roughness() -> None:
+    history = train(make_study(depth=0, epochs=2), "batched")
+    assert np.isnan(history.roughness).all()
+    assert np.isfinite(history.rms_output).all()
+
+
+def test_roughness_of_one_kink_is_the_change_of_slope_there() -> None:
+    # A single ReLU unit: its slope changes once, by the product of both weights, where it kinks.
+    study = make_study(hidden=1, depth=1, epochs=60, log_every=60, replicates=20, dtype="float64")
+    history = train(study, "batched")
+    first, bias, last = (
+        history.named("parameters")[name][-1, 0].ravel()
+        for name in ("hidden1.weight", "hidden1.bias", "output.weight")
+    )
+    kink = -bias[0] / first[0]
+    expected = abs(first[0] * last[0]) if abs(kink) < 0.99 else 0.0
+    assert history.roughness[-1, 0, 0] == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 def test_measured_epochs_are_even_over_decades_and_then_the_logged_ones() -> None:
