@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=4000)
     every = range(parser.parse_args().experiments)
     generator = np.random.default_rng(1)
-    counts = (5, 10, 30, 100)
+    counts: tuple[int, ...] = (5, 10, 30, 100)
 
     for name, interval, truth_index, experiments in (
         ("mean (t)", mean_interval, 1, every),
@@ -159,11 +159,11 @@ def main() -> None:
             pilot = generator.normal(0, 1, 10)
             count = max(10, required_replicates(pilot, width, CONFIDENCE, MOST_REPLICATES))
             values = np.concatenate([pilot, generator.normal(0, 1, count - 10)])
-            found = mean_interval(values, CONFIDENCE)
-            assert found is not None
+            ci = mean_interval(values, CONFIDENCE)
+            assert ci is not None
             sizes.append(count)
-            widths.append((found[1] - found[0]) / width)
-            held.append(holds(found, 0.0))
+            widths.append((ci[1] - ci[0]) / width)
+            held.append(holds(ci, 0.0))
         low, high = np.percentile(sizes, [10, 90])
         print_row(
             f"{width} standard deviations",

@@ -13,7 +13,7 @@ import itertools
 import platform
 import statistics
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -119,14 +119,14 @@ def jax_scan(networks: int, epochs: int, hidden: int) -> Callable[[], int] | Non
         for shape in ((fan_in, fan_out), (fan_out,))
     ]
 
-    def loss(parameters, y):
+    def loss(parameters: Any, y: Any) -> Any:
         h = x
         for i in range(0, len(parameters), 2):
             h = h @ parameters[i] + parameters[i + 1]
             h = jax.nn.relu(h) if i + 2 < len(parameters) else h
         return ((h - y) ** 2).mean()
 
-    def step(parameters, momenta, y, decay):
+    def step(parameters: Any, momenta: Any, y: Any, decay: Any) -> Any:
         gradients = jax.grad(loss)(parameters, y)
         momenta = [
             MOMENTUM * m + g + decay * p
@@ -134,9 +134,8 @@ def jax_scan(networks: int, epochs: int, hidden: int) -> Callable[[], int] | Non
         ]
         return [p - LR * m for p, m in zip(parameters, momenta, strict=True)], momenta
 
-    @jax.jit
-    def many(parameters, momenta):
-        def body(carry, _):
+    def many(parameters: Any, momenta: Any) -> Any:
+        def body(carry: Any, _: Any) -> Any:
             return jax.vmap(step)(*carry, ys, decay), None
 
         return jax.lax.scan(body, (parameters, momenta), None, length=epochs)[0]
@@ -145,10 +144,11 @@ def jax_scan(networks: int, epochs: int, hidden: int) -> Callable[[], int] | Non
         jax.random.uniform(key, (networks, *shape), minval=-1, maxval=1) / fan_in**0.5
         for fan_in, shape in shapes
     ]
+    compiled = jax.jit(many)
     momenta = [jnp.zeros_like(p) for p in parameters]
 
     def train() -> int:
-        jax.block_until_ready(many(parameters, momenta))
+        jax.block_until_ready(compiled(parameters, momenta))
         return networks * epochs
 
     return train
@@ -159,11 +159,11 @@ def engine(name: str, command: str, options: dict[str, int], threads: int) -> Ca
     flags = {key: [str(value)] for key, value in options.items()}
     flags |= {"engine": [name], "threads": [str(threads)], "log_every": [str(options["epochs"])]}
     asked = resolve(command, flags)
-    networks = asked.study.replicates * len(asked.study.arms)
+    steps: int = asked.study.replicates * len(asked.study.arms) * asked.study.training.epochs
 
     def train() -> int:
         run(asked.study, asked.question, asked.machine)
-        return networks * asked.study.training.epochs
+        return steps
 
     return train
 

@@ -1,4 +1,4 @@
-"""The scripts under benchmarks/ run, and print what docs/performance.md and statistics.md hold."""
+"""The scripts under benchmarks/ and examples/ run, and print what the docs say that they do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[1]
+SCRIPTS = {
+    path.stem: path for room in ("benchmarks", "examples") for path in ROOT.glob(f"{room}/*.py")
+}
 TINY = {
     "throughput": (
         ["--replicates=2", "--epochs=4", "--rounds=1", "--hidden=8"],
@@ -22,6 +25,10 @@ TINY = {
         ["interval of the mean (t)", "sign flips", "jackknife", "--target-width W", "skewness"],
     ),
     "one_pair": ([".", "--epochs=2"], []),
+    "from_python": (
+        ["--epochs=20", "--replicates=3"],
+        ["wdecay=0.01+dropout=0.5  ", "summary.json", "exit code", "p=0.5: ", "refused: "],
+    ),
 }  # fmt: skip
 """Arguments of each script that take seconds, and what it prints among other things."""
 
@@ -30,7 +37,7 @@ TINY = {
 def test_script_runs(name: str, tmp_path: Path) -> None:
     arguments, printed = TINY[name]
     finished = subprocess.run(
-        [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments],
+        [sys.executable, str(SCRIPTS[name]), *arguments],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -45,4 +52,4 @@ def test_script_runs(name: str, tmp_path: Path) -> None:
 
 
 def test_every_script_is_run() -> None:
-    assert {path.stem for path in BENCHMARKS.glob("*.py")} == set(TINY)
+    assert SCRIPTS.keys() == TINY.keys()

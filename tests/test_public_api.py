@@ -16,6 +16,8 @@ from regbench.regularizers import REGULARIZERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from commands import Command
+
 untyped: Any = rb
 """For values that annotations rule out, some of which are wrong and some taken all the same."""
 SMALL: dict[str, Any] = {
@@ -39,6 +41,21 @@ def test_a_study_runs_from_python_and_prints_nothing(capfd: pytest.CaptureFixtur
     assert capfd.readouterr() == ("", "")
 
 
+def test_numbers_are_those_of_the_command(regbench: Command) -> None:
+    study = small_study(task=rb.Task(truth="sine", points=4), seed=5, pairing="independent")
+    result = rb.run(study, rb.Question(confidence=0.9), rb.Machine(engine="batched"))
+    options = (
+        "--truth=sine --points=4 --hidden=4 --depth=1 --epochs=6 --log-every=3 --replicates=3 "
+        "--seed=5 --confidence=0.9 --pairing=independent --engine=batched --json"
+    )
+    finished = regbench("compare", "wdecay=0.1", "dropout=0.5+wdecay=0.1", *options.split())
+    for arm_index, arm in enumerate(study.arm_names):
+        for name, values in result.history.named("measures").items():
+            assert finished.document["history"][arm][name] == values[:, arm_index].tolist()
+    ends = [list(c.ci) if c.ci else None for c in result.comparisons]
+    assert [c["ci"] for c in finished.document["comparisons"]] == ends
+
+
 def test_a_run_in_a_folder_is_a_run_like_any_other(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     result = rb.run(small_study(), folder=folder)
@@ -56,9 +73,9 @@ def test_a_run_in_a_folder_is_a_run_like_any_other(tmp_path: Path) -> None:
 
 
 def test_a_number_where_several_may_stand_is_one_of_them() -> None:
-    scales = rb.run(untyped.DropoutScale(p=0.25, units=50, trials=20)).scales
+    scales = rb.run(rb.DropoutScale(p=0.25, units=50, trials=20)).scales
     assert [scale.drop_probability for scale in scales] == [0.25]
-    assert untyped.Study(arms=rb.Dropout(0.5)).arm_names == ["baseline", "dropout=0.5"]
+    assert rb.Study(arms=rb.Dropout(0.5)).arm_names == ["baseline", "dropout=0.5"]
 
 
 def test_result_is_shown_as_a_short_table() -> None:

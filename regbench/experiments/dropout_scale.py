@@ -20,7 +20,7 @@ from regbench.settings.base import check_strength
 from regbench.settings.study import LAST_SEED, BaseStudy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -41,11 +41,18 @@ class DropoutScale(BaseStudy):
     experiment: ClassVar[str] = "dropout_scale"
 
     p: tuple[float, ...] = Field(
-        (0.5,), min_length=1, max_length=100, description="Drop probability, one or several."
+        default=(0.5,),
+        min_length=1,
+        max_length=100,
+        description="Drop probability, one or several.",
     )
-    units: int = Field(10_000, ge=1, le=100_000_000, description="Inputs, all of them one.")
-    trials: int = Field(1000, ge=2, le=1_000_000, description="Draws of the dropout mask.")
-    seed: int = Field(1, ge=0, le=LAST_SEED, description="Seed of the masks.")
+    units: int = Field(default=10_000, ge=1, le=100_000_000, description="Inputs, all of them one.")
+    trials: int = Field(default=1000, ge=2, le=1_000_000, description="Draws of the dropout mask.")
+    seed: int = Field(default=1, ge=0, le=LAST_SEED, description="Seed of the masks.")
+
+    if TYPE_CHECKING:  # one p may stand for several
+
+        def __init__(self, *, p: Sequence[float] | float = ..., **values: Any) -> None: ...
 
     @property
     def compared(self) -> list[str]:

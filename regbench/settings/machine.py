@@ -22,12 +22,12 @@ class Machine(Settings, title="Machine"):
     """Where and how to train. Numbers depend on engine and device by rounding alone."""
 
     engine: Literal["auto", "reference", "batched", "fused"] = Field(
-        "auto",
+        default="auto",
         description="How to train: as the article's program, all replicates stacked (CPU or GPU), "
         "or each network by a compiled kernel (CPU).",
     )
     device: str = Field(
-        "auto",
+        default="auto",
         pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
         description="Where to train: auto, cpu, cuda or cuda:N.",
         json_schema_extra={"allowed": "auto, cpu, cuda or cuda:N"},

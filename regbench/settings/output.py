@@ -11,18 +11,18 @@ class Output(Settings, title="Output"):
     """Where results go, and in which forms."""
 
     out: str | None = Field(
-        None,
+        default=None,
         min_length=1,
         description="Folder for the results; a new one under runs/ where not given.",
         json_schema_extra={"allowed": "a path of printable characters"},
     )
-    tensorboard: bool = Field(True, description="Write TensorBoard logs.")
-    plots: bool = Field(True, description="Draw pictures.")
-    cache: bool = Field(True, description="Use blocks that earlier runs have trained.")
+    tensorboard: bool = Field(default=True, description="Write TensorBoard logs.")
+    plots: bool = Field(default=True, description="Draw pictures.")
+    cache: bool = Field(default=True, description="Use blocks that earlier runs have trained.")
     json_: bool = Field(
-        False, alias="json", description="Print one JSON document and nothing else."
+        default=False, alias="json", description="Print one JSON document and nothing else."
     )
-    quiet: bool = Field(False, description="Print the closing lines only.")
+    quiet: bool = Field(default=False, description="Print the closing lines only.")
 
     @field_validator("out")
     @classmethod

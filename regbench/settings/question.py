@@ -18,28 +18,34 @@ class Question(Settings, title="Statistics"):
     """How sure an answer has to be, and what a script wants to hear."""
 
     confidence: float = Field(
-        0.95, ge=0.5, le=0.9999, description="Probability with which an interval holds the truth."
+        default=0.95,
+        ge=0.5,
+        le=0.9999,
+        description="Probability with which an interval holds the truth.",
     )
     confirm: int | None = Field(
-        None,
+        default=None,
         ge=2,
         le=MOST_REPLICATES,
         description="Measure the best strength again on so many fresh replicates.",
     )
     target_width: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=LARGEST,
         description=f"Run as many replicates, after a pilot of {PILOT_REPLICATES}, as make the "
         f"interval of the mean difference so wide; in place of --replicates.",
     )
     require: Literal["better", "not-worse"] | None = Field(
-        None,
+        default=None,
         description="Exit with 3 where the interval says the opposite and 4 where it cannot say: "
         "better or not-worse.",
     )
     margin: float = Field(
-        0.0, ge=0, le=LARGEST, description="Difference of test loss that --require leaves room for."
+        default=0.0,
+        ge=0,
+        le=LARGEST,
+        description="Difference of test loss that --require leaves room for.",
     )
 
     @model_validator(mode="after")

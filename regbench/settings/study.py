@@ -17,6 +17,8 @@ from regbench.settings.base import Settings, check_strength
 from regbench.settings.truths import TRUTHS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from regbench.settings.question import Question
 
 MOST_REPLICATES = 10_000_000
@@ -30,13 +32,13 @@ class Task(Settings, title="Task"):
     """The synthetic regression problem: y = truth(x) + noise."""
 
     truth: str = Field(
-        "linear",
+        default="linear",
         pattern=f"^({'|'.join(TRUTHS)})$",
         description="The noise-free target, times the slope: "
         f"{', '.join(truth.formula.strip() for truth in TRUTHS.values())}.",
         json_schema_extra={"allowed": ", ".join(TRUTHS), "metavar": "|".join(TRUTHS)},
     )
-    points: int = Field(10, ge=1, le=1_000_000, description="Training points.")
+    points: int = Field(default=10, ge=1, le=1_000_000, description="Training points.")
     test_points: int = Field(
         default_factory=lambda settings: settings["points"],
         ge=1,
@@ -44,18 +46,21 @@ class Task(Settings, title="Task"):
         description="Test points; as many as --points where not given.",
     )
     slope: float = Field(
-        1.5,
+        default=1.5,
         ge=-LARGEST,
         le=LARGEST,
         description="Slope of the true line; scale of the other truths.",
     )
-    x_min: float = Field(-1.0, ge=-LARGEST, le=LARGEST, description="Smallest input.")
-    x_max: float = Field(1.0, ge=-LARGEST, le=LARGEST, description="Largest input.")
+    x_min: float = Field(default=-1.0, ge=-LARGEST, le=LARGEST, description="Smallest input.")
+    x_max: float = Field(default=1.0, ge=-LARGEST, le=LARGEST, description="Largest input.")
     noise: float = Field(
-        0.5, ge=0, le=LARGEST, description="Standard deviation of the training targets' noise."
+        default=0.5,
+        ge=0,
+        le=LARGEST,
+        description="Standard deviation of the training targets' noise.",
     )
     test_noise: float = Field(
-        0.3, ge=0, le=LARGEST, description="Standard deviation of the test targets' noise."
+        default=0.3, ge=0, le=LARGEST, description="Standard deviation of the test targets' noise."
     )
 
     @model_validator(mode="after")
@@ -70,14 +75,14 @@ class Network(Settings, title="Network"):
     """The multi-layer perceptron and its inputs."""
 
     features: str = Field(
-        "x",
+        default="x",
         pattern=r"^(x|polynomial:([1-9]|[1-4][0-9]|50))$",
         description="Inputs of the network: x, or polynomial:K for x to the powers 1 to K (at "
         "most 50).",
         json_schema_extra={"allowed": "x, or polynomial:K with K from 1 to 50"},
     )
-    hidden: int = Field(200, ge=1, le=100_000, description="Units of each hidden layer.")
-    depth: int = Field(3, ge=0, le=100, description="Hidden layers; 0 is a linear model.")
+    hidden: int = Field(default=200, ge=1, le=100_000, description="Units of each hidden layer.")
+    depth: int = Field(default=3, ge=0, le=100, description="Hidden layers; 0 is a linear model.")
 
     @property
     def input_size(self) -> int:
@@ -114,13 +119,13 @@ class Training(Settings, title="Training"):
     """Full-batch gradient descent."""
 
     optimizer: Literal["sgd", "adam"] = Field(
-        "sgd", description="SGD with --momentum, or Adam, which has moments of its own."
+        default="sgd", description="SGD with --momentum, or Adam, which has moments of its own."
     )
-    epochs: int = Field(2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
-    lr: float = Field(0.01, gt=0, le=LARGEST, description="Learning rate.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    epochs: int = Field(default=2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
+    lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
     log_every: int = Field(
-        200, ge=1, le=1_000_000_000, description="Epochs from one logged epoch to the next."
+        default=200, ge=1, le=1_000_000_000, description="Epochs from one logged epoch to the next."
     )
 
     @property
@@ -177,21 +182,27 @@ class Study(BaseStudy):
         min_length=2, max_length=1001, json_schema_extra={"allowed": "regularizers and their sums"}
     )
     replicates: int = Field(
-        30, ge=1, le=MOST_REPLICATES, description="Draws of data and initial weights."
+        default=30, ge=1, le=MOST_REPLICATES, description="Draws of data and initial weights."
     )
-    seed: int = Field(1, ge=0, le=LAST_SEED, description="Seed of the first replicate.")
+    seed: int = Field(default=1, ge=0, le=LAST_SEED, description="Seed of the first replicate.")
     pairing: Literal["shared", "independent"] = Field(
-        "shared",
+        default="shared",
         description="Initial weights of a replicate: the same in all arms, or drawn for each.",
     )
     vary: Literal["both", "data", "init"] = Field(
-        "both",
+        default="both",
         description="What differs from replicate to replicate: data, initial weights (with the "
         "masks of dropout), or both.",
     )
     dtype: Literal["float32", "float64"] = Field(
-        "float32", description="Floating-point type to train in."
+        default="float32", description="Floating-point type to train in."
     )
+
+    if TYPE_CHECKING:  # one arm may stand for several
+
+        def __init__(
+            self, *, arms: Sequence[Arm | Regularizer] | Arm | Regularizer, **values: Any
+        ) -> None: ...
 
     @field_validator("arms", mode="before")
     @classmethod
