@@ -37,10 +37,8 @@ def nothing(_: object) -> None:
 class Listener:
     """Who hears of what an engine does.
 
-    Attributes:
-        advance: Called now and then with the number of epochs of single networks that were done
-            since the last call; in all `A · R · epochs`.
-        say: Called with a line that explains why nothing seems to happen.
+    `advance` is called now and then with how many epochs of single networks were done since, in all
+    `A · R · epochs`; `say` with a line that explains why nothing seems to happen.
     """
 
     advance: Callable[[int], None] = nothing
@@ -59,10 +57,10 @@ def torch_dtype(study: Study) -> torch.dtype:
 
 @dataclass(frozen=True)
 class Start:
-    """What a replicate starts from, float32 on the CPU: its data, and for each arm two more.
+    """What a replicate starts from, float32 on the CPU: its data, and lists with one for each arm.
 
-    The initial parameters, one and the same with shared pairing, and the state of the replicate's
-    generator after them.
+    These are the initial parameters, one and the same with shared pairing, and the state of the
+    replicate's generator after them.
     """
 
     data: Dataset
@@ -73,29 +71,28 @@ class Start:
 def draw_start(study: Study, seed: int, arm_indices: Sequence[int] | None = None) -> Start:
     """Draw a replicate: train noise, test noise, parameters, in the order of the article.
 
-    With independent pairing each arm's parameters are drawn after the arm's before it, so that
-    one more arm at the end changes no other. What does not vary from replicate to replicate is
-    that of the run's first. `arm_indices` are the arms that are asked for; None for all.
+    With independent pairing each arm's parameters are drawn after those of the arm before it, so
+    that one more at the end changes no other. What does not vary between replicates is that of the
+    run's first. `arm_indices` are the arms that are asked for; None for all.
     """
     generator = replicate_generator(study.seed if study.vary == "init" else seed)
     data = draw_dataset(study.task, generator)
     if study.vary != "both":
         generator = replicate_generator(init_seed(study, seed))
         draw_dataset(study.task, generator)  # the weights come after the data
-    drawn: list[tuple[Parameters, Tensor]] = []
-    for _ in study.arms:
-        if study.pairing == "independent" or not drawn:
-            drawn.append((draw_parameters(study.network, generator), generator.get_state()))
-        else:
-            drawn.append(drawn[0])
-    asked = [drawn[index] for index in arm_indices or range(len(drawn))]
+    draws = len(study.arms) if study.pairing == "independent" else 1
+    drawn = [
+        (draw_parameters(study.network, generator), generator.get_state()) for _ in range(draws)
+    ]
+    asked = [drawn[index % draws] for index in arm_indices or range(len(study.arms))]
     return Start(data, [parameters for parameters, _ in asked], [state for _, state in asked])
 
 
-def draw_batch(batch: Batch) -> tuple[list[Start], dict[str, Array]]:
+def draw_batch(batch: Batch) -> tuple[list[Start], dict[str, Array], list[Tensor]]:
     """Draw every replicate of a batch, with the parameters of the batch's arms.
 
-    Also returns the data of all as a history keeps them, in the dtype of training.
+    Also returns the data as a history keeps them, in the dtype of training, and what networks take
+    at the training inputs, `(N, D)`, and at all, `(N + T + G, D)`.
     """
     study = batch.study
     starts = [draw_start(study, seed, batch.arm_indices) for seed in batch.seeds]
@@ -109,22 +106,14 @@ def draw_batch(batch: Batch) -> tuple[list[Start], dict[str, Array]]:
         "grid_x": grid,
         "grid_truth": truth(study.task, grid),
     }
-    dtype = torch_dtype(study)
-    return starts, {name: x.squeeze(-1).to(dtype).numpy() for name, x in tensors.items()}
-
-
-def features(study: Study, data: Mapping[str, Array]) -> list[Tensor]:
-    """Return what networks take at the training inputs, `(N, D)`, and at all, `(N + T + G, D)`."""
-    all_x = np.concatenate([data["train_x"], data["test_x"], data["grid_x"]])
-    size = study.network.input_size
-    return [expand(torch.from_numpy(x)[:, None], size) for x in (data["train_x"], all_x)]
+    tensors = {name: x.to(torch_dtype(study)) for name, x in tensors.items()}
+    all_x = torch.cat([tensors["train_x"], tensors["test_x"], tensors["grid_x"]])
+    inputs = [expand(x, study.network.input_size) for x in (tensors["train_x"], all_x)]
+    return starts, {name: x.squeeze(-1).numpy() for name, x in tensors.items()}, inputs
 
 
 class Record:
-    """What some replicates of one arm show, epoch by epoch, until it becomes a history.
-
-    These are R of a batch's replicates, and `data` those of the whole batch.
-    """
+    """What R of a batch's replicates show in one arm, epoch by epoch; `data` are the batch's."""
 
     def __init__(self, batch: Batch, data: Mapping[str, Array], replicates: slice) -> None:
         self.study, self.kept_epochs = batch.study, batch.study.training.kept_epochs
@@ -139,14 +128,14 @@ class Record:
         return self.has_snapshots and epoch in self.kept_epochs
 
     def add(
-        self, epoch: int, train_loss: Array, predictions: Array, zeros: Array, squares: Array
+        self, epoch: int, loss: Array, predictions: Array, zeros: Array, squares: Array
     ) -> None:
         """Take what the networks show after the next measured epoch; see `measures.Outcome`.
 
-        `train_loss` and `zeros` are `(R,)`, predictions at the training, test and grid inputs
-        `(R, N + T + G)`, squares `(R, L, 2)`. At epoch 0 the loss becomes that in evaluation mode.
+        The training loss, which becomes that in evaluation mode at epoch 0, and `zeros` are `(R,)`,
+        predictions at the training, test and grid inputs `(R, N + T + G)`, squares `(R, L, 2)`.
         """
-        self.shown.append((train_loss, predictions, zeros, squares))
+        self.shown.append((loss, predictions, zeros, squares))
         if epoch in self.kept_epochs:
             self.kept.append({"predictions": predictions[:, -GRID_POINTS:].copy()})
         if len(self.shown) * predictions.size > PENDING_NUMBERS:
@@ -155,19 +144,15 @@ class Record:
     def add_network(
         self,
         epoch: int,
-        train_loss: float,
+        loss: float,
         predictions: Array,
         parameters: list[Array],
         gradients: list[Array],
     ) -> None:
         """Take what a single network shows, its snapshot too; see `add`."""
-        self.add(
-            epoch,
-            np.array([train_loss], predictions.dtype),
-            predictions[None],
-            np.array([sum((p == 0).sum() for p in parameters)]),
-            np.reshape([np.square(p, dtype=np.float64).sum() for p in parameters], (1, -1, 2)),
-        )
+        zeros = np.array([sum((p == 0).sum() for p in parameters)])
+        squares = np.reshape([np.square(p, dtype=np.float64).sum() for p in parameters], (1, -1, 2))
+        self.add(epoch, np.array([loss], predictions.dtype), predictions[None], zeros, squares)
         if self.wants_snapshot(epoch):
             self.add_snapshot(parameters, gradients)
 
@@ -179,39 +164,24 @@ class Record:
                 self.kept[-1][f"{kind}/{name}"] = array.copy()
 
     def _measure(self) -> None:
-        train_loss, predictions, zeros, squares = map(np.stack, zip(*self.shown, strict=True))
-        ends = np.cumsum([self.data["train_x"].size, self.data["test_x"].size])
+        task, (train_y, test_y) = self.study.task, (self.data["train_y"], self.data["test_y"])
+        loss, predictions, zeros, squares = map(np.stack, zip(*self.shown, strict=True))
+        ends = np.cumsum([train_y.shape[-1], test_y.shape[-1]])
         train, test, grid = np.split(predictions, ends, axis=-1)
-        outcome = Outcome(
-            train_loss=train_loss,
-            train=train,
-            test=test,
-            grid=grid,
-            zeros=zeros,
-            squares=squares,
-            train_y=self.data["train_y"],
-            test_y=self.data["test_y"],
-            spacing=(self.study.task.x_max - self.study.task.x_min) / GRID_POINTS,
-            network=self.study.network,
-        )
-        self.measures.append(measure(outcome))
+        more = train_y, test_y, (task.x_max - task.x_min) / GRID_POINTS, self.study.network
+        self.measures.append(measure(Outcome(loss, train, test, grid, zeros, squares, *more)))
         self.shown = []
 
     def history(self) -> History:
         """Return the history of the arm, A = 1, and these replicates."""
         if self.shown:
             self._measure()
-        measures = {
-            name: np.concatenate([part[name] for part in self.measures])[:, None]
-            for name in self.measures[0]
-        }
-        measures["train_loss"][0] = measures["train_loss_eval"][0]
-        return History(
-            {
-                "epochs": np.array(self.study.training.measured_epochs),
-                "kept_epochs": np.array(self.kept_epochs),
-                **self.data,
-                **{n: np.stack([kept[n] for kept in self.kept])[:, None] for n in self.kept[0]},
-                **{f"measures/{name}": array for name, array in measures.items()},
-            }
-        )
+        epochs = np.array(self.study.training.measured_epochs), np.array(self.kept_epochs)
+        arrays = {"epochs": epochs[0], "kept_epochs": epochs[1], **self.data}
+        for name in self.kept[0]:
+            arrays[name] = np.stack([kept[name] for kept in self.kept])[:, None]
+        for name in self.measures[0]:
+            measured = [part[name] for part in self.measures]
+            arrays[f"measures/{name}"] = np.concatenate(measured)[:, None]
+        arrays["measures/train_loss"][0] = arrays["measures/train_loss_eval"][0]
+        return History(arrays)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from regbench.analysis.history import History, join
-from regbench.engines.base import Listener, Record, draw_batch, features, torch_dtype
+from regbench.engines.base import Listener, Record, draw_batch, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.model.network import Parameters, forward
 from regbench.model.randomness import Noise, noise_keys
@@ -70,8 +70,8 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
     """Train the replicates of a batch together, epoch by epoch."""
     study, dtype = batch.study, torch_dtype(batch.study)
     network, training = study.network, study.training
-    starts, data = draw_batch(batch)
-    x, all_x = (t.to(device).expand(len(starts), -1, -1) for t in features(study, data))
+    starts, data, inputs = draw_batch(batch)
+    x, all_x = (values.to(device).expand(len(starts), -1, -1) for values in inputs)
     y = torch.from_numpy(data["train_y"]).to(device).unsqueeze(-1)
     stacks = []
     for arm_index, arm in enumerate(batch.arms):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from regbench.analysis.history import History, join
-from regbench.engines.base import Listener, Record, Start, draw_batch, features, torch_dtype
+from regbench.engines.base import Listener, Record, Start, draw_batch, torch_dtype
 from regbench.engines.threads import one_thread_each
 from regbench.model.randomness import Noise, noise_keys
 from regbench.regularizers import Arm, Regularizer
@@ -40,9 +40,8 @@ def train_reference(
 
 def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
     """Train all arms of a batch of one replicate, one after the other."""
-    study, training = batch.study, batch.study.training
-    (start,), data = draw_batch(batch)
-    x, all_x = features(study, data)
+    training = batch.study.training
+    (start,), data, (x, all_x) = draw_batch(batch)
     y = torch.from_numpy(data["train_y"]).reshape(-1, 1)
     loss_function, measured = nn.MSELoss(), set(training.measured_epochs)
     histories = []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regbench.analysis.history import Array, History, join
-from regbench.engines.base import Listener, Record, draw_batch, features, torch_dtype
+from regbench.engines.base import Listener, Record, draw_batch, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout
@@ -63,8 +63,8 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
     from regbench.engines.fused.network import Network, Workspace
 
     del device
-    starts, data = draw_batch(batch)
-    inputs = [x.numpy() for x in features(batch.study, data)]
+    starts, data, tensors = draw_batch(batch)
+    inputs = [x.numpy() for x in tensors]
     pairs = list(itertools.product(range(len(batch.arms)), range(len(starts))))
 
     def start_network(arm_index: int, replicate_index: int) -> Network:

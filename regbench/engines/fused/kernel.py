@@ -1,8 +1,8 @@
 """Train one small ReLU network on the CPU, fast: what Numba compiles.
 
-A network is trained through many epochs while its parameters stay in a core's own cache. The
-three products of an epoch are written with explicit vectors, so that up to ten samples, a block,
-are summed in registers at once. Knows nothing about threads, arms or what is measured.
+A network is trained through many epochs while its parameters stay in a core's own cache. Its
+three products are written with explicit vectors, so that up to ten samples, a block, are summed in
+registers at once. Knows nothing about threads, arms or what is measured.
 
 A row of parameters holds the weights that lead out of one unit, padded with zeros to whole
 vectors. The row after a layer's last unit holds the biases, as the weights of a unit that is
@@ -63,10 +63,8 @@ if TYPE_CHECKING:
 
 LARGEST_BLOCK = 10 if REGISTERS == 32 else 5
 """Samples that are summed at once, each in two registers."""
-
 SIMD_DIGEST = hashlib.sha256(Path(simd.__file__).read_bytes()).hexdigest()
 """Numba compares the file of a function with what it has compiled, but none that this imports."""
-
 U64 = np.uint64
 
 
@@ -104,24 +102,19 @@ def compiled(function):
     return dispatcher
 
 
-class CompilationListener(Listener):
-    """Calls `note` before Numba compiles what it has not found in its cache."""
-
-    def __init__(self, note):
-        self.note = note
-
-    def on_start(self, event):
-        """Note a compilation."""
-        self.note()
-
-    def on_end(self, event):
-        """Do nothing."""
-
-
 @contextmanager
 def compilation_noted(note: Callable[[], None]) -> Iterator[None]:
     """Call `note` once where something is compiled, which takes some seconds, and not loaded."""
-    with install_listener("numba:compile", CompilationListener(functools.cache(note))):
+    note_once = functools.cache(note)
+
+    class Compilation(Listener):
+        def on_start(self, event):
+            note_once()
+
+        def on_end(self, event):
+            pass
+
+    with install_listener("numba:compile", Compilation()):
         yield
 
 
@@ -181,8 +174,8 @@ def drop(grid, seed, layer, epoch, p, scale, block):
                 store(grid, at, 0, mul(load(grid, at, 0, scale), factor))
 
 
-# One network. The arguments are those of `train`; block, width and square are tuples that count
-# the vectors which one operation takes, so that their length is known when it is compiled.
+# One network. The arguments are those of `train`; block, width and square are tuples whose length,
+# known when it is compiled, is the number of vectors that one operation takes.
 
 
 @compiled
@@ -269,9 +262,9 @@ def catch_up(theta, rows, rest, rates):
 
 @compiled
 def turn(source, at, stride, target, to, step, count, square):
-    """Set target.flat[to + i * step + j] = source.flat[at + j * stride + i].
+    """Set target.flat[to + i * step + j] = source.flat[at + j * stride + i], i < count, j < lanes.
 
-    For i < count, rounded up to whole squares, and j < lanes.
+    The count is rounded up to whole squares.
     """
     like = zeros(source, square, (0,))
     for i in range(0, count, len(square)):
@@ -280,10 +273,9 @@ def turn(source, at, stride, target, to, step, count, square):
 
 @compiled
 def emit(grid, signal, first, units, order, square):
-    """Turn grid round into signal[first : first + units].
+    """Turn grid round into signal[first : first + units] and return how many rows now speak.
 
-    `order` becomes the row of the biases, the rows that speak and the silent ones; returns the
-    number of the first two kinds.
+    `order` becomes the row of the biases and the others that speak, then the silent rows.
     """
     blocks, samples, columns = grid.shape
     lively = np.zeros(columns, grid.dtype)
@@ -307,20 +299,12 @@ def emit(grid, signal, first, units, order, square):
 
 @compiled
 def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, block, square):
-    """Train one network for `count` epochs and return its loss before the last update.
+    """Train one network for `count` epochs from `epoch` on; return its loss before the last update.
 
-    Args:
-        theta: `(rows, 2, columns)`, changed in place.
-        y: Targets `(blocks, len(block))`.
-        share: 1 / N for each sample, and 0 for those that fill up the last block; as `y`.
-        sizes: D, H and the number of hidden layers.
-        coefficients: lr, momentum, l2, l1, decoupled, p.
-        seed: The replicate's.
-        epoch: The number of the first of these epochs; a run's first is 1.
-        count: How many; with 0 the network only answers.
-        scratch: See `Workspace`; the answers are in `guess`.
-        block: As long as the number of samples in a block.
-        square: As long as the number of numbers in a register.
+    `theta` is changed in place; with a count of 0 the network only leaves its answers in `guess`.
+    Targets `y` and `share`, 1 / N for each sample and 0 for those that fill up the last block, are
+    `(blocks, len(block))`; `sizes` are D, H and the number of hidden layers; `coefficients` and
+    `scratch` are those of `Coefficients` and `Workspace`; `square` is as long as a register.
     """
     control_word = flush_denormals()
     signal, back, grid, slope, guess, order, rest = scratch

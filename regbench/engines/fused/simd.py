@@ -20,7 +20,6 @@ HAS_AVX512 = llvmlite.binding.get_host_cpu_features().get("avx512f", False)
 REGISTERS = 32 if HAS_AVX512 else 16
 VECTOR_BYTES = 64 if HAS_AVX512 else 32
 """The size of a register, and the alignment of every `load` and `store`."""
-
 FLUSH_BITS = 0x8040
 """Flush-to-zero and denormals-are-zero in the control word of an x86 core."""
 
@@ -34,12 +33,7 @@ class Vector(types.Type):
         super().__init__(f"Vector({dtype}, {lanes})")
 
 
-@register_model(Vector)
-class VectorModel(models.PrimitiveModel):
-    """A vector is an LLVM vector."""
-
-    def __init__(self, manager, kind):
-        super().__init__(manager, kind, kind.ir)
+register_model(Vector)(lambda manager, kind: models.PrimitiveModel(manager, kind, kind.ir))
 
 
 # Parts of the code generators below. They take and return LLVM values.
@@ -51,7 +45,7 @@ def one_of(kind):
 
 
 def unpack(builder, value):
-    """Return a list of vectors from a vector or a tuple of them."""
+    """Return a list of the vectors in a tuple, or of a single one."""
     return cgutils.unpack_tuple(builder, value) if isinstance(value.type, ir.ArrayType) else [value]
 
 
