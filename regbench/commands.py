@@ -36,10 +36,10 @@ from regbench.storage.run_folder import (
 from regbench.storage.run_list import find_runs, is_prunable, remove_run, summarize_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from regbench.experiments import Plan
-    from regbench.report.base import Sink, View
+    from regbench.report.base import View
     from regbench.report.terminal.screen import Screen
     from regbench.settings.command import Request
     from regbench.settings.machine import Environment, Machine
@@ -83,21 +83,15 @@ def report_run(name: str, options: Mapping[str, bool], is_rewriting: bool) -> in
     run = open_run(name, COMMANDS, options)
     request, began = run.request, run.environment
     result, done, total = read_back(run)
-    report = report_of(request.study)
+    report, screen, notes = report_of(request.study), Screen(request.output), []
     view = report.view(run, result, is_complete=done == total)
-    screen, files = Screen(request.output, is_new=False), sinks_of(request.output)
-    notes: list[str] = []
     if result is not None:
         command, engine = request.command.name, began.engine or ""
         screen.begin(report.header(command, result.study, request.question, engine, began.device))
         screen.show(view)
         if is_rewriting and done == total:
-            notes += write(files, view, screen)
-        notes += view.warnings
-    for sink in (screen, *files):
-        sink.close(view)
-    for line in notes:
-        screen.alert(line)
+            notes = write(run, view, screen)
+    screen.close(view, notes, is_new=False)
     if run.done is not None and done == total:
         return view.exit_code
     what = f"{done} of {total} blocks" if done < total else "all blocks, but its files are not"
@@ -122,25 +116,26 @@ def complete(run: Run, planned: Plan) -> int:
         view = report.view(run, result, is_complete=True)
         screen.show(view)
         notes = record(run, view, result.environment.duration_seconds, screen)
-        for line in (*notes, *view.warnings):
-            screen.alert(line)
+        screen.close(view, notes, is_new=True)
         return view.exit_code
 
 
 def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
     """Write the files of a run and mark it as done; returns what there is to say about them."""
-    files = sinks_of(run.request.output)
-    notes = write(files, view, screen)
+    notes = write(run, view, screen)
     mark_done(run.folder, {"duration_seconds": duration, "verdicts": view.verdicts})
-    for sink in (screen, *files):
-        sink.close(view)
     return notes
 
 
-def write(sinks: Iterable[Sink], view: View, screen: Screen) -> list[str]:
-    """Let every output write its files; returns what there is to say about them."""
+def write(run: Run, view: View, screen: Screen) -> list[str]:
+    """Write the files of a run; returns what there is to say about them."""
+    output, pictures = run.request.output, []
+    sinks = sinks_of(output)
     with screen.stage("pictures and logs", view.picture_count) as advance:
-        return [note for sink in sinks for note in sink.write(view, advance)]
+        for picture in view.draw() if output.plots or output.tensorboard else ():
+            pictures.append(picture)
+            advance(1)
+        return [note for sink in sinks for note in sink.write(view, pictures)]
 
 
 def read_back(run: Run) -> tuple[Any, int, int]:
@@ -211,7 +206,7 @@ def verify_cases(request: Request, names: list[str], is_json: bool, is_quiet: bo
 def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
     """List the runs below a folder, or remove the abandoned ones; returns the exit code."""
     from regbench.report.format import count
-    from regbench.report.terminal.console import make_consoles, print_whole
+    from regbench.report.terminal.console import make_consoles
     from regbench.report.terminal.run_list import print_runs, runs_text
 
     if root is not None and not os.path.isdir(root):  # noqa: PTH112 - no name is too long for it
@@ -228,7 +223,7 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
         print_runs(console, found, now)
     else:
         what = "abandoned runs: not done, and untouched for an hour" if is_pruning else "runs"
-        print_whole(errors, f"no {what}, below {visible(folder)}")
+        errors.print(f"no {what}, below {visible(folder)}", soft_wrap=True)
     if not (is_pruning and found):
         return 0
     if not is_sure and sys.stdin.isatty():
@@ -236,11 +231,11 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
         print(question, end="", file=sys.stderr, flush=True)
         is_sure = sys.stdin.readline().strip().lower() in {"y", "yes"}
     if not is_sure:
-        print_whole(errors, "nothing was removed; --yes removes them")
+        errors.print("nothing was removed; --yes removes them", soft_wrap=True)
         return 0
     summaries = [summarize_run(run.folder, COMMANDS) for run in found]  # changed since asked?
     found = [run for run in summaries if is_prunable(run, now)]
     for run in found:
         remove_run(run.folder)
-    print_whole(errors, f"removed {count(len(found), 'run')}")
+    errors.print(f"removed {count(len(found), 'run')}", soft_wrap=True)
     return 0

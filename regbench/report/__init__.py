@@ -17,17 +17,7 @@ def report_of(study: BaseStudy) -> Report:
 
 
 def sinks_of(output: Output) -> list[Sink]:
-    """Return the outputs besides the terminal that were asked for. Heavy ones are imported here."""
-    from regbench.report.csv import Csv
-    from regbench.report.json import Json
-
-    sinks: list[Sink] = []
-    if output.plots:
-        from regbench.report.figures import Figures
-
-        sinks.append(Figures())
-    if output.tensorboard:
-        from regbench.report.tensorboard import TensorBoard
-
-        sinks.append(TensorBoard())
-    return [*sinks, Csv(), Json(is_printed=output.json_)]
+    """Return the modules of the files that were asked for. Heavy ones are imported here."""
+    wanted = {"figures": output.plots, "tensorboard": output.tensorboard, "csv": True, "json": True}
+    names = [name for name, is_wanted in wanted.items() if is_wanted]
+    return [cast("Sink", importlib.import_module(f"regbench.report.{name}")) for name in names]

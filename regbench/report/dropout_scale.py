@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +14,10 @@ if TYPE_CHECKING:
     from regbench.experiments.dropout_scale import DropoutScale, Scale, ScaleResult
     from regbench.report.figures import Picture
     from regbench.report.tensorboard import Log
-    from regbench.settings.question import Question
     from regbench.storage.run_folder import Run
 
 
-def header(
-    command: str, study: DropoutScale, question: Question, engine: str, device: str
-) -> list[str]:
+def header(command: str, study: DropoutScale, *_: object) -> list[str]:
     """Return what is about to be drawn."""
     return [
         f"{command}: {study.units} inputs of one, all weights one, "
@@ -35,13 +31,11 @@ def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
         f"p={scale.drop_probability!r}": "fits" if scale.fits_law else "does not fit"
         for scale in result.scales
     }
-
-    def content() -> dict[str, Any]:
-        return {"scales": [scale_record(scale) for scale in result.scales]}
-
     return View(
         folder=run.folder,
-        document=partial(document_of, run, result.environment, is_complete, content),
+        document=lambda: document_of(
+            run, result.environment, is_complete, {"scales": [*map(scale_record, result.scales)]}
+        ),
         tables=[scale_table(scale) for scale in result.scales],
         remark="inverted: what is kept is divided by 1-p in training, and evaluation needs no "
         "scaling; classic: training is not scaled, and evaluation is multiplied by 1-p.",
@@ -80,24 +74,24 @@ def scale_log(scale: Scale, picture: Picture) -> Log:
 
 def scale_table(scale: Scale) -> Table:
     """Return the table of one drop probability."""
+    names = {
+        "first_output": "training mode, first trial",
+        "mean": f"training mode, mean of {len(scale.kept)}",
+        "theory_mean": "  in theory",
+        "sd": "training mode, standard deviation",
+        "theory_sd": "  in theory",
+        "eval_output": "evaluation mode",
+    }
     inverted, classic = summaries(scale).values()
-    rows = (
-        ("training mode, first trial", "first_output"),
-        (f"training mode, mean of {len(scale.kept)}", "mean"),
-        ("  in theory", "theory_mean"),
-        ("training mode, standard deviation", "sd"),
-        ("  in theory", "theory_sd"),
-        ("evaluation mode", "eval_output"),
-    )
+    rows = [[names[key], f"{inverted[key]:.2f}", f"{classic[key]:.2f}"] for key in names]
     note = ""
     if scale.article_z is not None:
         note = (
             f"The article's single draw, 9868, lies {scale.article_z:.2f} standard deviations "
             f"from {scale.units} (exact two-sided probability {scale.article_probability:.3f})."
         )
-    titles = (f"output, p = {scale.drop_probability!r}", "inverted (torch)", "classic")
-    shown = [(name, f"{inverted[key]:.2f}", f"{classic[key]:.2f}") for name, key in rows]
-    return Table([titles, *shown], note=note)
+    titles = [f"output, p = {scale.drop_probability!r}", "inverted (torch)", "classic"]
+    return Table([titles, *rows], note=note)
 
 
 def summaries(scale: Scale) -> dict[str, dict[str, float]]:
@@ -139,8 +133,7 @@ def scale_picture(scale: Scale) -> Picture:
 
     figure = make_figure(8, 4.5, legend_rows=1)
     axes = figure.add_subplot()
-    p, units = scale.drop_probability, scale.units
-    keep = 1 - p
+    p, keep = scale.drop_probability, 1 - scale.drop_probability
     low, high = int(scale.kept.min()), int(scale.kept.max())
     width = max(1, (high - low) // 30)
     edges = np.arange(low, high + width + 1, width)
@@ -148,9 +141,9 @@ def scale_picture(scale: Scale) -> Picture:
     bins, middles = list(edges - 0.5), (edges[:-1] + edges[1:] - 1) / 2
     axes.hist(scale.kept, bins, color="blue", alpha=0.35, label="torch, training mode")
     axes.plot(middles, expected, "k.-", linewidth=1, label="exact binomial law")
-    axes.axvline(units * keep, color="red", linewidth=2, label="evaluation mode")
+    axes.axvline(scale.units * keep, color="red", linewidth=2, label="evaluation mode")
     axes.xaxis.set_major_formatter(lambda kept, position: f"{kept / keep:.6g}")
-    axes.set_title(f"Output of a dropout layer, p = {p!r}, {units} units of one")
+    axes.set_title(f"Output of a dropout layer, p = {p!r}, {scale.units} units of one")
     axes.set_xlabel("output of inverted dropout = units kept / (1 - p)")
     axes.set_ylabel(f"trials of {len(scale.kept)}")
     legend_below(figure, axes, columns=3)

@@ -1,7 +1,4 @@
-"""Pictures of finished results, drawn once by matplotlib.
-
-Uses `Figure` objects and the Agg canvas, never pyplot, so that nothing global changes.
-"""
+"""Pictures of finished results, by matplotlib without pyplot, so that nothing global changes."""
 
 from __future__ import annotations
 
@@ -14,12 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from regbench.report.base import Sink
 from regbench.report.format import percent
 from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.legend import Legend
@@ -29,16 +25,13 @@ if TYPE_CHECKING:
     from regbench.report.base import View
 
 
-class Figures(Sink):
-    """Writes the pictures into `figures/`."""
-
-    def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
-        """Write every picture as PNG."""
-        folder = view.folder / "figures"
-        folder.mkdir(exist_ok=True)
-        for picture in [*view.pictures(advance), *view.summaries()]:
-            write_whole(folder / f"{picture.name}.png", [picture.png])
-        return ()
+def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
+    """Write every picture into `figures/` as PNG."""
+    folder = view.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    for picture in [*pictures, *view.summaries()]:
+        write_whole(folder / f"{picture.name}.png", [picture.png])
+    return ()
 
 
 @dataclass(frozen=True)
@@ -96,11 +89,7 @@ def encode(canvas: FigureCanvasAgg, name: str, epoch: int = 0) -> Picture:
 
 
 def fit_pictures(result: Result) -> Iterator[Picture]:
-    """Yield the picture of the first replicate's fits at every kept epoch.
-
-    Train and test points, the truth, every arm's fit, and both losses of each arm. What is the
-    same at all epochs is drawn once.
-    """
+    """Yield the first replicate's fits at every kept epoch; what stays the same is drawn once."""
     history, labels = result.history, list(result.study.labels.values())
     longest = max(map(len, labels)) + len(": train loss 1.2345e+10, test loss 1.2345e+10")
     figure = make_figure(max(8, LETTER_INCHES * longest), 5, legend_rows=len(labels) + 3)
@@ -127,13 +116,11 @@ def fit_pictures(result: Result) -> Iterator[Picture]:
     unchanging = canvas.copy_from_bbox(figure.bbox)  # type: ignore[no-untyped-call]
     texts, far = legend.get_texts()[-len(labels) :], 10 * (high - low)
     for epoch, fits in zip(history.kept_epochs.tolist(), history.predictions[:, :, 0], strict=True):
-        epoch_index = history.at(epoch)
-        losses = history.train_loss[epoch_index, :, 0], history.test_loss[epoch_index, :, 0]
-        for label, line, text, fit, train, test in zip(
-            labels, lines, texts, fits, *losses, strict=True
-        ):
-            line.set_ydata(np.clip(fit, low - far, high + far))  # NaN leaves a gap
-            text.set_text(f"{label}: train loss {train:.5g}, test loss {test:.5g}")
+        at = history.at(epoch)
+        for index, label in enumerate(labels):
+            lines[index].set_ydata(np.clip(fits[index], low - far, high + far))  # NaN leaves a gap
+            train, test = history.train_loss[at, index, 0], history.test_loss[at, index, 0]
+            texts[index].set_text(f"{label}: train loss {train:.5g}, test loss {test:.5g}")
         title.set_text(f"seed {result.study.seed}: epoch {epoch}")
         canvas.restore_region(unchanging)  # type: ignore[no-untyped-call]
         for artist in changing:
@@ -178,15 +165,12 @@ def loss_picture(result: Result) -> Picture:
 
 
 def comparison_picture(result: Result) -> Picture:
-    """Return how every arm compares with the baseline at the last epoch, and why.
+    """Return every arm's paired difference at the last epoch, and what its error is made of.
 
-    To the left the mean paired differences of the test loss with their intervals; to the right
-    what the expected test error of each arm is made of. A bias² below 0 reaches back into the bar.
-    A confirmed arm has its fresh replicates' difference below that of those that chose it.
+    A bias² below 0 reaches back into the bar. A confirmed arm has its fresh difference below.
     """
     study, epoch = result.study, result.history.epochs[-1]
     labels, rows = list(study.labels.values()), np.arange(len(study.arms))
-    confidence = percent(result.question.confidence)
     longest = LETTER_INCHES * max(map(len, labels))
     width, height = max(10, 6 + longest), min(0.8 + ARM_INCHES * len(labels), MOST_INCHES)
     figure = make_figure(width, height, legend_rows=2)
@@ -239,7 +223,5 @@ def draw_interval(
 
 def legend_below(figure: Figure, axes: Axes, columns: int, title: str | None = None) -> Legend:
     """Put the legend of the axes below everything else, where it covers nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    return figure.legend(
-        handles, labels, loc="lower center", ncols=columns, frameon=False, title=title, fontsize=9
-    )
+    where: dict[str, Any] = {"loc": "lower center", "ncols": columns, "frameon": False}
+    return figure.legend(*axes.get_legend_handles_labels(), **where, title=title, fontsize=9)

@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from regbench import __version__
-from regbench.report.base import Sink
 from regbench.storage.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Sequence
 
     from regbench.analysis.result import Result
     from regbench.regularizers import Arm
     from regbench.report.base import View
+    from regbench.report.figures import Picture
     from regbench.settings.machine import Environment
     from regbench.storage.run_folder import Run
 
 
-@dataclass(frozen=True)
-class Json(Sink):
-    """Writes `summary.json`, and prints the same where asked to."""
-
-    is_printed: bool
-
-    def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
-        """Write the document."""
-        write_text(view.folder / "summary.json", view.text)
-        return ()
-
-    def close(self, view: View) -> None:
-        """Print the document."""
-        if self.is_printed:
-            sys.stdout.write(view.text)
+def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
+    """Write `summary.json`."""
+    write_text(view.folder / "summary.json", view.text)
+    return ()
 
 
 def document_of(
-    run: Run, environment: Environment, is_complete: bool, content: Callable[[], dict[str, Any]]
+    run: Run, environment: Environment, is_complete: bool, content: dict[str, Any]
 ) -> dict[str, Any]:
     """Return a document: what every one begins and ends with, around an experiment's own."""
     return {
@@ -49,7 +37,7 @@ def document_of(
         "is_complete": is_complete,
         "config": run.request.to_file(),
         "environment": environment.to_record(),
-        **content(),
+        **content,
         "run_dir": str(run.folder),
     }
 

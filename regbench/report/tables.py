@@ -1,7 +1,4 @@
-"""What a training result says in tables: losses by epoch, differences, and what errors are made of.
-
-Knows nothing about where a table is shown.
-"""
+"""What a training result says in tables: losses, differences, and what errors are made of."""
 
 from __future__ import annotations
 
@@ -20,10 +17,7 @@ MOST_ROWS = 40
 
 
 def loss_table(result: Result) -> Table:
-    """Return the mean losses of every arm at every logged epoch, and their paired differences.
-
-    Two arms stand side by side, more of them below each other.
-    """
+    """Return mean losses by epoch and their differences; more than two arms stand in rows."""
     history, study = result.history, result.study
     labels, is_replicated = list(study.labels.values()), study.replicates > 1
     is_pair, has_masks = len(labels) == 2, any(arm.acts_on_hidden for arm in study.arms)

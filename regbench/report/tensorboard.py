@@ -1,8 +1,6 @@
-"""TensorBoard logs of finished results: every arm is a run of its own under one folder.
+"""TensorBoard logs of finished results: every arm is a run with the same tags, laid over another.
 
-The same tags in every run, so that TensorBoard lays the arms over each other. Each log is one file
-that is written whole: written again it replaces itself, and a full disk leaves none. (The usual
-writers append from a thread of their own.)
+Each log is one file, written whole: the usual writers append from a thread of their own.
 """
 
 from __future__ import annotations
@@ -16,11 +14,10 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from regbench.report.base import Sink
 from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -29,17 +26,14 @@ if TYPE_CHECKING:
     from regbench.report.figures import Picture
 
 
-class TensorBoard(Sink):
-    """Writes a log for everything that is compared."""
-
-    def write(self, view: View, advance: Callable[[int], None]) -> Iterable[str]:
-        """Write the logs; says how many histograms TensorBoard could not show."""
-        skipped = 0
-        for name, log in view.logs(view.pictures(advance)):
-            log.write(view.folder / "tensorboard" / name)
-            skipped += log.skipped
-        if skipped:
-            yield f"note: {skipped} histograms left out: their values are not finite"
+def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
+    """Write a log for everything that is compared; says how many histograms none can show."""
+    skipped = 0
+    for name, log in view.logs(pictures):
+        log.write(view.folder / "tensorboard" / name)
+        skipped += log.skipped
+    if skipped:
+        yield f"note: {skipped} histograms left out: their values are not finite"
 
 
 class Log:
@@ -75,33 +69,19 @@ class Log:
             half = max(0.5, 1e-3 * abs(high))
             low, high = low - half, high + half
         counts, edges = np.histogram(values, bins=100, range=(low, high))
-        histogram = HistogramProto(
-            min=values.min(),
-            max=values.max(),
-            num=values.size,
-            sum=values.sum(),
-            sum_squares=values @ values,
-            bucket_limit=edges[1:],
-            bucket=counts,
-        )
+        all_of_them = {"min": values.min(), "max": values.max(), "num": values.size}
+        sums = {"sum": values.sum(), "sum_squares": values @ values}
+        histogram = HistogramProto(**all_of_them, **sums, bucket_limit=edges[1:], bucket=counts)
         self._add_value(epoch, tag=tag, histo=histogram)
 
     def add_picture(self, tag: str, picture: Picture) -> None:
         """Add a picture as the PNG that it is."""
-        image = Summary.Image(
-            encoded_image_string=picture.png,
-            width=picture.width,
-            height=picture.height,
-            colorspace=3,
-        )
+        size = {"width": picture.width, "height": picture.height, "colorspace": 3}
+        image = Summary.Image(encoded_image_string=picture.png, **size)
         self._add_value(picture.epoch, tag=tag, image=image)
 
     def write(self, folder: Path) -> None:
-        """Write the log into a folder, which is made where it is missing.
-
-        Raises:
-            RunError: The file cannot be written.
-        """
+        """Write the log into a folder, which is made where it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
         name = "events.out.tfevents.regbench"  # TensorBoard looks for `tfevents`
         write_whole(folder / name, [self.buffer.getbuffer()])

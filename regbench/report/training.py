@@ -62,16 +62,17 @@ def header(command: str, study: Study, question: Question, engine: str, device: 
 def view(run: Run, result: Result | None, is_complete: bool) -> View:
     """Return the view of a result, or of none, which has a document only."""
     if result is None:
-        return View(run.folder, partial(document_of, run, run.environment, is_complete, dict))
-    run = replace(run, request=replace(run.request, study=result.study))
-    content = partial(training_content, result)
+        return View(run.folder, lambda: document_of(run, run.environment, is_complete, {}))
+    asked = replace(run, request=replace(run.request, study=result.study))
     tables = [loss_table(result)]
     if result.study.replicates > 1:
         tables += [difference_table(result), decomposition_table(result)]
     gate = [gate_line(label, result.question, c, said) for label, c, said in result.judgements]
     return View(
         folder=run.folder,
-        document=partial(document_of, run, result.environment, is_complete, content),
+        document=lambda: document_of(
+            asked, result.environment, is_complete, training_content(result)
+        ),
         tables=tables,
         sentences=sentences(result),
         cautions=cautions(result),

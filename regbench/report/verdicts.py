@@ -20,14 +20,11 @@ FEWEST_FOR_SKEWNESS = 10
 
 
 def sentences(result: Result) -> list[str]:
-    """Return how each arm's test loss compares with the baseline's, and which arm is best.
-
-    An arm that was confirmed has the sentence of the confirmation, the last one.
-    """
+    """Return the verdict on each arm, from its confirmation if there is one, and the best."""
     labels, best = result.study.labels, result.best_arm
     confirmed = result.confirmation.comparisons if result.confirmation else []
-    others = {c.arm for c in result.comparisons} - {c.arm for c in confirmed}
-    lines = [sentence(labels[c.arm], c) for c in result.comparisons if c.arm in others]
+    again = {c.arm for c in confirmed}
+    lines = [sentence(labels[c.arm], c) for c in result.comparisons if c.arm not in again]
     if best is not None and (len(result.comparisons) > 1 or confirmed):
         lines.append(choice(labels[best.name], result))
     return lines + [sentence(labels[c.arm], c) for c in confirmed]
@@ -86,12 +83,9 @@ def cautions(result: Result) -> list[str]:
 
 
 def few_replicates(result: Result, noun: str, option: str) -> list[str]:
-    """Return a line where no p below .05 can come out, whatever the losses are.
-
-    The least p of R sign flips is 2/2ᴿ, and Holm's correction multiplies it by the number of arms.
-    """
+    """Return a line where no p below .05 can come out, whatever the losses are."""
     arms, replicates = len(result.comparisons), result.study.replicates
-    least = min(1.0, 2 * arms / 2**replicates)
+    least = min(1.0, 2 * arms / 2**replicates)  # 2/2ᴿ of R sign flips, times the arms by Holm
     if replicates == 1 or least < SIGNIFICANT:
         return []
     enough = math.floor(math.log2(2 * arms / SIGNIFICANT)) + 1
@@ -102,11 +96,9 @@ def few_replicates(result: Result, noun: str, option: str) -> list[str]:
 
 def skewed_differences(result: Result, noun: str, option: str) -> list[str]:
     """Return a line where skewness makes the intervals of means too narrow."""
-    skewed = [
-        result.study.labels[c.arm]
-        for c in result.comparisons
-        if c.skewness is not None and is_too_skewed(c.skewness, c.replicates)
-    ]
+    measured = [(c, c.skewness) for c in result.comparisons if c.skewness is not None]
+    too_skewed = [c.arm for c, skewness in measured if is_too_skewed(skewness, c.replicates)]
+    skewed = [result.study.labels[arm] for arm in too_skewed]
     if not skewed:
         return []
     names = skewed[0] if len(skewed) == 1 else f"{skewed[0]} and {len(skewed) - 1} more"
@@ -117,12 +109,9 @@ def skewed_differences(result: Result, noun: str, option: str) -> list[str]:
 
 
 def is_too_skewed(skewness: float, replicates: int) -> bool:
-    """Whether a t interval is too short for differences of this skewness.
-
-    What it misses shrinks as skewness/√R. The fixed part is what normal differences rarely show.
-    """
-    is_judged = replicates >= FEWEST_FOR_SKEWNESS
-    return is_judged and abs(skewness) > max(1.2, 0.2 * math.sqrt(replicates))
+    """Whether a t interval is too short for differences of this skewness: it misses skewness/√R."""
+    least = max(1.2, 0.2 * math.sqrt(replicates))  # normal differences rarely show 1.2
+    return replicates >= FEWEST_FOR_SKEWNESS and abs(skewness) > least
 
 
 def gate_line(label: str, question: Question, comparison: Comparison, judgement: Judgement) -> str:

@@ -15,10 +15,10 @@ from training import make_result
 
 from regbench.engines.base import nothing
 from regbench.experiments.dropout_scale import DropoutScale, measure_scale
+from regbench.report import tensorboard
 from regbench.report.base import View
 from regbench.report.dropout_scale import scale_log, scale_picture
 from regbench.report.figures import fit_pictures
-from regbench.report.tensorboard import TensorBoard
 from regbench.report.training import logs
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def result() -> Result:
 
 def write(result: Result, folder: Path) -> list[str]:
     """Write the logs of a result and its fits into a folder; return what is said about them."""
-    view = View(folder, dict, draw=partial(fit_pictures, result), logs=partial(logs, result))
-    return list(TensorBoard().write(view, nothing))
+    view = View(folder, dict, logs=partial(logs, result))
+    return list(tensorboard.write(view, list(fit_pictures(result))))
 
 
 def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
-"""The terminal: a console that never cuts a number, and progress that suits what it runs on.
-
-Knows nothing about experiments.
-"""
+"""The terminal: a console that never cuts a number, and progress that suits what it runs on."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +12,7 @@ import rich.table
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,11 +27,7 @@ SHORT_SECONDS = 2.0
 
 
 def make_consoles(is_quiet: bool, is_json: bool) -> tuple[Console, Console, Console]:
-    """Return the consoles of details and closing lines, both stdout, and of stderr.
-
-    On a terminal a console wraps words at its width. With `--quiet` only closing lines and errors
-    are shown, with `--json` only errors.
-    """
+    """Return the consoles of details and closing lines, both stdout, and of stderr."""
     plain = partial(Console, highlight=False, markup=False, emoji=False)
     return plain(quiet=is_quiet or is_json), plain(quiet=is_json), plain(stderr=True)
 
@@ -44,17 +38,8 @@ def print_line(console: Console, text: str, style: str | None = None) -> None:
     console.print(text, style=style, soft_wrap=not console.is_terminal)
 
 
-def print_whole(console: Console, text: str) -> None:
-    """Print a line that must stay in one piece to be copied, such as a command."""
-    console.print(text, soft_wrap=True)
-
-
 def print_table(console: Console, table: Table) -> None:
-    """Print a table with all columns or, on a narrow terminal, without some that it can spare.
-
-    No cell is ever cut, however narrow the console is. Off a terminal, lines end with their last
-    word.
-    """
+    """Print a table, on a narrow terminal without the columns that it can spare; cut no cell."""
     width, unlimited = console.width, console.options.update(width=10_000, max_width=10_000)
     for left_out in [(), *table.dispensable]:
         drawn = draw_table(console, table, left_out)
@@ -67,31 +52,26 @@ def print_table(console: Console, table: Table) -> None:
     else:
         with console.capture() as captured:
             console.print(drawn)
-        lines = [line.rstrip() for line in captured.get().splitlines()]
-        console.print("\n".join(lines), soft_wrap=True)
+        for line in captured.get().splitlines():
+            console.print(line.rstrip(), soft_wrap=True)
     console.width = width
 
 
 def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.table.Table:
     """Return what rich makes of a table: ruled on a terminal, bare columns elsewhere."""
-    drawn = rich.table.Table(
-        box=box.SIMPLE_HEAD if console.is_terminal else None,
-        padding=(0, 1, 0, 0) if console.is_terminal else (0, 2, 0, 0),
-        show_edge=False,
-        pad_edge=False,
-    )
+    is_ruled, gap = console.is_terminal, 1 if console.is_terminal else 2
+    rule = box.SIMPLE_HEAD if is_ruled else None
+    drawn = rich.table.Table(box=rule, padding=(0, gap, 0, 0), show_edge=False, pad_edge=False)
     titles, *rows = [[showable(console, text) for text in row] for row in table.rows]
-    if table.is_grouped and console.is_terminal:
-        rows = [
-            ["" if row[0] == above[0] else row[0], *row[1:]]
-            for above, row in zip([titles, *rows], rows, strict=False)
-        ]
+    if table.is_grouped and is_ruled:
+        for above, row in reversed(list(itertools.pairwise(rows))):
+            row[0] = "" if row[0] == above[0] else row[0]
     columns = [column for column in range(len(titles)) if column not in left_out]
     for column in columns:
         drawn.add_column(
             titles[column],
             justify="left" if column in table.left else "right",
-            max_width=table.wrapped.get(column) if console.is_terminal else None,
+            max_width=table.wrapped.get(column) if is_ruled else None,
             overflow="fold",  # a word may be longer than that
         )
     for row in rows:
@@ -111,25 +91,13 @@ def showable(console: Console, text: str) -> str:
 def progress(
     console: Console, what: str, total: int, is_quiet: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """Show how far a long piece of work is; yields a function that takes the amount done since.
-
-    On a terminal this is a bar with the time left, which goes away at the end. Elsewhere it is a
-    plain line every tenth of the work, and nothing for work that is done at once.
-    """
+    """Show a bar on a terminal, or a line every tenth; yields what takes the amount done since."""
     if is_quiet:
         yield lambda amount: None
     elif console.is_terminal and not console.is_dumb_terminal:
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        with bar:
+        done = "{task.description}", BarColumn(bar_width=None), "{task.percentage:>3.0f} %"
+        times = TimeElapsedColumn(), "left", TimeRemainingColumn()
+        with Progress(*done, *times, console=console, transient=True) as bar:
             task = bar.add_task(what, total=total)
             yield lambda amount: bar.advance(task, amount)
     else:

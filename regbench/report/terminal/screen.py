@@ -1,20 +1,17 @@
-"""The terminal as an output, and as what hears of a run while it goes on.
-
-Details and the answer go to stdout, progress and warnings to stderr. Knows no experiment.
-"""
+"""The terminal: details and the answer go to stdout, progress and warnings to stderr."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from regbench.errors import shell_word
 from regbench.experiments.base import Observer
-from regbench.report.base import Sink
 from regbench.report.format import count
 from regbench.report.terminal.console import make_consoles, print_line, print_table, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from regbench.report.base import View
@@ -24,16 +21,11 @@ LONG_SECONDS = 60
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
-class Screen(Sink, Observer):
-    """Shows a run in the terminal.
+class Screen(Observer):
+    """Shows a run in the terminal."""
 
-    Args:
-        output: How much to show.
-        is_new: Whether the run's files are new, so that their place is worth a line.
-    """
-
-    def __init__(self, output: Output, is_new: bool = True) -> None:
-        self.output, self.is_new = output, is_new
+    def __init__(self, output: Output) -> None:
+        self.output = output
         self.details, self.closing, self.errors = make_consoles(output.quiet, output.json_)
 
     def begin(self, header: Iterable[str]) -> None:
@@ -70,27 +62,30 @@ class Screen(Sink, Observer):
     def show(self, view: View) -> None:
         """Show the tables and the answer."""
         for table in view.tables:
-            print_line(self.details, "")
+            self.say("")
             if table.caption:
-                print_line(self.details, table.caption)
+                self.say(table.caption)
             print_table(self.details, table)
             if table.note:
-                print_line(self.details, table.note)
-        print_line(self.details, "")
+                self.say(table.note)
+        self.say("")
         if view.remark:
             print_line(self.details, view.remark, style="dim")
-            print_line(self.details, "")
+            self.say("")
         for sentence in view.sentences:
             print_line(self.closing, sentence, style="bold")
         for caution in view.cautions:
             print_line(self.closing, f"Mind: {caution}.")
 
-    def close(self, view: View) -> None:
-        """Say where the files are and how to look at them."""
-        if not self.is_new:
-            return
-        encoding, logs = self.closing.encoding, view.folder / "tensorboard"
-        lines = [f"Results: {shell_word(view.folder, encoding)}"]
-        if self.output.tensorboard:
-            lines.append(f"Look inside: tensorboard --logdir {shell_word(logs, encoding)}")
-        self.closing.print(*lines, sep="\n", soft_wrap=True)
+    def close(self, view: View, notes: Sequence[str], is_new: bool) -> None:
+        """Print the document where asked to, say where new files are, and what to note."""
+        if self.output.json_:
+            sys.stdout.write(view.text)
+        elif is_new:
+            encoding, logs = self.closing.encoding, view.folder / "tensorboard"
+            lines = [f"Results: {shell_word(view.folder, encoding)}"]
+            if self.output.tensorboard:
+                lines.append(f"Look inside: tensorboard --logdir {shell_word(logs, encoding)}")
+            self.closing.print(*lines, sep="\n", soft_wrap=True)
+        for line in (*notes, *view.warnings):
+            self.alert(line)
