@@ -1,7 +1,7 @@
 """The output of one dropout layer in training and evaluation mode, against its exact law.
 
 A dropout layer stands before a linear layer whose inputs and weights are all one, so that the
-output counts what was kept. Knows nothing about files or the terminal.
+output counts what was kept.
 """
 
 from __future__ import annotations
@@ -79,21 +79,13 @@ class DropoutScale(BaseStudy):
 
 @dataclass(frozen=True)
 class Scale:
-    """What the layer gave at one drop probability.
-
-    Attributes:
-        drop_probability: p.
-        units: N, the number of inputs.
-        outputs: Outputs of the network in training mode, `(trials,)`, float64.
-        kept: How many units each trial kept, `(trials,)`.
-        eval_output: The network's output in evaluation mode: the one furthest from N of ten.
-    """
+    """What the layer gave at one drop probability p with N inputs."""
 
     drop_probability: float
     units: int
-    outputs: Array
-    kept: NDArray[np.int64]
-    eval_output: float
+    outputs: Array  # of the network in training mode, `(trials,)`, float64
+    kept: NDArray[np.int64]  # how many units each trial kept, `(trials,)`
+    eval_output: float  # the network's output in evaluation mode: the one furthest from N of ten
 
     @property
     def law(self) -> Any:
@@ -105,8 +97,7 @@ class Scale:
     @property
     def theory_sd(self) -> float:
         """The standard deviation √(N p/(1-p)) of the output of inverted dropout."""
-        p = self.drop_probability
-        return math.sqrt(self.units * p / (1 - p))
+        return math.sqrt(self.units * self.drop_probability / (1 - self.drop_probability))
 
     @property
     def article_z(self) -> float | None:

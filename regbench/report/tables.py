@@ -69,19 +69,12 @@ def difference_table(result: Result) -> Table:
     zeros = result.history.zero_share[-1, 1:].mean(axis=1)
     rows = [["arm", "mean", interval, "median", interval, "wins", p_title, "r", "gain", "zeros"]]
     for c, share in zip(result.comparisons, zeros, strict=True):
-        rows.append(
-            [
-                result.study.labels[c.arm],
-                *estimate(c.mean_difference, c.ci),
-                rounded(c.median_difference, c.median_ci or c.ci),
-                interval_text(c.median_ci),
-                str(c.wins),
-                probability(c.p_value_holm),
-                "n/a" if c.correlation is None else f"{c.correlation:.2f}",
-                "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}",
-                f"{100 * share:.1f} %",
-            ]
-        )
+        label, mean = result.study.labels[c.arm], estimate(c.mean_difference, c.ci)
+        median = rounded(c.median_difference, c.median_ci or c.ci), interval_text(c.median_ci)
+        r = "n/a" if c.correlation is None else f"{c.correlation:.2f}"
+        gain = "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}"
+        wins_and_p = str(c.wins), probability(c.p_value_holm)
+        rows.append([label, *mean, *median, *wins_and_p, r, gain, f"{100 * share:.1f} %"])
     caption = (
         f"Test loss at epoch {result.history.epochs[-1]}, arm - baseline; wins: of "
         f"{result.study.replicates}; r: correlation; gain: of pairing, in variance"

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 HEADINGS = ("row", "predicted", "measured", "deviation", "allowed")
 LINE = "{:<24}{:>13}{:>13}{:>11}{:>9}  "
 """On a terminal, where what the row says stands below it."""
+FOOTNOTE = (
+    "Shown where the two lie furthest apart; deviation: their difference as a share of the "
+    "largest prediction, or as z, in standard errors of a mean over replicates."
+)
 STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
 
 
@@ -33,17 +37,10 @@ def print_verification(console: Console, verification: Verification) -> None:
             console.print(Padding(text, (0, 0, 0, 2)))
     else:
         titles = (*HEADINGS, "status", "engine", "statement")
-        rows = [
-            (*cells(row), row.status, row.engine, explanation(row)) for row in verification.rows
-        ]
+        rows = [(*cells(r), r.status, r.engine, explanation(r)) for r in verification.rows]
         print_table(console, Table([titles, *rows], left=(0, 5, 6, 7)))
     print_line(console, "")
-    print_line(
-        console,
-        "Shown where the two lie furthest apart; deviation: their difference as a share of the "
-        "largest prediction, or as z, in standard errors of a mean over replicates.",
-        style="dim",
-    )
+    print_line(console, FOOTNOTE, style="dim")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -66,12 +63,12 @@ def explanation(row: Row) -> str:
 
 def print_closing(console: Console, verification: Verification) -> None:
     """Say how many rows agree, and name those that do not."""
-    ok, failed, skipped = (verification.count(status) for status in ("ok", "FAILED", "skipped"))
+    ok, skipped = verification.count("ok"), verification.count("skipped")
     engines = sorted({row.engine for row in verification.rows if row.agreement})
-    text = f"{ok} of {ok + failed} rows agree ({', '.join(engines)})"
+    failed = [row.case.name for row in verification.rows if row.status == "FAILED"]
+    text = f"{ok} of {ok + len(failed)} rows agree ({', '.join(engines)})"
     if failed:
-        names = (row.case.name for row in verification.rows if row.status == "FAILED")
-        text += f"; FAILED: {', '.join(names)}"
+        text += f"; FAILED: {', '.join(failed)}"
     if skipped:
         text += f"; {skipped} skipped"
     seconds = verification.environment.duration_seconds
@@ -82,25 +79,21 @@ def verification_document(
     verification: Verification, machine: Machine, names: list[str]
 ) -> dict[str, Any]:
     """Return the JSON document; `docs/results.md` describes every key."""
+    numbers = ("predicted", "measured", "deviation", "unit", "limit")
     return {
         "schema": "regbench.verify/1",
         "version": __version__,
         "config": {"engine": machine.engine, "device": machine.device, "only": names},
         "environment": verification.environment.to_record(),
         "holds": verification.holds,
-        "rows": [record_of(row) for row in verification.rows],
-    }
-
-
-def record_of(row: Row) -> dict[str, Any]:
-    """Return one row of the document."""
-    numbers = ("predicted", "measured", "deviation", "unit", "limit")
-    return {
-        "name": row.case.name,
-        "statement": row.case.statement,
-        "source": row.case.source,
-        "engine": row.engine,
-        "status": row.status.lower(),
-        "reason": row.reason or None,
-        **{name: getattr(row.agreement, name, None) for name in numbers},
+        "rows": [
+            {
+                **{name: getattr(row.case, name) for name in ("name", "statement", "source")},
+                "engine": row.engine,
+                "status": row.status.lower(),
+                "reason": row.reason or None,
+                **{name: getattr(row.agreement, name, None) for name in numbers},
+            }
+            for row in verification.rows
+        ],
     }
