@@ -22,17 +22,8 @@ from regbench.errors import (
 from regbench.experiments import COMMANDS, experiment_of
 from regbench.process.signals import interruptible, stopping
 from regbench.report import report_of, sinks_of
-from regbench.storage.files import Store
-from regbench.storage.run_folder import (
-    ROOT,
-    Run,
-    admit,
-    create_run,
-    in_use,
-    mark_done,
-    open_run,
-    other_blocks,
-)
+from regbench.storage import run_folder
+from regbench.storage.files import Store, write_text, write_whole
 from regbench.storage.run_list import find_runs, is_prunable, remove_run, summarize_run
 
 if TYPE_CHECKING:
@@ -44,12 +35,14 @@ if TYPE_CHECKING:
     from regbench.settings.command import Request
     from regbench.settings.machine import Environment, Machine
     from regbench.storage.blocks import Archive
+    from regbench.storage.run_folder import Run
 
 
 def run_experiment(request: Request) -> int:
     """Compute, show and record what was asked; returns the exit code."""
     planned = plan(request, request.machine)
-    return complete(create_run(request, planned.environment, planned.provenance, sys.argv), planned)
+    run = run_folder.create_run(request, planned.environment, planned.provenance, sys.argv)
+    return complete(run, planned)
 
 
 def plan(request: Request, machine: Machine, began: Environment | None = None) -> Plan:
@@ -63,7 +56,7 @@ def plan(request: Request, machine: Machine, began: Environment | None = None) -
 
 def resume_run(name: str, options: Mapping[str, bool], is_mixed_allowed: bool) -> int:
     """Finish a run that was cut off, with fields of `Output` to set; returns the exit code."""
-    run = open_run(name, COMMANDS, options)
+    run = run_folder.open_run(name, COMMANDS, options)
     machine, began = run.request.machine, run.environment
     if run.done is not None:
         _, done, total = read_back(run)
@@ -73,21 +66,20 @@ def resume_run(name: str, options: Mapping[str, bool], is_mixed_allowed: bool) -
     if began.engine and not is_mixed_allowed:
         machine = machine.replaced(engine=began.engine, device=began.device)
     planned = plan(run.request, machine, began)
-    return complete(admit(run, planned.provenance, is_mixed_allowed), planned)
+    return complete(run_folder.admit(run, planned.provenance, is_mixed_allowed), planned)
 
 
 def report_run(name: str, options: Mapping[str, bool], is_rewriting: bool) -> int:
     """Show a run, finished or not, from its blocks; returns the exit code: 1 where it is not."""
     from regbench.report.terminal.screen import Screen
 
-    run = open_run(name, COMMANDS, options)
+    run = run_folder.open_run(name, COMMANDS, options)
     request, began = run.request, run.environment
     result, done, total = read_back(run)
     report, screen, notes = report_of(request.study), Screen(request.output), []
     view = report.view(run, result, is_complete=done == total)
     if result is not None:
-        command, engine = request.command.name, began.engine or ""
-        screen.begin(report.header(command, result.study, request.question, engine, began.device))
+        screen.begin(report.header(request, result.study, began.engine or "", began.device))
         screen.show(view)
         if is_rewriting and done == total:
             notes = write(run, view, screen)
@@ -105,14 +97,11 @@ def complete(run: Run, planned: Plan) -> int:
     from regbench.report.terminal.screen import Screen
 
     with resumable(run):
-        output = run.request.output
-        screen, report = Screen(output), report_of(planned.study)
-        archive = open_archive(run, is_cached=output.cache)
-        name, engine, device = run.request.command.name, planned.engine, planned.device
-        screen.begin(report.header(name, planned.study, planned.question, engine, device))
+        output, report = run.request.output, report_of(planned.study)
+        screen, archive = Screen(output), open_archive(run, is_cached=output.cache)
+        screen.begin(report.header(run.request, planned.study, planned.engine, planned.device))
         screen.estimate(planned.work, planned.seconds)
-        experiment = experiment_of(planned.study)
-        result = interruptible(partial(experiment.run, planned, archive, screen))
+        result = interruptible(partial(experiment_of(planned.study).run, planned, archive, screen))
         view = report.view(run, result, is_complete=True)
         screen.show(view)
         notes = record(run, view, result.environment.duration_seconds, screen)
@@ -123,19 +112,22 @@ def complete(run: Run, planned: Plan) -> int:
 def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
     """Write the files of a run and mark it as done; returns what there is to say about them."""
     notes = write(run, view, screen)
-    mark_done(run.folder, {"duration_seconds": duration, "verdicts": view.verdicts})
+    run_folder.mark_done(run.folder, {"duration_seconds": duration, "verdicts": view.verdicts})
     return notes
 
 
 def write(run: Run, view: View, screen: Screen) -> list[str]:
     """Write the files of a run; returns what there is to say about them."""
-    output, pictures = run.request.output, []
-    sinks = sinks_of(output)
+    sinks, pictures = sinks_of(run.request.output), []
     with screen.stage("pictures and logs", view.picture_count) as advance:
-        for picture in view.draw() if output.plots or output.tensorboard else ():
+        for picture in view.draw() if sinks else ():
             pictures.append(picture)
             advance(1)
-        return [note for sink in sinks for note in sink.write(view, pictures)]
+        notes = [note for sink in sinks for note in sink.write(view, pictures)]
+        if view.csv:
+            write_whole(run.folder / "history.csv", view.csv)
+        write_text(run.folder / "summary.json", view.text)
+    return notes
 
 
 def read_back(run: Run) -> tuple[Any, int, int]:
@@ -149,7 +141,7 @@ def open_archive(run: Run, is_cached: bool = False, is_writable: bool = True) ->
     """Open the blocks of a run, and with a cache those of other runs."""
     from regbench.storage.blocks import Archive
 
-    others = other_blocks(run.folder) if is_cached else ()
+    others = run_folder.other_blocks(run.folder) if is_cached else ()
     store = Store(run.blocks, others, is_writable, partial(print, "regbench:", file=sys.stderr))
     return Archive(store, run.manifest["provenances"])
 
@@ -159,7 +151,7 @@ def resumable(run: Run) -> Iterator[None]:
     """Say how to go on where the work within is interrupted or fails."""
     hint = f"finished blocks are kept; go on with: {resume_command(run)}"
     try:
-        with stopping(f"interrupted; {hint}"), in_use(run.folder):
+        with stopping(f"interrupted; {hint}"), run_folder.in_use(run.folder):
             yield
     except UsageError as error:  # a pilot asks for too much: resuming would not help
         raise RegbenchError(str(error.named(run.request.origins))) from error
@@ -211,7 +203,7 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
 
     if root is not None and not os.path.isdir(root):  # noqa: PTH112 - no name is too long for it
         raise UsageError("--root", root, "a folder that is there")
-    folder = ROOT if root is None else Path(root)
+    folder = run_folder.ROOT if root is None else Path(root)
     now = datetime.datetime.now(datetime.UTC)
     _, console, errors = make_consoles(is_quiet=False, is_json=False)
     found = [summarize_run(folder, COMMANDS) for folder in find_runs(folder)]
@@ -233,8 +225,8 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
     if not is_sure:
         errors.print("nothing was removed; --yes removes them", soft_wrap=True)
         return 0
-    summaries = [summarize_run(run.folder, COMMANDS) for run in found]  # changed since asked?
-    found = [run for run in summaries if is_prunable(run, now)]
+    again = [summarize_run(run.folder, COMMANDS) for run in found]  # changed since asked?
+    found = [run for run in again if is_prunable(run, now)]
     for run in found:
         remove_run(run.folder)
     errors.print(f"removed {count(len(found), 'run')}", soft_wrap=True)

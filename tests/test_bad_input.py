@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regbench import commands
 from regbench.errors import UsageError, option_of
 from regbench.experiments import COMMANDS
+from regbench.storage import run_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -306,7 +306,7 @@ def no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(request: Request, *_: object) -> None:
         raise UsageError(problem=f"asked for {request.command.name}")
 
-    monkeypatch.setattr(commands, "create_run", refuse)
+    monkeypatch.setattr(run_folder, "create_run", refuse)
 
 
 @pytest.mark.usefixtures("no_folder")

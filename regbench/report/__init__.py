@@ -17,7 +17,7 @@ def report_of(study: BaseStudy) -> Report:
 
 
 def sinks_of(output: Output) -> list[Sink]:
-    """Return the modules of the files that were asked for. Heavy ones are imported here."""
-    wanted = {"figures": output.plots, "tensorboard": output.tensorboard, "csv": True, "json": True}
+    """Return the outputs that can be left out and were asked for; they are imported here."""
+    wanted = {"figures": output.plots, "tensorboard": output.tensorboard}
     names = [name for name, is_wanted in wanted.items() if is_wanted]
     return [cast("Sink", importlib.import_module(f"regbench.report.{name}")) for name in names]

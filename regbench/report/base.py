@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from regbench.report.figures import Picture
     from regbench.report.tensorboard import Log
+    from regbench.settings.command import Request
     from regbench.storage.run_folder import Run
 
 
@@ -58,8 +59,8 @@ class View:
 class Report(Protocol):
     """A module that shows what an experiment gave."""
 
-    header: Callable[..., list[str]]
-    """What is about to run, a paragraph each: of command, study, question, engine and device."""
+    header: Callable[[Request, Any, str, str], list[str]]
+    """What is about to run, a paragraph each: of request, study, engine and device."""
 
     def view(self, run: Run, result: Any, is_complete: bool) -> View:
         """Return the view of a result; of one that is None, only the document can be asked for."""

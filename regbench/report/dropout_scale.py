@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from regbench.experiments.dropout_scale import DropoutScale, Scale, ScaleResult
     from regbench.report.figures import Picture
     from regbench.report.tensorboard import Log
+    from regbench.settings.command import Request
     from regbench.storage.run_folder import Run
 
 
-def header(command: str, study: DropoutScale, *_: object) -> list[str]:
+def header(request: Request, study: DropoutScale, engine: str, device: str) -> list[str]:
     """Return what is about to be drawn."""
     return [
-        f"{command}: {study.units} inputs of one, all weights one, "
+        f"{request.command.name}: {study.units} inputs of one, all weights one, "
         f"{count(study.trials, 'trial')} at each p, seed {study.seed}"
     ]
 
@@ -112,17 +113,13 @@ def summaries(scale: Scale) -> dict[str, dict[str, float]]:
 
 def scale_record(scale: Scale) -> dict[str, Any]:
     """Return what the document says of one drop probability."""
+    probabilities = ("article_z", "article_probability", "keep_probability", "shape_probability")
     return {
         "p": scale.drop_probability,
         "units": scale.units,
         "trials": len(scale.outputs),
         **summaries(scale),
-        "article_z": scale.article_z,
-        "article_probability": scale.article_probability,
-        "keep_probability": scale.keep_probability,
-        "shape_probability": scale.shape_probability,
-        "scale_error": scale.scale_error,
-        "fits_law": scale.fits_law,
+        **{name: getattr(scale, name) for name in (*probabilities, "scale_error", "fits_law")},
         "outputs": scale.outputs.tolist(),
     }
 

@@ -135,11 +135,8 @@ def loss_picture(result: Result) -> Picture:
     columns = max(1, min(4, int(10 / longest)))
     rows = -(-len(study.arms) // columns) + 1
     figure = make_figure(max(10, longest), 4.5, legend_rows=rows)
-    panels = {
-        "training loss (evaluation mode)": history.train_loss_eval,
-        "test loss": history.test_loss,
-    }
-    for panel, (title, losses) in enumerate(panels.items(), 1):
+    trained = ("training loss (evaluation mode)", history.train_loss_eval)
+    for panel, (title, losses) in enumerate([trained, ("test loss", history.test_loss)], 1):
         axes = figure.add_subplot(1, 2, panel)
         for index, label in enumerate(study.labels.values()):
             values = np.where(np.isfinite(losses[:, index]), losses[:, index], np.nan)
@@ -147,8 +144,7 @@ def loss_picture(result: Result) -> Picture:
             axes.plot(history.epochs, values.mean(axis=1), label=label, **style)
             if study.replicates > 1:
                 low, high = np.percentile(values, SPREAD, axis=1)
-                shade = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
-                axes.fill_between(history.epochs, low, high, **shade)
+                axes.fill_between(history.epochs, low, high, color=style["color"], alpha=0.15, lw=0)
         finite = losses[np.isfinite(losses) & (losses > 0)]
         if finite.size and finite.max() > 20 * finite.min():
             axes.set_yscale("log")
@@ -211,12 +207,10 @@ def comparison_picture(result: Result) -> Picture:
     return render(figure, "comparison")
 
 
-def draw_interval(
-    axes: Axes, y: float, value: float, interval: Interval | None, **style: Any
-) -> None:
+def draw_interval(axes: Axes, y: float, value: float, ci: Interval | None, **style: Any) -> None:
     """Draw a dot with whiskers, where there is an interval."""
-    if interval is not None:
-        whiskers = [[value - interval[0]], [interval[1] - value]]
+    if ci is not None:
+        whiskers = [[value - ci[0]], [ci[1] - value]]
         point = {"fmt": "o", "markersize": 4, "capsize": 3, **style}
         axes.errorbar(value, y, xerr=whiskers, **point)
 

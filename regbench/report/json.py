@@ -7,23 +7,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from regbench import __version__
-from regbench.storage.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from regbench.analysis.result import Result
     from regbench.regularizers import Arm
-    from regbench.report.base import View
-    from regbench.report.figures import Picture
     from regbench.settings.machine import Environment
     from regbench.storage.run_folder import Run
-
-
-def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
-    """Write `summary.json`."""
-    write_text(view.folder / "summary.json", view.text)
-    return ()
 
 
 def document_of(
@@ -52,6 +41,7 @@ def training_content(result: Result) -> dict[str, Any]:
     """Return what the document of a training experiment has of its own."""
     study, history, fresh = result.study, result.history, result.confirmation
     logged = list(zip(study.training.logged_epochs, result.comparisons_by_epoch, strict=True))
+    measures = history.named("measures").items()
     kept = list(zip(history.kept_epochs.tolist(), result.decompositions, strict=True))
 
     def regularizers(arm: Arm) -> list[dict[str, Any]]:
@@ -62,10 +52,7 @@ def training_content(result: Result) -> dict[str, Any]:
         "seeds": list(study.seeds),
         "epochs": history.epochs.tolist(),
         "history": {
-            arm: {
-                name: values[:, index].tolist()
-                for name, values in history.named("measures").items()
-            }
+            arm: {name: values[:, index].tolist() for name, values in measures}
             for index, arm in enumerate(study.arm_names)
         },
         "comparisons": [asdict(c) for c in result.comparisons],

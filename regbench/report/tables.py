@@ -43,12 +43,10 @@ def loss_table(result: Result) -> Table:
         gaps = [estimate(c.mean_difference, c.ci)[: 1 + is_replicated] for c in compared]
         if is_pair:
             rows.append([str(epoch), *itertools.chain(*means), *gaps[0]])
-        else:
-            gaps = [[""] * len(gaps[0]), *gaps]
-            rows += [
-                [str(epoch), label, *arm_means, *gap]
-                for label, *arm_means, gap in zip(labels, *means, gaps, strict=True)
-            ]
+            continue
+        gaps.insert(0, [""] * len(gaps[0]))
+        for label, *arm_means, gap in zip(labels, *means, gaps, strict=True):
+            rows.append([str(epoch), label, *arm_means, *gap])
     whose = f" of the one replicate, seed {study.seed}"
     if is_replicated:
         whose = f", mean of {study.replicates} replicates; difference: arm - baseline"
@@ -92,10 +90,8 @@ def decomposition_table(result: Result) -> Table:
     rows = [["arm", "bias²", interval, "variance", interval, "noise", "sum"]]
     for label, parts in zip(result.study.labels.values(), result.decompositions[-1], strict=True):
         assert parts is not None
-        bias_squared, variance, error = (
-            estimate(part.value, part.ci)
-            for part in (parts.bias_squared, parts.variance, parts.expected_test_error)
-        )
+        estimates = (parts.bias_squared, parts.variance, parts.expected_test_error)
+        bias_squared, variance, error = (estimate(e.value, e.ci) for e in estimates)
         rows.append([label, *bias_squared, *variance, f"{parts.noise_variance:.4g}", error[0]])
     caption = f"Expected test error at epoch {result.history.epochs[-1]}"
     return Table(rows, caption, dispensable=[(5,), (5, 6)])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
@@ -19,7 +19,6 @@ from regbench.storage.files import write_whole
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from typing import Any
 
     from regbench.analysis.history import Array
     from regbench.report.base import View

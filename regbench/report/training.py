@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from regbench.analysis.result import Result
     from regbench.report.figures import Picture
     from regbench.report.tensorboard import Log
-    from regbench.settings.question import Question
+    from regbench.settings.command import Request
     from regbench.settings.study import Study
     from regbench.storage.run_folder import Run
 
@@ -32,21 +32,22 @@ VARIES = {
 }
 
 
-def header(command: str, study: Study, question: Question, engine: str, device: str) -> list[str]:
+def header(request: Request, study: Study, engine: str, device: str) -> list[str]:
     """Return what is about to run: arms, task, network, training, engine and device."""
     task, network, training = study.task, study.network, study.training
     arms = ", ".join(study.labels.values())
-    sizes = "-".join(str(size) for size in network.layer_sizes)
+    sizes = "-".join(map(str, network.layer_sizes))
     weights = "the same" if study.pairing == "shared" else "independent"
     replicates = f"{count(study.replicates, 'replicate')} ({seeds_text(study.seeds)})"
-    if question.target_width is not None and study.replicates <= PILOT_REPLICATES:
-        replicates = f"a pilot of {replicates} for an interval {question.target_width:g} wide"
+    target_width = request.question.target_width
+    if target_width is not None and study.replicates <= PILOT_REPLICATES:
+        replicates = f"a pilot of {replicates} for an interval {target_width:g} wide"
     features = "" if network.features == "x" else f" of {network.features}"
     optimizer = f"Adam, lr {training.lr:g}"
     if training.optimizer == "sgd":
         optimizer = f"SGD, lr {training.lr:g}, momentum {training.momentum:g}"
     return [
-        f"{command}: {arms}; {replicates}, same data and {weights} initial weights "
+        f"{request.command.name}: {arms}; {replicates}, same data and {weights} initial weights "
         f"in all arms{VARIES[study.vary]}",
         f"Task: y = {task.slope:g}{TRUTHS[task.truth].formula} "
         f"on [{task.x_min:g}, {task.x_max:g}], "
@@ -107,18 +108,15 @@ def logs(result: Result, fits: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
     """Yield a TensorBoard log for each arm, with the same tags in all but for the fits."""
     from regbench.report.tensorboard import Log
 
-    history = result.history
-    losses = {
-        "loss/train": history.train_loss,
-        "loss/train_eval": history.train_loss_eval,
-        "loss/test": history.test_loss,
-    }
+    history, measures = result.history, result.history.named("measures")
+    losses = {"train": "train_loss", "train_eval": "train_loss_eval", "test": "test_loss"}
     snapshots = {"weights": history.named("parameters"), "gradients": history.named("gradients")}
     for arm_index, arm in enumerate(result.study.arm_names):
         log = Log()
         for epoch_index, epoch in enumerate(history.epochs.tolist()):
-            for tag, values in losses.items():
-                log.add_scalar(tag, values[epoch_index, arm_index].mean(), epoch)
+            for tag, name in losses.items():
+                mean = measures[name][epoch_index, arm_index].mean()
+                log.add_scalar(f"loss/{tag}", mean, epoch)
         for kept_index, epoch in enumerate(history.kept_epochs.tolist()):
             for kind, by_name in snapshots.items():
                 for name, values in by_name.items() if epoch or kind == "weights" else ():
