@@ -23,7 +23,7 @@ from regbench.experiments import COMMANDS, experiment_of
 from regbench.process.signals import interruptible, stopping
 from regbench.report import report_of, sinks_of
 from regbench.storage import run_folder
-from regbench.storage.files import Store, write_text, write_whole
+from regbench.storage.files import Store
 from regbench.storage.run_list import find_runs, is_prunable, remove_run, summarize_run
 
 if TYPE_CHECKING:
@@ -118,16 +118,12 @@ def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
 
 def write(run: Run, view: View, screen: Screen) -> list[str]:
     """Write the files of a run; returns what there is to say about them."""
-    sinks, pictures = sinks_of(run.request.output), []
+    output, pictures = run.request.output, []
     with screen.stage("pictures and logs", view.picture_count) as advance:
-        for picture in view.draw() if sinks else ():
+        for picture in view.draw() if output.plots or output.tensorboard else ():
             pictures.append(picture)
             advance(1)
-        notes = [note for sink in sinks for note in sink.write(view, pictures)]
-        if view.csv:
-            write_whole(run.folder / "history.csv", view.csv)
-        write_text(run.folder / "summary.json", view.text)
-    return notes
+        return [note for sink in sinks_of(output) for note in sink.write(view, pictures)]
 
 
 def read_back(run: Run) -> tuple[Any, int, int]:

@@ -17,7 +17,12 @@ def report_of(study: BaseStudy) -> Report:
 
 
 def sinks_of(output: Output) -> list[Sink]:
-    """Return the outputs that can be left out and were asked for; they are imported here."""
-    wanted = {"figures": output.plots, "tensorboard": output.tensorboard}
+    """Return the outputs into files that were asked for; they are imported here."""
+    wanted = {
+        "figures": output.plots,
+        "tensorboard": output.tensorboard,
+        "csv": True,
+        "json": True,
+    }
     names = [name for name, is_wanted in wanted.items() if is_wanted]
     return [cast("Sink", importlib.import_module(f"regbench.report.{name}")) for name in names]

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from regbench.storage.files import write_whole
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from regbench.analysis.result import Result
+    from regbench.report.base import View
+    from regbench.report.figures import Picture
+
+
+def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
+    """Write `history.csv`, where there is a table."""
+    if view.csv:
+        write_whole(view.folder / "history.csv", view.csv)
+    return ()
 
 
 def csv_pieces(result: Result) -> Iterator[bytes]:

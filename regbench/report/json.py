@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from regbench import __version__
+from regbench.storage.files import write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from regbench.analysis.result import Result
     from regbench.regularizers import Arm
+    from regbench.report.base import View
+    from regbench.report.figures import Picture
     from regbench.settings.machine import Environment
     from regbench.storage.run_folder import Run
 
@@ -33,8 +40,24 @@ def document_of(
 
 def to_text(document: dict[str, Any]) -> str:
     """Return the document as JSON text; numbers that are not finite become null."""
-    finite = json.loads(json.dumps(document), parse_constant=lambda constant: None)
-    return json.dumps(finite, indent=1) + "\n"
+    text = io.StringIO()  # joins the encoder's little pieces as they come
+    json.dump(finite(document), text, indent=1)
+    return text.getvalue() + "\n"
+
+
+def finite(value: Any) -> Any:
+    """Return a value with None in place of every number in it that is not finite."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
+    """Write `summary.json`."""
+    write_text(view.folder / "summary.json", view.text)
+    return ()
 
 
 def training_content(result: Result) -> dict[str, Any]:
