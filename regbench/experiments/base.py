@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from regbench.settings.machine import Environment, Machine
+    from regbench.settings.machine import Environment
     from regbench.settings.question import Question
     from regbench.settings.study import BaseStudy
     from regbench.storage.blocks import Archive, Provenance
@@ -60,8 +60,6 @@ class Experiment(Protocol):
 
     plan: Callable[..., Plan]
     """Of study, question, machine, and the environment where a run began that goes on."""
-    misfit: Callable[[Any, Machine], str | None]
-    """What the engine that was asked for cannot train of a study, or None."""
     run: Callable[..., Any]
     """Computes a plan's blocks that the archive lacks, puts them there, and returns the result."""
     read_back: Callable[[Any, Question, Environment, Archive], tuple[Any, int, int]]

@@ -45,13 +45,6 @@ def plan(
     return Plan(study, question, began, provenance, "training", seconds, *where)
 
 
-def misfit(study: Study, machine: Machine) -> str | None:
-    """Return what the engine that was asked for cannot train of a study, or None."""
-    from regbench import engines
-
-    return engines.misfit(study, machine)
-
-
 def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> Result:
     """Train what is missing and return the result; see `base.Experiment.run`."""
     from regbench.engines import Listener

@@ -91,10 +91,7 @@ def decoupled(rule: Rule, lr: float, decay: float) -> Rule:
 
 
 def train(
-    parameters: Parameters,
-    gradient: Callable[[Parameters], Array],
-    rule: Rule,
-    epochs: int,
+    parameters: Parameters, gradient: Callable[[Parameters], Array], rule: Rule, epochs: int
 ) -> Array:
     """Return all parameters in one row `(P,)` after steps by a rule with a gradient `(P,)`."""
     theta = flatten(parameters)
@@ -110,5 +107,5 @@ def flatten(parameters: Parameters) -> Array:
 
 def unflatten(theta: Any, like: Parameters) -> Parameters:
     """Return the parameters of a row `(P,)` in the shapes of `like`."""
-    parts = np.split(theta, np.cumsum([parameter.size for parameter in like])[:-1])
-    return [part.reshape(parameter.shape) for part, parameter in zip(parts, like, strict=True)]
+    parts = np.split(theta, np.cumsum([p.size for p in like])[:-1])
+    return [part.reshape(p.shape) for part, p in zip(parts, like, strict=True)]

@@ -8,19 +8,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from regbench.engines import choose_device
+from regbench.engines import choose_device, misfit
 from regbench.engines.environment import describe_environment
 from regbench.errors import UsageError, suggestion
 from regbench.experiments import Observer, experiment_of
 from regbench.settings.question import Question
+from regbench.settings.study import Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
 
@@ -60,10 +62,9 @@ def compare_values(predicted: ArrayLike, measured: ArrayLike, limit: float) -> A
 
 
 def compare_means(predicted: ArrayLike, measured: ArrayLike) -> Agreement:
-    """Compare means of `(R, ...)` over R replicates with their expectations.
+    """Compare means of `(R, ...)` over R replicates with expectations `(...)` or `(R, ...)`.
 
-    These are `(...)`, or `(R, ...)` with one for each replicate. The standard error is taken from
-    the replicates' differences.
+    The standard error is taken from the replicates' differences.
     """
     found = np.asarray(measured, np.float64)
     expected = np.broadcast_to(np.asarray(predicted, np.float64), found.shape)
@@ -82,18 +83,19 @@ def _at_largest(
     )
 
 
+Compare = Callable[[Any], Agreement]
+"""Takes the result of a study to prediction and measurement."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """A statement about training, and where it comes from, whose answer is known.
-
-    `compare` takes the result of the study to prediction and measurement.
-    """
+    """A statement about training, and where it comes from, whose answer is known."""
 
     name: str
     statement: str
     source: str
     study: BaseStudy
-    compare: Callable[[Any], Agreement]
+    compare: Compare
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,7 @@ class Warned(Observer):
 def select(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
     """Return the cases of some names in their own order, all where none is named.
 
-    Raises:
-        UsageError: There is no case of a name.
+    Raises `UsageError` where there is no case of a name.
     """
     known = [case.name for case in cases]
     for name in names:
@@ -168,10 +169,7 @@ def verify(
     """Run every case; cases with the same study share a run.
 
     `advance` is called with 1 after every case, and `warn` with a line that explains why nothing
-    seems to happen.
-
-    Raises:
-        UsageError: The device is not on this machine.
+    seems to happen. Raises `UsageError` where the device is not on this machine.
     """
     engine = "batched" if machine.engine == "auto" else machine.engine
     environment = describe_environment(choose_device(machine, engine), threads=machine.threads)
@@ -183,8 +181,8 @@ def verify(
         return experiment.run(experiment.plan(study, Question(), machine), observer=Warned(warn))
 
     for case in cases:
-        if misfit := experiment_of(case.study).misfit(case.study, machine):
-            reason = f"the {machine.engine} engine cannot train {misfit}"
+        if isinstance(case.study, Study) and (cause := misfit(case.study, machine)):
+            reason = f"the {machine.engine} engine cannot train {cause}"
             rows.append(Row(case, machine.engine, None, reason))
         else:
             result = run(case.study)

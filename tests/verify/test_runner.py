@@ -19,7 +19,7 @@ from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.l1 import L1
 from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.machine import Machine
-from regbench.verify import decomposition as decomposition_cases
+from regbench.verify import cases
 from regbench.verify.cases import CASES
 from regbench.verify.runner import compare_means, compare_values, select, verify
 
@@ -189,7 +189,7 @@ def test_bias_squared_without_its_correction_is_found(monkeypatch: pytest.Monkey
         wrong = parts.bias_squared.value + parts.variance.value / len(predictions)
         return dataclasses.replace(parts, bias_squared=Part(wrong, None))
 
-    monkeypatch.setattr(decomposition_cases, "decompose", plug_in)
+    monkeypatch.setattr(cases, "decompose", plug_in)
     assert_failing("decomposition", "least-squares-bias")
 
 
