@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 class Part:
     """One part of the expected test error, averaged over the test inputs.
 
-    Attributes:
-        value: The estimate; NaN where a prediction is not finite, or its square.
-        ci: Its jackknife interval, or None.
+    `value` is NaN where a prediction is not finite, or its square; `ci` is a jackknife interval.
     """
 
     value: float

@@ -30,14 +30,9 @@ EARLIER_RESAMPLES = 999
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What was asked, where it was computed, and what was measured.
+    """What was trained, asked of it and measured, and where; and the confirmation, if asked for.
 
-    Attributes:
-        study: What was trained.
-        question: What was asked of it.
-        environment: Where.
-        history: What was measured.
-        confirmation: The best arm again on fresh replicates, where that was asked for.
+    That is the result of the best arm again on fresh replicates.
     """
 
     study: Study
@@ -62,10 +57,8 @@ class Result:
     def to_pandas(self) -> Any:
         """Return every measure as a tidy pandas table: a row for each number.
 
-        Columns are `arm`, `replicate`, `seed`, `epoch`, `measure`, `value`.
-
-        Raises:
-            UsageError: pandas is not installed.
+        Columns are `arm`, `replicate`, `seed`, `epoch`, `measure`, `value`. Raises `UsageError`
+        where pandas is not installed.
         """
         try:
             import pandas
@@ -75,8 +68,7 @@ class Result:
         order = (list(measures), epochs, self.study.arm_names, range(self.study.replicates))
         names = ("measure", "epoch", "arm", "replicate")
         index = pandas.MultiIndex.from_product(order, names=names)
-        values = np.stack(list(measures.values())).ravel()
-        table = pandas.DataFrame({"value": values}, index).reset_index()
+        table = pandas.DataFrame({"value": np.ravel([*measures.values()])}, index).reset_index()
         table["seed"] = table["replicate"] + self.study.seed
         return table[["arm", "replicate", "seed", "epoch", "measure", "value"]]
 
@@ -124,8 +116,7 @@ class Result:
     def decompositions(self) -> list[list[Decomposition | None]]:
         """Each arm's expected test error in its parts, at each kept epoch; None for R = 1.
 
-        Raises:
-            RunError: The parts do not add up to the error.
+        Raises `RunError` where the parts do not add up to the error.
         """
         noise, confidence = self.study.task.test_noise**2, self.question.confidence
         truth = self.history.grid_truth
@@ -143,10 +134,7 @@ class Result:
 
     @property
     def divergences(self) -> list[tuple[int, int, int]]:
-        """The arms that have a loss that is not finite, each with three numbers.
-
-        Its index, the first such measured epoch, and the number of such replicates.
-        """
+        """Of each arm with a loss that is not finite: index, first such epoch, such replicates."""
         history = self.history
         is_bad = ~np.all([np.isfinite(history.arrays[f"measures/{n}"]) for n in LOSSES], axis=0)
         return [

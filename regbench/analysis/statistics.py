@@ -139,11 +139,11 @@ def judge(ci: Interval | None, requirement: Requirement, margin: float) -> Judge
 
 def mean_interval(values: Array, confidence: float) -> Interval | None:
     """Return Student's t interval (1908) of the mean of `values` `(R,)`; None where R = 1."""
-    if len(values) == 1:
+    count = len(values)
+    if count == 1:
         return None
-    from scipy import stats
-
-    return t_interval(float(values.mean()), float(stats.sem(values)), len(values), confidence)
+    error = float(values.std(ddof=1)) / math.sqrt(count)
+    return t_interval(float(values.mean()), error, count, confidence)
 
 
 def t_interval(value: float, error: float, count: int, confidence: float) -> Interval:

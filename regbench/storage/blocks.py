@@ -52,12 +52,12 @@ def block_key(batch: Batch, arm_index: int) -> dict[str, Any]:
     Not the other arms, and not the regularizer under study: every experiment on the same task has
     the same baseline. With independent pairing an arm's initial weights depend on its index.
     """
-    study, parts = batch.study, batch.study.arms[arm_index].active
+    study = batch.study
     numbers = {"task", "network", "training", "pairing", "dtype", "vary"}
     key: dict[str, Any] = {
         "schema": BLOCK_SCHEMA,
         "study": study.model_dump(include=numbers),
-        "arm": [[part.command, part.strength] for part in parts],
+        "arm": [[part.command, part.strength] for part in study.arms[arm_index].active],
         "seeds": [batch.seeds.start, len(batch.seeds)],
         "snapshots": batch.has_snapshots,
     }
@@ -102,10 +102,7 @@ class Archive:
     provenances: Sequence[Provenance]
 
     def load(self, batch: Batch, arm_index: int) -> History | None:
-        """Return the history of an arm of the study, or None where there is no whole block.
-
-        See `Store.load` for errors.
-        """
+        """Return an arm's history or None where there is no whole block; see `Store.load`."""
         arrays = self.load_arrays(block_key(batch, arm_index))
         return None if arrays is None else History(arrays)
 
@@ -114,10 +111,7 @@ class Archive:
         self.save_arrays(block_key(batch, arm_index), dict(history.arrays))
 
     def load_arrays(self, key: Mapping[str, Any]) -> Arrays | None:
-        """Return the block of this key and any of the provenances, or None where none is whole.
-
-        See `Store.load` for errors.
-        """
+        """Return the block of this key and any of the provenances, if whole; see `Store.load`."""
         for provenance in self.provenances:
             full = {**key, "provenance": provenance}
             name = block_name(full)

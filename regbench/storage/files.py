@@ -40,8 +40,7 @@ def write_text(path: Path, text: str) -> None:
 def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Write a whole file or nothing: under a temporary name, flushed to disk, then renamed.
 
-    Raises:
-        RunError: The file cannot be written.
+    Raises `RunError` where it cannot be written.
     """
     try:
         with unfinished(path) as temporary:
@@ -116,20 +115,14 @@ class Store:
     note: Callable[[str], None] = field(default=lambda line: None)
 
     def save(self, name: str, content: bytes) -> None:
-        """Save a file.
-
-        Raises:
-            RunError: It cannot be written.
-        """
+        """Save a file; see `write_whole`."""
         write_whole(self.folder / f"{name}{SUFFIX}", [seal(content)])
 
     def load(self, name: str) -> bytes | None:
         """Return a file's content, or None where there is none that is whole.
 
-        A damaged file is put aside, so that it is made anew.
-
-        Raises:
-            RunError: A file is there and cannot be read: it may well be whole.
+        A damaged file is put aside, so that it is made anew. Raises `RunError` where a file is
+        there and cannot be read: it may well be whole.
         """
         file = f"{name}{SUFFIX}"
         if (sealed := read_bytes(self.folder / file)) is not None:
@@ -153,10 +146,9 @@ class Store:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """Return the bytes of a file, or None where there is none; of a folder or device there are no.
+    """Return the bytes of a file, of a folder or device no bytes, or None where there is nothing.
 
-    Raises:
-        RunError: It cannot be read.
+    Raises `RunError` where it cannot be read.
     """
     try:
         if not path.is_file():

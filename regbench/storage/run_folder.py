@@ -46,10 +46,7 @@ LARGEST_MANIFEST = 1_000_000
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that was opened, and what was asked.
-
-    `manifest` is its `environment.json`, and `done` what `DONE` says or None where it is not there.
-    """
+    """A run folder with its `environment.json`, and what `DONE` says if it is there."""
 
     folder: Path
     request: Request
@@ -76,10 +73,7 @@ def create_run(
     The folder is `--out`, which must be new or empty, or else a new one,
     `runs/<experiment>/<UTC time>-<hash>`, with a random suffix where another process was first. It
     is filled under a temporary name and renamed, so that there is never a run without a manifest.
-
-    Raises:
-        UsageError: The folder is in use or cannot be made or written to.
-        RunError: A file cannot be written.
+    Raises `UsageError` where it is not empty or cannot be made or written to.
     """
     manifest = {
         "schema": SCHEMA,
@@ -91,8 +85,7 @@ def create_run(
         "provenances": [dict(provenance)],
         "environment": environment.to_record(),
     }
-    out = request.output.out
-    now = datetime.datetime.now(datetime.UTC)
+    out, now = request.output.out, datetime.datetime.now(datetime.UTC)
     default = ROOT / request.command.name / f"{now:%Y%m%dT%H%M%SZ}-{request.digest[:8]}"
     folder = default if out is None else Path(out)
     try:
@@ -192,24 +185,17 @@ def git_state() -> dict[str, Any] | None:
 
     They lead to the script or configuration that was used.
     """
-    here = Path.cwd()
+    here, git = Path.cwd(), ["git", "-c", "core.fsmonitor=false"]
     try:
         if not any((folder / ".git").exists() for folder in (here, *here.parents)):
             return None
         commit, status = (
-            subprocess.run(
-                ["git", "-c", "core.fsmonitor=false", *arguments],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=True,
-                timeout=5,
-            ).stdout
+            subprocess.check_output(git + arguments, stderr=subprocess.DEVNULL, timeout=5)
             for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": commit.strip(), "is_clean": not status.strip()}
+    return {"commit": commit.decode(errors="replace").strip(), "is_clean": not status.strip()}
 
 
 def open_run(
@@ -217,11 +203,8 @@ def open_run(
 ) -> Run:
     """Open a run folder by its path, with those commands that make runs; see `Run`.
 
-    `output` are fields of `Output` to set.
-
-    Raises:
-        UsageError: There is none, it is another program's, it is of another version, or its
-            configuration was changed since it began.
+    `output` are fields of `Output` to set. Raises `UsageError` where there is none, it is another
+    program's or of another version, or its configuration was changed since it began.
     """
     folder = Path(name)
 
@@ -260,8 +243,7 @@ def open_run(
 def admit(run: Run, provenance: Mapping[str, str], is_mixed_allowed: bool) -> Run:
     """Return the run with today's provenance as its last one.
 
-    Raises:
-        UsageError: It is a new one, and mixing is not allowed; or the run cannot be written to.
+    Raises `UsageError` where it is new and mixing not allowed, or the run cannot be written to.
     """
     known = [known for known in run.manifest["provenances"] if known != provenance]
     if len(known) == len(run.manifest["provenances"]) and not is_mixed_allowed:
