@@ -37,13 +37,9 @@ class Comparison:
     finite, numbers are NaN and intervals None; where there are too few replicates, None.
 
     Attributes:
-        arm: The arm's name.
-        replicates: R.
         confidence: Of the intervals, in (0, 1).
-        mean_difference: Mean over replicates.
-        ci: Its t interval.
-        median_difference: Median over replicates.
-        median_ci: Its interval from order statistics.
+        ci: The t interval of the mean difference.
+        median_ci: The interval of the median difference from order statistics.
         wins: In how many replicates the arm's loss is the lower one.
         win_probability_ci: Clopper-Pearson interval of the probability of a win; a tie is no win.
         p_value: Of the sign-flip permutation test of no difference, two-sided.

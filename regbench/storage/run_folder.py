@@ -132,10 +132,7 @@ def fill_empty(folder: Path, request: Request, manifest: Mapping[str, Any]) -> N
 
 
 def publish(draft: Path, folder: Path, is_exact: bool) -> Path:
-    """Rename a filled folder to `folder`, or where that is taken add a random suffix; return it.
-
-    Raises `UsageError` where the name must be exact.
-    """
+    """Rename a draft to `folder` or, where that is taken and need not be exact, with a suffix."""
     try:
         draft.rename(folder)
     except OSError as error:

@@ -45,10 +45,9 @@ def remove_run(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Summary:
-    """One line of a list of runs.
+    """One line of a list of runs: `state` is `done`, `not done` or `unreadable`.
 
-    `state` is `done`, `not done` or `unreadable`, `blocks` counts the block files, `touched` is
-    when anything changed last, `arms` leaves the baseline out, and `verdicts` are by arm.
+    `blocks` counts files, `touched` is when anything changed last, `arms` has no baseline.
     """
 
     folder: Path
@@ -80,9 +79,6 @@ def summarize_run(folder: Path, commands: Mapping[str, Command]) -> Summary:
 
 
 def is_prunable(summary: Summary, now: datetime.datetime) -> bool:
-    """Whether a run is not done, unchanged for `ABANDONED`, and no process works on it.
-
-    A link to a run is none of its own.
-    """
+    """Whether a run, not a link to one, is not done, `ABANDONED`, and not in use."""
     is_old = summary.state == "not done" and now - summary.touched > ABANDONED
     return is_old and not summary.folder.is_symlink() and not is_in_use(summary.folder)

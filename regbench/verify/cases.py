@@ -36,17 +36,6 @@ FORMULA_ROUNDING = 1e-12
 BASELINE, REGULARIZED = 0, 1
 """The arms of a run with one strength."""
 
-
-def study_of(command: str, *strengths: float, **values: Any) -> Study:
-    """Return a study in float64 that logs the last epoch only, unless told otherwise, by key."""
-    kind = REGULARIZERS[command]
-    values = {"dtype": "float64", "log_every": values["epochs"]} | values
-    study = build(Study, values, arms=[Arm((kind(strength),)) for strength in strengths])
-    unknown = set(values) - {key for key, _ in settings_of((Study,))}
-    assert not unknown, unknown
-    return study
-
-
 NETWORK = {"points": 6, "hidden": 8, "depth": 2, "replicates": 1, "lr": 0.02}
 """A small network: one replicate is compared, parameter by parameter."""
 NO_GRADIENT = {"points": 1, "x_min": 0.0, "depth": 0, "replicates": 1}
@@ -55,19 +44,17 @@ LINEAR: dict[str, Any] = {"depth": 0, "x_min": -0.5, "lr": 0.3, "momentum": 0.5}
 """Quick to converge, and its columns (1, x) are not orthogonal."""
 CUBIC = LINEAR | {"features": "polynomial:3", "lr": 0.1, "momentum": 0.9}
 """Far from converged after 100 epochs."""
-RIDGE_DESCENT = study_of("wdecay", 0.3, epochs=100, replicates=4, log_every=1, **CUBIC)
-FIXED_DESIGN = study_of("wdecay", 0.3, epochs=40, replicates=1000, **LINEAR)
-LASSO = study_of("l1", 0.2, epochs=2000, replicates=5, **CUBIC)
-LAST_LAYER = study_of("dropout", 0.3, epochs=1, depth=1, hidden=20, replicates=1000)
-DROPOUT_RIDGE = study_of("dropout", 0.3, epochs=60, log_every=10, replicates=500, **LINEAR)
-DROPOUT_NETWORK = study_of("dropout", 0.5, epochs=50, depth=2, hidden=20, replicates=20)
+FIXED_DESIGN = LINEAR | {"epochs": 40, "replicates": 1000}
+LASSO = CUBIC | {"epochs": 2000, "replicates": 5}
+DROPOUT_RIDGE = LINEAR | {"epochs": 60, "log_every": 10, "replicates": 500}
+DEEP = {"epochs": 50, "depth": 2, "hidden": 20, "replicates": 20}
 SCALE = DropoutScale(units=1000, trials=1000)
 
 CASES: list[Case] = []
 
 
-def case(source: str, study: BaseStudy) -> Callable[[Compare], Compare]:
-    """Add a comparison to the cases, by its name: its docstring is "Whether <statement>."."""
+def case_of(source: str, study: BaseStudy) -> Callable[[Compare], Compare]:
+    """Add a comparison to the cases; its docstring says "Whether", the statement and a dot."""
 
     def add(compare: Compare) -> Compare:
         statement = (compare.__doc__ or "").removeprefix("Whether ").removesuffix(".")
@@ -75,6 +62,18 @@ def case(source: str, study: BaseStudy) -> Callable[[Compare], Compare]:
         return compare
 
     return add
+
+
+def case(
+    source: str, command: str, *strengths: float, **values: Any
+) -> Callable[[Compare], Compare]:
+    """Add a case whose study is in float64 and logs the last epoch only, unless told otherwise."""
+    kind = REGULARIZERS[command]
+    values = {"dtype": "float64", "log_every": values["epochs"]} | values
+    study = build(Study, values, arms=[Arm((kind(strength),)) for strength in strengths])
+    unknown = set(values) - {key for key, _ in settings_of((Study,))}
+    assert not unknown, unknown
+    return case_of(source, study)
 
 
 def strength_of(result: Result) -> float:
@@ -121,73 +120,61 @@ def shrinks_to(result: Result, share: float) -> Agreement:
     return compare_values([share], [end / start.item()], ROUNDING)
 
 
-@case("torch.optim.SGD", study_of("wdecay", 0.05, momentum=0.0, epochs=200, **NETWORK))
+@case("torch.optim.SGD", "wdecay", 0.05, momentum=0.0, epochs=200, **NETWORK)
 def sgd(result: Result) -> Agreement:
     """Whether SGD takes the step that it documents."""
     return follows(result, plain.sgd(0.02), BASELINE)
 
 
-@case("torch.optim.SGD", study_of("wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK))
+@case("torch.optim.SGD", "wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK)
 def momentum(result: Result) -> Agreement:
     """Whether momentum's buffer begins as the first gradient: the first step is undamped."""
     return follows(result, plain.sgd(0.02, 0.9), BASELINE)
 
 
-@case("torch.optim.SGD", study_of("wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK))
+@case("torch.optim.SGD", "wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK)
 def momentum_decay(result: Result) -> Agreement:
     """Whether weight decay joins the gradient before momentum does."""
     return follows(result, plain.sgd(0.02, 0.9, decay=0.05))
 
 
-@case(
-    "Loshchilov & Hutter 2019, prop. 1",
-    study_of("wdecay", 0.05, momentum=0.9, epochs=50, **NETWORK),
-)
+@case("Loshchilov & Hutter 2019, prop. 1", "wdecay", 0.05, momentum=0.9, epochs=50, **NETWORK)
 def sgd_penalty(result: Result) -> Agreement:
     """Whether SGD with weight decay descends loss + (λ/2)‖θ‖², biases too."""
     return follows(result, plain.sgd(0.02, 0.9), penalty=0.05)
 
 
-@case("Hanson & Pratt 1988", study_of("wdecay", 0.01, momentum=0.0, epochs=2000, **NO_GRADIENT))
+@case("Hanson & Pratt 1988", "wdecay", 0.01, momentum=0.0, epochs=2000, **NO_GRADIENT)
 def decay(result: Result) -> Agreement:
     """Whether without a gradient, decay leaves (1-ηλ)^t of a weight (η = λ = 0.01, t = 2000)."""
     return shrinks_to(result, theory.shrinkage(2000, 0.01, 0.01))
 
 
-@case("Polyak 1964", study_of("wdecay", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT))
+@case("Polyak 1964", "wdecay", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT)
 def decay_momentum(result: Result) -> Agreement:
     """Whether with momentum 0.9 it leaves A r₊^t + (1-A) r₋^t, not (1-ηλ/(1-μ))^t."""
     return shrinks_to(result, theory.momentum_shrinkage(2000, 0.01, 0.01, 0.9))
 
 
-@case(
-    "Loshchilov & Hutter 2019",
-    study_of("decoupled", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT),
-)
+@case("Loshchilov & Hutter 2019", "decoupled", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT)
 def decoupled(result: Result) -> Agreement:
     """Whether decoupled decay leaves (1-ηλ)^t, whatever the momentum is (0.9)."""
     return shrinks_to(result, theory.shrinkage(2000, 0.01, 0.01))
 
 
-@case("Kingma & Ba 2015, alg. 1", study_of("wdecay", 0.05, optimizer="adam", epochs=200, **NETWORK))
+@case("Kingma & Ba 2015, alg. 1", "wdecay", 0.05, optimizer="adam", epochs=200, **NETWORK)
 def adam(result: Result) -> Agreement:
     """Whether Adam takes the step of its paper."""
     return follows(result, plain.adam(0.02), BASELINE)
 
 
-@case(
-    "Loshchilov & Hutter 2019, §2",
-    study_of("wdecay", 0.05, optimizer="adam", epochs=50, **NETWORK),
-)
+@case("Loshchilov & Hutter 2019, §2", "wdecay", 0.05, optimizer="adam", epochs=50, **NETWORK)
 def adam_penalty(result: Result) -> Agreement:
     """Whether Adam with weight decay descends loss + (λ/2)‖θ‖², biases too."""
     return follows(result, plain.adam(0.02), penalty=0.05)
 
 
-@case(
-    "Kingma & Ba 2015, §2.1",
-    study_of("wdecay", 0.01, 1.0, optimizer="adam", epochs=1, **NO_GRADIENT),
-)
+@case("Kingma & Ba 2015, §2.1", "wdecay", 0.01, 1.0, optimizer="adam", epochs=1, **NO_GRADIENT)
 def adam_decay(result: Result) -> Agreement:
     """Whether without a gradient, Adam's first step is -η·sign(w), whatever λ is."""
     (start, _), lr = initial_parameters(result), result.study.training.lr
@@ -198,8 +185,7 @@ def adam_decay(result: Result) -> Agreement:
 
 
 @case(
-    "Loshchilov & Hutter 2019, alg. 2",
-    study_of("decoupled", 0.05, optimizer="adam", epochs=200, **NETWORK),
+    "Loshchilov & Hutter 2019, alg. 2", "decoupled", 0.05, optimizer="adam", epochs=200, **NETWORK
 )
 def adam_decoupled(result: Result) -> Agreement:
     """Whether decoupled decay multiplies by 1-ηλ after Adam's step, not before its moments."""
@@ -246,7 +232,7 @@ def lasso_weights(result: Result) -> Array:
     return np.array([theory.lasso(at_train, y, strength) for y in result.history.train_y])
 
 
-@case("Hoerl & Kennard 1970", study_of("wdecay", 0.3, epochs=200, replicates=4, **LINEAR))
+@case("Hoerl & Kennard 1970", "wdecay", 0.3, epochs=200, replicates=4, **LINEAR)
 def ridge(result: Result) -> Agreement:
     """Whether a converged linear model with decay is ridge regression, α = nλ/2, bias too."""
     at_train, at_grid = design_matrices(result)
@@ -254,7 +240,7 @@ def ridge(result: Result) -> Agreement:
     return compare_values(predicted.T, result.history.predictions[-1, REGULARIZED], ROUNDING)
 
 
-@case("Polyak 1964; Goh 2017", RIDGE_DESCENT)
+@case("Polyak 1964; Goh 2017", "wdecay", 0.3, epochs=100, replicates=4, log_every=1, **CUBIC)
 def ridge_descent(result: Result) -> Agreement:
     """Whether on its way to ridge on x, x², x³, epochs 1 to 100 are powers of one matrix."""
     columns = 1 + result.study.network.input_size
@@ -262,13 +248,13 @@ def ridge_descent(result: Result) -> Agreement:
     return compare_values(predicted, result.history.predictions[:, REGULARIZED], FORMULA_ROUNDING)
 
 
-@case("Hoerl & Kennard 1970", FIXED_DESIGN)
+@case("Hoerl & Kennard 1970", "wdecay", 0.3, **FIXED_DESIGN)
 def ridge_bias(result: Result) -> Agreement:
     """Whether over draws of the noise, the bias of ridge weights is -αPw, P = (XᵀX+αI)⁻¹."""
     return compare_means(*errors_of_ridge(result))
 
 
-@case("Hoerl & Kennard 1970", FIXED_DESIGN)
+@case("Hoerl & Kennard 1970", "wdecay", 0.3, **FIXED_DESIGN)
 def ridge_covariance(result: Result) -> Agreement:
     """Whether over draws of the noise, the covariance of ridge weights is σ²PXᵀXP."""
     (at_train, _), noise = design_matrices(result), result.study.task.noise
@@ -277,7 +263,7 @@ def ridge_covariance(result: Result) -> Agreement:
     return compare_means(theory.ridge_covariance(at_train, noise, strength_of(result)), products)
 
 
-@case("Ochs, Chen, Brox & Pock 2014", LASSO)
+@case("Ochs, Chen, Brox & Pock 2014", "l1", 0.2, **LASSO)
 def lasso(result: Result) -> Agreement:
     """Whether a converged linear model with L1 is the lasso, whatever the momentum is (0.9)."""
     _, at_grid = design_matrices(result)
@@ -285,7 +271,7 @@ def lasso(result: Result) -> Agreement:
     return compare_values(predicted, result.history.predictions[-1, REGULARIZED], ROUNDING)
 
 
-@case("Tibshirani 1996", LASSO)
+@case("Tibshirani 1996", "l1", 0.2, **LASSO)
 def lasso_zeros(result: Result) -> Agreement:
     """Whether its weights are exactly zero where those of the lasso are."""
     shares = np.mean(lasso_weights(result) == 0, axis=1)
@@ -295,7 +281,7 @@ def lasso_zeros(result: Result) -> Agreement:
 # Dropout against its expectation over masks, and torch's layer against the binomial law.
 
 
-@case("Wager, Wang & Liang 2013", LAST_LAYER)
+@case("Wager, Wang & Liang 2013", "dropout", 0.3, epochs=1, depth=1, hidden=20, replicates=1000)
 def dropout_loss(result: Result) -> Agreement:
     """Whether before the last layer, dropout adds p/(1-p) · meanᵢ Σⱼ wⱼ² hᵢⱼ² to E[loss]."""
     history, p = result.history, strength_of(result)
@@ -308,7 +294,7 @@ def dropout_loss(result: Result) -> Agreement:
     return compare_means(predicted, history.train_loss[history.at(1), REGULARIZED])
 
 
-@case("Srivastava et al. 2014, §9.1", DROPOUT_RIDGE)
+@case("Srivastava et al. 2014, §9.1", "dropout", 0.3, **DROPOUT_RIDGE)
 def dropout_ridge(result: Result) -> Agreement:
     """Whether dropout of a linear model's inputs descends, on average, ridge: at every epoch."""
     features = result.history.train_x[:, None]
@@ -317,14 +303,14 @@ def dropout_ridge(result: Result) -> Agreement:
     return compare_means(predicted.swapaxes(0, 1), measured.swapaxes(0, 1))
 
 
-@case("Srivastava et al. 2014, §10", SCALE)
+@case_of("Srivastava et al. 2014, §10", SCALE)
 def dropout_scale_mean(result: ScaleResult) -> Agreement:
     """Whether the mean output of inverted dropout of N = 1000 ones is N."""
     (scale,) = result.scales
     return compare_means(scale.units, scale.outputs)
 
 
-@case("binomial law", SCALE)
+@case_of("binomial law", SCALE)
 def dropout_scale_variance(result: ScaleResult) -> Agreement:
     """Whether the variance of that output is N p/(1-p)."""
     (scale,) = result.scales
@@ -332,7 +318,7 @@ def dropout_scale_variance(result: ScaleResult) -> Agreement:
     return compare_means(variance, (scale.outputs - scale.units) ** 2)
 
 
-@case("binomial law", SCALE)
+@case_of("binomial law", SCALE)
 def dropout_scale_law(result: ScaleResult) -> Agreement:
     """Whether that output lies within one standard deviation as often as the binomial law says."""
     (scale,) = result.scales
@@ -351,7 +337,7 @@ def parts_of(predictions: Array, truth: Array) -> tuple[float, float]:
     return parts.bias_squared.value, parts.variance.value
 
 
-@case("Geman, Bienenstock & Doursat 1992", DROPOUT_NETWORK)
+@case("Geman, Bienenstock & Doursat 1992", "dropout", 0.5, **DEEP)
 def decomposition(result: Result) -> Agreement:
     """Whether bias² + variance is the mean squared distance from the truth."""
     predictions, truth = result.history.predictions[-1], result.history.grid_truth
@@ -360,7 +346,7 @@ def decomposition(result: Result) -> Agreement:
     return compare_values(expected, sums, FORMULA_ROUNDING)
 
 
-@case("Hastie, Tibshirani & Friedman 2009, §3.2", FIXED_DESIGN)
+@case("Hastie, Tibshirani & Friedman 2009, §3.2", "wdecay", 0.3, **FIXED_DESIGN)
 def least_squares_bias(result: Result) -> Agreement:
     """Whether bias² of least squares, from 10 replicates at a time, is 0 on average."""
     truth = result.history.grid_truth
