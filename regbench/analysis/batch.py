@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some consecutive replicates of a study by their seeds, and some of its arms; None for all.
+    """Some consecutive replicates of a study, and some of its arms.
 
-    `first_replicate` is the index of the first one in the study.
+    Attributes:
+        study: The study.
+        seeds: One for each of the R replicates.
+        first_replicate: The index of the first one in the study.
+        arm_indices: Which of the study's arms; None for all.
     """
 
     study: Study

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class Part:
     """One part of the expected test error, averaged over the test inputs.
 
-    `value` is NaN where a prediction is not finite, or its square; `ci` is a jackknife interval.
+    Attributes:
+        value: The estimate; NaN where a prediction is not finite, or its square.
+        ci: Its jackknife interval, or None.
     """
 
     value: float

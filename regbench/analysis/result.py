@@ -30,9 +30,14 @@ EARLIER_RESAMPLES = 999
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What was trained, asked of it and measured, and where; and the confirmation, if asked for.
+    """What was asked, where it was computed, and what was measured.
 
-    That is the result of the best arm again on fresh replicates.
+    Attributes:
+        study: What was trained.
+        question: What was asked of it.
+        environment: Where.
+        history: What was measured.
+        confirmation: The best arm again on fresh replicates, where that was asked for.
     """
 
     study: Study
@@ -57,8 +62,10 @@ class Result:
     def to_pandas(self) -> Any:
         """Return every measure as a tidy pandas table: a row for each number.
 
-        Columns are `arm`, `replicate`, `seed`, `epoch`, `measure`, `value`. Raises `UsageError`
-        where pandas is not installed.
+        Columns are `arm`, `replicate`, `seed`, `epoch`, `measure`, `value`.
+
+        Raises:
+            UsageError: pandas is not installed.
         """
         try:
             import pandas
@@ -68,7 +75,8 @@ class Result:
         order = (list(measures), epochs, self.study.arm_names, range(self.study.replicates))
         names = ("measure", "epoch", "arm", "replicate")
         index = pandas.MultiIndex.from_product(order, names=names)
-        table = pandas.DataFrame({"value": np.ravel([*measures.values()])}, index).reset_index()
+        values = np.stack(list(measures.values())).ravel()
+        table = pandas.DataFrame({"value": values}, index).reset_index()
         table["seed"] = table["replicate"] + self.study.seed
         return table[["arm", "replicate", "seed", "epoch", "measure", "value"]]
 
@@ -116,7 +124,8 @@ class Result:
     def decompositions(self) -> list[list[Decomposition | None]]:
         """Each arm's expected test error in its parts, at each kept epoch; None for R = 1.
 
-        Raises `RunError` where the parts do not add up to the error.
+        Raises:
+            RunError: The parts do not add up to the error.
         """
         noise, confidence = self.study.task.test_noise**2, self.question.confidence
         truth = self.history.grid_truth
@@ -134,7 +143,10 @@ class Result:
 
     @property
     def divergences(self) -> list[tuple[int, int, int]]:
-        """Of each arm with a loss that is not finite: index, first such epoch, such replicates."""
+        """The arms that have a loss that is not finite, each with three numbers.
+
+        Its index, the first such measured epoch, and the number of such replicates.
+        """
         history = self.history
         is_bad = ~np.all([np.isfinite(history.arrays[f"measures/{n}"]) for n in LOSSES], axis=0)
         return [

@@ -37,9 +37,13 @@ class Comparison:
     finite, numbers are NaN and intervals None; where there are too few replicates, None.
 
     Attributes:
+        arm: The arm's name.
+        replicates: R.
         confidence: Of the intervals, in (0, 1).
-        ci: The t interval of the mean difference.
-        median_ci: The interval of the median difference from order statistics.
+        mean_difference: Mean over replicates.
+        ci: Its t interval.
+        median_difference: Median over replicates.
+        median_ci: Its interval from order statistics.
         wins: In how many replicates the arm's loss is the lower one.
         win_probability_ci: Clopper-Pearson interval of the probability of a win; a tie is no win.
         p_value: Of the sign-flip permutation test of no difference, two-sided.
@@ -135,11 +139,11 @@ def judge(ci: Interval | None, requirement: Requirement, margin: float) -> Judge
 
 def mean_interval(values: Array, confidence: float) -> Interval | None:
     """Return Student's t interval (1908) of the mean of `values` `(R,)`; None where R = 1."""
-    count = len(values)
-    if count == 1:
+    if len(values) == 1:
         return None
-    error = float(values.std(ddof=1)) / math.sqrt(count)
-    return t_interval(float(values.mean()), error, count, confidence)
+    from scipy import stats
+
+    return t_interval(float(values.mean()), float(stats.sem(values)), len(values), confidence)
 
 
 def t_interval(value: float, error: float, count: int, confidence: float) -> Interval:

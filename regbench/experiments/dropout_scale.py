@@ -184,10 +184,6 @@ def plan(
     return Plan(study, question, environment, provenance, "drawing", seconds)
 
 
-def misfit(study: DropoutScale, machine: Machine) -> None:
-    """Return None: no engine draws."""
-
-
 def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> ScaleResult:
     """Draw what is missing and return the result; see `base.Experiment.run`."""
     started, study, scales = time.perf_counter(), plan.study, []

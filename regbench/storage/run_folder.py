@@ -73,7 +73,8 @@ def create_run(
     The folder is `--out`, which must be new or empty, or else a new one,
     `runs/<experiment>/<UTC time>-<hash>`, with a random suffix where another process was first. It
     is filled under a temporary name and renamed, so that there is never a run without a manifest.
-    Raises `UsageError` where it is not empty or cannot be made or written to.
+    Raises `UsageError` where it is not empty or cannot be made or written to, and `RunError` where
+    a file cannot be.
     """
     manifest = {
         "schema": SCHEMA,
