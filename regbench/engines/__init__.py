@@ -33,27 +33,23 @@ def misfit(study: Study, machine: Machine) -> str | None:
 def choose_engine(study: Study, machine: Machine) -> str:
     """Return the name of the engine that `--engine` asks for or `auto` picks.
 
-    On a GPU that is `batched`; on the CPU `fused` where every arm fits it.
-
-    Raises:
-        UsageError: The engine cannot train the study.
+    On the CPU `auto` is `fused` where every arm fits it, and else `batched`. Raises `UsageError`
+    where the engine cannot train the study.
     """
     if reason := misfit(study, machine):
         problem, hint = f"which cannot train {reason}", "choose --engine batched or auto"
         raise UsageError("engine", machine.engine, problem=problem, hint=hint)
     if machine.engine != "auto":
         return machine.engine
-    is_on_cpu = machine.device == "cpu" or (
-        machine.device == "auto" and not torch.cuda.is_available()
-    )
+    device = machine.device
+    is_on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     return "fused" if is_on_cpu and not fused_misfit(study) else "batched"
 
 
 def choose_device(machine: Machine, engine: str) -> torch.device:
     """Return the device that `--device` asks for or `auto` picks for an engine.
 
-    Raises:
-        UsageError: The device is not on this machine, or the engine cannot use it.
+    Raises `UsageError` where it is not on this machine, or the engine cannot use it.
     """
     name, has_cuda = machine.device, torch.cuda.is_available()
     if name == "auto":

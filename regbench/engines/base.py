@@ -46,8 +46,7 @@ class Listener:
 
 
 Engine = Callable[[Batch, torch.device, int, Listener], History]
-"""Trains every arm of every replicate of a batch on a device and returns what was measured. The
-number is that of the CPU threads to use, on which no result depends."""
+"""Trains a batch on a device, and with so many CPU threads, on which no result depends."""
 
 
 def torch_dtype(study: Study) -> torch.dtype:
@@ -176,8 +175,8 @@ class Record:
         """Return the history of the arm, A = 1, and these replicates."""
         if self.shown:
             self._measure()
-        epochs = np.array(self.study.training.measured_epochs), np.array(self.kept_epochs)
-        arrays = {"epochs": epochs[0], "kept_epochs": epochs[1], **self.data}
+        epochs = np.array(self.study.training.measured_epochs)
+        arrays = {"epochs": epochs, "kept_epochs": np.array(self.kept_epochs), **self.data}
         for name in self.kept[0]:
             arrays[name] = np.stack([kept[name] for kept in self.kept])[:, None]
         for name in self.measures[0]:

@@ -1,8 +1,8 @@
 """All replicates of an arm stacked into one batch of networks, on the CPU or a GPU.
 
 The gradient is written out by hand, so that it goes straight into the momentum buffer. Every arm
-has operations of its own, so that what it gives never depends on which others there are. Serves
-every regularizer through its hooks, and knows none of them.
+has operations of its own, so that its numbers never depend on which others there are. Serves every
+regularizer through its hooks, and knows none of them.
 """
 
 from __future__ import annotations
@@ -52,11 +52,7 @@ class Stack:
 
 
 def train_batched(batch: Batch, device: torch.device, threads: int, listener: Listener) -> History:
-    """Train a batch; see `engines.base.Engine`.
-
-    On the CPU, chunks of replicates are trained by one thread each; the chunks, and with them the
-    numbers, do not depend on how many threads there are.
-    """
+    """Train a batch, on the CPU in chunks that do not depend on `threads`; see `base.Engine`."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return train_stacks(batch, listener.advance, device)
@@ -73,12 +69,11 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
     starts, data, inputs = draw_batch(batch)
     x, all_x = (values.to(device).expand(len(starts), -1, -1) for values in inputs)
     y = torch.from_numpy(data["train_y"]).to(device).unsqueeze(-1)
-    stacks = []
+    is_adam, stacks = training.optimizer == "adam", []
     for arm_index, arm in enumerate(batch.arms):
         drawn = zip(*(start.parameters[arm_index] for start in starts), strict=True)
         parameters = [torch.stack(p).to(device, dtype) for p in drawn]
         momenta = [torch.zeros_like(p) for p in parameters]
-        is_adam = training.optimizer == "adam"
         squares = [torch.zeros_like(p) for p in parameters] if is_adam else []
         stacks.append(Stack(arm, parameters, momenta, squares))
 
@@ -131,8 +126,7 @@ def backward(
 ) -> list[Tensor]:
     """Return the gradient of each network's loss by each layer's output before ReLU, `(R, N, out)`.
 
-    Activations are those that `network.forward` made of the same parameters and factors; targets
-    `y` are `(R, N, 1)`.
+    Activations are what `network.forward` made of the rest; targets `y` are `(R, N, 1)`.
     """
     deltas = [(activations[-1] - y) * (2 / y.shape[1])]
     for layer in range(len(activations) - 2, 0, -1):
@@ -147,10 +141,7 @@ def backward(
 def update_by_sgd_(
     stack: Stack, activations: list[Tensor], deltas: list[Tensor], lr: float, momentum: float
 ) -> None:
-    """Take one step of SGD: b ← μb + ∇loss + ∇penalty, θ ← θ - ηb (as `torch.optim.SGD`).
-
-    The buffers start at 0, so that the first step is undamped.
-    """
+    """Take one step of SGD, as torch's: b ← μb + ∇loss + ∇penalty, θ ← θ - ηb; b is 0 at first."""
     for layer, delta in enumerate(deltas):
         stack.momenta[2 * layer].baddbmm_(delta.mT, activations[layer], beta=momentum)
         stack.momenta[2 * layer + 1].mul_(momentum).add_(delta.sum(1))
@@ -167,14 +158,11 @@ def update_by_adam_(
     """Take one step of Adam (Kingma & Ba 2015, algorithm 1), with torch's defaults.
 
     The penalty's gradient is part of the gradient, as in `torch.optim.Adam(weight_decay=...)`.
-    The corrections of the moments come from the epoch on the device, `clock`, in float64 as torch's
-    do: in float32, 1 - 0.999 would be off by 1e-5 of itself.
     """
-    time = clock.double()
+    time = clock.double()  # as torch's: in float32, 1 - 0.999 would be off by 1e-5 of itself
     first, second = 1 - BETA_1**time, (1 - BETA_2**time).sqrt()
-    for index, (parameter, momentum, square) in enumerate(
-        zip(stack.parameters, stack.momenta, stack.squares, strict=True)
-    ):
+    moments = zip(stack.parameters, stack.momenta, stack.squares, strict=True)
+    for index, (parameter, momentum, square) in enumerate(moments):
         delta, is_bias = deltas[index // 2], index % 2 == 1
         gradient = delta.sum(1) if is_bias else torch.bmm(delta.mT, activations[index // 2])
         stack.arm.add_penalty_gradient_(gradient, parameter, is_bias)

@@ -32,12 +32,9 @@ def describe_environment(device: torch.device, **more: Any) -> Environment:
 
 
 def describe_provenance(engine: str, device: torch.device) -> dict[str, str]:
-    """Return what numbers depend on besides the settings: two runs where it is equal may share.
-
-    The processor counts, since vector width and instructions decide the order of sums.
-    """
+    """Return what numbers depend on besides the settings: two runs where it is equal may share."""
     is_cuda = device.type == "cuda"
-    cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"  # orders the sums
     found = {
         "engine": engine,
         "device": device.type,

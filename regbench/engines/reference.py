@@ -32,7 +32,6 @@ def train_reference(
     batch: Batch, device: torch.device, threads: int, listener: Listener
 ) -> History:
     """Train a batch, on the CPU with one thread; see `engines.base.Engine`."""
-    del device, threads
     with one_thread_each():
         histories = [train_replicate(alone, listener.advance) for alone in batch.cut(1)]
         return join(histories, "R")
@@ -40,11 +39,10 @@ def train_reference(
 
 def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
     """Train all arms of a batch of one replicate, one after the other."""
-    training = batch.study.training
+    training, histories = batch.study.training, []
     (start,), data, (x, all_x) = draw_batch(batch)
     y = torch.from_numpy(data["train_y"]).reshape(-1, 1)
     loss_function, measured = nn.MSELoss(), set(training.measured_epochs)
-    histories = []
     for arm_index, arm in enumerate(batch.arms):
         network, record = build_network(batch, start, arm_index), Record(batch, data, slice(1))
         optimizer = make_optimizer(training, arm, network)
@@ -101,35 +99,32 @@ def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
 
     What multiplies hidden activations stands before every layer but the first, or before the only
     one. With independent pairing dropout is torch's own and goes on with the random numbers after
-    the arm's weights, as in the article; with shared pairing its masks are those of the other
-    engines.
+    the arm's weights, as in the article; otherwise its masks are those of the other engines.
     """
-    parameters, dtype = start.parameters[arm_index], torch_dtype(batch.study)
+    study, parameters = batch.study, start.parameters[arm_index]
+    noisy = [part for part in batch.arms[arm_index].parts if part.acts_on_hidden]
     layers: list[nn.Module] = []
     for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
         if layer > 0:
             layers.append(nn.ReLU())
-        for part in batch.arms[arm_index].parts:
-            if part.acts_on_hidden and (layer > 0 or batch.study.network.depth == 0):
-                is_torch_s = batch.study.pairing == "independent" and isinstance(part, Dropout)
-                own = HiddenFactor(part, batch.noise_seeds[0], max(layer - 1, 0))
-                layers.append(nn.Dropout(part.strength) if is_torch_s else own)
+        for part in noisy if layer > 0 or study.network.depth == 0 else ():
+            if study.pairing == "independent" and isinstance(part, Dropout):
+                layers.append(nn.Dropout(part.strength))
+            else:
+                layers.append(HiddenFactor(part, batch.noise_seeds[0], max(layer - 1, 0)))
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
-        linear.weight = nn.Parameter(weight.to(dtype, copy=True))
-        linear.bias = nn.Parameter(bias.to(dtype, copy=True))
+        linear.weight = nn.Parameter(weight.to(torch_dtype(study), copy=True))
+        linear.bias = nn.Parameter(bias.to(torch_dtype(study), copy=True))
         layers.append(linear)
     return nn.Sequential(*layers)
 
 
 class HiddenFactor(nn.Module):
-    """A regularizer's `factor`, from noise by seed, layer, sample, unit and epoch.
-
-    The epoch is the number of forward passes in training mode.
-    """
+    """A regularizer's `factor`; the epoch is the number of forward passes in training mode."""
 
     def __init__(self, regularizer: Regularizer, seed: int, layer: int) -> None:
         super().__init__()
-        self.regularizer, self.seed, self.layer = regularizer, seed, layer
+        self.regularizer, self.seed, self.layer = regularizer, torch.tensor([seed]), layer
         self.epoch = torch.tensor(0)
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -137,9 +132,8 @@ class HiddenFactor(nn.Module):
         if not self.training:
             return hidden
         self.epoch += 1
-        samples, units = hidden.shape
-        stream = self.regularizer.stream
-        keys = noise_keys(torch.tensor([self.seed]), self.layer + 1, samples, stream)[self.layer :]
+        (samples, units), stream = hidden.shape, self.regularizer.stream
+        keys = noise_keys(self.seed, self.layer + 1, samples, stream)[self.layer :]
         factor = self.regularizer.factor(Noise(keys, self.epoch, units, hidden.dtype))
         return hidden if factor is None else hidden * factor[0, 0]
 

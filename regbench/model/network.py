@@ -30,8 +30,7 @@ def draw_parameters(network: Network, generator: torch.Generator) -> Parameters:
         weight = torch.empty(fan_out, fan_in)
         nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
         bound = 1 / math.sqrt(fan_in)
-        bias = torch.empty(fan_out).uniform_(-bound, bound, generator=generator)
-        parameters += [weight, bias]
+        parameters += [weight, torch.empty(fan_out).uniform_(-bound, bound, generator=generator)]
     return parameters
 
 
@@ -39,8 +38,7 @@ def forward(parameters: Parameters, x: Tensor, factors: Tensor | None = None) ->
     """Return what R networks make of inputs `(R, N, D)`: the input of every layer, and the outputs.
 
     These are the inputs, the hidden activations `(R, N, H)` after ReLU and factor, and the outputs
-    `(R, N, 1)`. Factors are `(L, R, N, H)`, or None in evaluation; without hidden layers they
-    multiply the inputs: `(1, R, N, D)`.
+    `(R, N, 1)`. Factors are `(L, R, N, H)`; without hidden layers, on the inputs: `(1, R, N, D)`.
     """
     activations = [x * factors[0] if len(parameters) == 2 and factors is not None else x]
     for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):

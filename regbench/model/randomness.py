@@ -18,10 +18,7 @@ LAYERS_APART = 2**20
 
 
 def replicate_generator(seed: int) -> torch.Generator:
-    """Return the CPU generator of a replicate's data and initial weights.
-
-    Seeds are 0 … 2³² - 1; torch's CPU generator uses no more bits.
-    """
+    """Return the CPU generator of a replicate's data and initial weights; seeds have 32 bits."""
     return torch.Generator().manual_seed(seed)
 
 
@@ -29,20 +26,19 @@ def noise_keys(seeds: Tensor, layers: int, samples: int, stream: int = 0) -> Ten
     """Return what `layer_noise` needs of every (layer, replicate, sample), computed once.
 
     Of int64 seeds `(R,)`, L hidden layers and N training points that is int64 `(L, R, N)`, to be
-    read as unsigned. The stream is that of the regularizer that uses the noise; streams are far
-    apart in the layers.
+    read as unsigned. The stream is that of the regularizer that uses the noise.
     """
     key = _absorb(torch.zeros_like(seeds), seeds)
-    first = stream * LAYERS_APART
-    key = _absorb(key, torch.arange(first, first + layers, device=seeds.device)[:, None])
+    layer = stream * LAYERS_APART + torch.arange(layers, device=seeds.device)
+    key = _absorb(key, layer[:, None])
     return _absorb(key[..., None], torch.arange(samples, device=seeds.device))
 
 
 class Noise:
     """The noise of one epoch, in the forms that regularizers ask for; see `regularizers.Noise`.
 
-    Keys are from `noise_keys`; `epoch` is int64 `()`, 1 for the first; `units` is H, the width of
-    the hidden layers; and `dtype` what networks are trained in.
+    Keys are from `noise_keys`; `epoch` is int64 `()`, from 1; `units` is H; networks are trained in
+    `dtype`.
     """
 
     def __init__(self, keys: Tensor, epoch: Tensor, units: int, dtype: torch.dtype) -> None:
@@ -65,15 +61,13 @@ class Noise:
 def layer_noise(keys: Tensor, epoch: Tensor, units: int) -> Tensor:
     """Return the noise of one epoch: independent, uniform 32-bit words.
 
-    A word is a hash of its coordinates (seed, layer, sample, epoch, unit) and of nothing else.
-    All but the unit are absorbed into a 64-bit key by the finalizer of SplitMix64 (Steele, Lea &
-    Flood 2014, OOPSLA). The unit, as a step of a Weyl sequence, is mixed with one half of the key
-    before and the other half between the two multiplications of a 32-bit finalizer (Wellons 2018,
-    "Prospecting for Hash Functions", `lowbias32`), whose last xor-shift is left out because it
-    changes only the 16 low bits.
+    A word is a hash of its coordinates (seed, layer, sample, epoch, unit) alone. All but the unit
+    are absorbed into a 64-bit key by SplitMix64's finalizer (Steele, Lea & Flood 2014, OOPSLA).
+    The unit, as a step of a Weyl sequence, is mixed with one half of the key before and the other
+    half between the two multiplications of a 32-bit finalizer (Wellons 2018, "Prospecting for Hash
+    Functions", `lowbias32`), without its last xor-shift, which changes only the 16 low bits.
 
-    Takes what `Noise` does; returns int32 `(L, R, N, H)`, of which word / 2³² + 1/2 is uniform on
-    [0, 1).
+    Takes what `Noise` does; int32 `(L, R, N, H)`, of which word / 2³² + 1/2 is uniform on [0, 1).
     """
     key = _absorb(keys, epoch)[..., None]
     weyl = torch.arange(units, device=keys.device).mul_(0x9E3779B9).to(torch.int32)  # 2³² over φ

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One replicate's data, float32.
-
-    **Shape:** `train_x`, `train_y`: `(N, 1)`; `test_x`, `test_y`: `(T, 1)`.
-    """
+    """One replicate's data, float32: `(N, 1)` for training, `(T, 1)` for the test."""
 
     train_x: Tensor
     train_y: Tensor

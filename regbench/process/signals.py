@@ -36,7 +36,6 @@ def stopping(message: str) -> Iterator[None]:
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def leave(number: int, frame: FrameType | None) -> None:
-        del frame
         for other in heard:
             signal.signal(other, signal.SIG_DFL)
         try:
@@ -56,8 +55,7 @@ def stopping(message: str) -> Iterator[None]:
 def interruptible(work: Callable[[], Answer]) -> Answer:
     """Return what some work returns, done in a thread of its own.
 
-    A handler runs in the main thread between two steps of Python, and one step in a library may
-    take minutes.
+    Handlers run in the main thread between steps of Python; one in a library may take minutes.
     """
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(work).result()

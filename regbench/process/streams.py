@@ -47,9 +47,7 @@ def open_streams() -> None:
 
 def outlet(descriptor: int, stream: TextIO | None) -> TextIO:
     """Return what a stream is replaced by, with its encoding; what that lacks is escaped."""
-    return io.TextIOWrapper(
-        io.BufferedWriter(Outlet(descriptor, "w", closefd=False)),
-        encoding=stream.encoding if stream else "utf-8",
-        errors="backslashreplace",
-        line_buffering=bool(stream and stream.line_buffering),
-    )
+    writer = io.BufferedWriter(Outlet(descriptor, "w", closefd=False))
+    encoding = stream.encoding if stream else "utf-8"
+    by_line = bool(stream and stream.line_buffering)
+    return io.TextIOWrapper(writer, encoding, "backslashreplace", line_buffering=by_line)

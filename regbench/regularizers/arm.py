@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arm:
-    """What is compared: regularizers that act together, in the registry's order.
+    """What is compared: regularizers that act together, in the registry's order, each only once.
 
-    Raises:
-        UsageError: The same regularizer is among them twice.
+    Raises `UsageError` where one is there twice.
     """
 
     parts: tuple[Regularizer, ...] = ()

@@ -28,7 +28,6 @@ class GaussianDropout(Regularizer):
     @classmethod
     def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
         """Return 1, where the variance is infinite."""
-        del lr, momentum, optimizer
         return 1.0, "where the variance would be infinite"
 
     def factor(self, noise: Noise) -> Tensor:

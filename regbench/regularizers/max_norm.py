@@ -30,7 +30,6 @@ class MaxNorm(Regularizer):
         self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
     ) -> None:
         """Shrink weights `(R, out, in)` to a norm of c over the last axis where it is larger."""
-        del momentum, lr
         if not is_bias:
             norm = parameter.norm(dim=-1, keepdim=True)
             parameter.mul_(norm.clamp(max=self.strength) / norm.clamp(min=1e-30))

@@ -1,8 +1,8 @@
 """Every network trained alone by compiled code, one thread per core: the fast way on the CPU.
 
-Serves the regularizers of `COEFFICIENTS`. A network's numbers depend on nothing but its own
-replicate and arm: they are the same bits in any batch and on any number of threads. Knows nothing
-about how a step is computed; Numba is imported when the first network is trained.
+Serves the regularizers of `COEFFICIENTS`. A network's numbers depend on its own replicate and arm
+alone, to the bit, in any batch and on any number of threads. Knows nothing about how a step is
+computed; Numba is imported when the first network is trained.
 """
 
 from __future__ import annotations
@@ -62,7 +62,6 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
     from regbench.engines.fused.kernel import compilation_noted
     from regbench.engines.fused.network import Network, Workspace
 
-    del device
     starts, data, tensors = draw_batch(batch)
     inputs = [x.numpy() for x in tensors]
     pairs = list(itertools.product(range(len(batch.arms)), range(len(starts))))
@@ -95,10 +94,9 @@ def train_network(
     workspaces: list[Workspace],
     advance: Callable[[int], None],
 ) -> None:
-    """Train the network of one arm and replicate, in place, from one measured epoch to the next.
+    """Train the network of a pair, arm and replicate, from one measured epoch to the next.
 
-    `pair` are the indices of the two in the batch. The workspaces are at the training inputs, and
-    at the training, test and grid inputs together.
+    `pair` are their indices in the batch; the workspaces are at the training and at all inputs.
     """
     from regbench.engines.fused.network import Coefficients
 

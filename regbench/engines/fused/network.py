@@ -1,7 +1,7 @@
 """One network in the layout of the fused kernel, and what a thread needs to train it.
 
-Knows the kernel's memory, so that others see weights and biases as `nn.Linear` has them. Knows
-nothing about threads, arms or what is measured.
+Others see weights and biases as `nn.Linear` has them. Knows nothing about threads, arms or what is
+measured.
 """
 
 from __future__ import annotations
@@ -100,10 +100,7 @@ class Workspace:
         epoch: int,
         count: int,
     ) -> float:
-        """Train a network in place and return its loss before the last update; see `kernel.train`.
-
-        Targets `y` are `(N,)`. A count of 0 leaves the network as it is and fills `self.answer`.
-        """
+        """Train a network in place towards `y`, `(N,)`, and return its loss; see `kernel.train`."""
         targets, numbers = self.in_blocks(y[None])[0], tuple(map(float, coefficients))
         about = self.share, self.sizes, numbers, U64(seed), epoch, count, self.scratch
         return float(train(network.theta, targets, *about, (0,) * self.block, (0,) * self.lanes))
@@ -117,11 +114,8 @@ class Workspace:
     def gradients(
         self, network: Network, y: Array, coefficients: Coefficients, seed: int, epoch: int
     ) -> list[Array]:
-        """Return the gradients of the loss that the epoch's update will use, without penalties.
-
-        They are the momenta after one step of length 0 that starts from none.
-        """
-        copied = Network(network.views(0))
+        """Return the gradients of the loss that the epoch's update will use, without penalties."""
+        copied = Network(network.views(0))  # a step of length 0 leaves them in its momenta
         self.train(copied, y, Coefficients(0.0, 0.0, p=coefficients.p), seed, epoch, 1)
         return copied.views(1)
 
