@@ -23,6 +23,7 @@ from regbench.model.task import Dataset, draw_dataset, expand, truth
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from regbench.regularizers import Arm
     from regbench.settings.study import Study
 
 PENDING_NUMBERS = 2**22
@@ -112,10 +113,18 @@ def draw_batch(batch: Batch) -> tuple[list[Start], dict[str, Array], list[Tensor
 
 
 class Record:
-    """What R of a batch's replicates show in one arm, epoch by epoch; `data` are the batch's."""
+    """What R of a batch's replicates show in one arm, epoch by epoch; `data` are the batch's.
 
-    def __init__(self, batch: Batch, data: Mapping[str, Array], replicates: slice) -> None:
-        self.study, self.kept_epochs = batch.study, batch.study.training.kept_epochs
+    After its `last` epoch an arm shows what it showed then: nothing more is trained or measured.
+    """
+
+    def __init__(
+        self, batch: Batch, data: Mapping[str, Array], replicates: slice, arm: Arm
+    ) -> None:
+        self.study, training = batch.study, batch.study.training
+        self.last = arm.stops_at(training.epochs)
+        self.epochs = sorted({min(epoch, self.last) for epoch in training.measured_epochs})
+        self.kept_epochs = sorted({min(epoch, self.last) for epoch in training.kept_epochs})
         self.data = {**data, **{name: data[name][replicates] for name in ("train_y", "test_y")}}
         self.has_snapshots = batch.has_snapshots and not replicates.start
         self.shown: list[tuple[Array, ...]] = []
@@ -167,20 +176,23 @@ class Record:
         loss, predictions, zeros, squares = map(np.stack, zip(*self.shown, strict=True))
         ends = np.cumsum([train_y.shape[-1], test_y.shape[-1]])
         train, test, grid = np.split(predictions, ends, axis=-1)
-        more = train_y, test_y, (task.x_max - task.x_min) / GRID_POINTS, self.study.network
-        self.measures.append(measure(Outcome(loss, train, test, grid, zeros, squares, *more)))
+        own = train_y, test_y, self.data["grid_truth"], task, self.study.network
+        self.measures.append(measure(Outcome(loss, train, test, grid, zeros, squares, *own)))
         self.shown = []
 
     def history(self) -> History:
         """Return the history of the arm, A = 1, and these replicates."""
         if self.shown:
             self._measure()
-        epochs = np.array(self.study.training.measured_epochs)
-        arrays = {"epochs": epochs, "kept_epochs": np.array(self.kept_epochs), **self.data}
+        training = self.study.training
+        shown = np.searchsorted(self.epochs, np.minimum(training.measured_epochs, self.last))
+        kept = np.searchsorted(self.kept_epochs, np.minimum(training.kept_epochs, self.last))
+        epochs = np.array(training.measured_epochs), np.array(training.kept_epochs)
+        arrays = {"epochs": epochs[0], "kept_epochs": epochs[1], **self.data}
         for name in self.kept[0]:
-            arrays[name] = np.stack([kept[name] for kept in self.kept])[:, None]
+            arrays[name] = np.stack([found[name] for found in self.kept])[kept, None]
+        self.measures[0]["train_loss"][0] = self.measures[0]["train_loss_eval"][0]
         for name in self.measures[0]:
-            measured = [part[name] for part in self.measures]
-            arrays[f"measures/{name}"] = np.concatenate(measured)[:, None]
-        arrays["measures/train_loss"][0] = arrays["measures/train_loss_eval"][0]
+            measured = np.concatenate([part[name] for part in self.measures])
+            arrays[f"measures/{name}"] = measured[shown, None]
         return History(arrays)

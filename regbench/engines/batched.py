@@ -87,7 +87,7 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
         clock.add_(1)
         noises = {stream: Noise(keys[stream], clock, units, dtype) for stream in streams}
         passes = []
-        for stack in stacks:
+        for stack, _ in running:
             factors = stack.arm.factor(noises.__getitem__)
             activations = forward(stack.parameters, x, factors)
             deltas = backward(stack.parameters, activations, y, factors)
@@ -98,15 +98,19 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
             passes.append((activations, deltas))
         return passes
 
-    records = [Record(batch, data, slice(None)) for _ in stacks]
-    for record, stack in zip(records, stacks, strict=True):
+    records = [Record(batch, data, slice(None), arm) for arm in batch.arms]
+    running = list(zip(stacks, records, strict=True))
+    for stack, record in running:
         measure(record, 0, stack, ([y], []), all_x, y)
-    graph, measured = None, set(training.measured_epochs)
-    networks = len(stacks) * len(starts)
+    graph, networks = None, len(stacks) * len(starts)
     for epoch in range(1, training.epochs + 1):
-        if epoch in measured:
-            for record, stack, done in zip(records, stacks, step(), strict=True):
-                measure(record, epoch, stack, done, all_x, y)
+        if any(record.last < epoch for _, record in running):
+            running = [(stack, record) for stack, record in running if record.last >= epoch]
+            graph = None
+        if any(epoch in record.epochs for _, record in running):
+            for (stack, record), done in zip(running, step(), strict=True):
+                if epoch in record.epochs:
+                    measure(record, epoch, stack, done, all_x, y)
         elif device.type != "cuda" or epoch <= EAGER_EPOCHS:
             step()
         else:

@@ -42,14 +42,14 @@ def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
     training, histories = batch.study.training, []
     (start,), data, (x, all_x) = draw_batch(batch)
     y = torch.from_numpy(data["train_y"]).reshape(-1, 1)
-    loss_function, measured = nn.MSELoss(), set(training.measured_epochs)
+    loss_function = nn.MSELoss()
     for arm_index, arm in enumerate(batch.arms):
-        network, record = build_network(batch, start, arm_index), Record(batch, data, slice(1))
+        network, record = build_network(batch, start, arm_index), Record(batch, data, slice(1), arm)
         optimizer = make_optimizer(training, arm, network)
         measure(record, 0, network, 0.0, all_x, [])
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(start.generator_states[arm_index])
-            for epoch in range(1, training.epochs + 1):
+            for epoch in range(1, record.last + 1):
                 loss = loss_function(network(x), y)
                 optimizer.zero_grad()
                 loss.backward()
@@ -57,12 +57,12 @@ def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
                 add_penalty_gradient_(arm, network)
                 optimizer.step()
                 after_step_(arm, network, optimizer, training.lr)
-                if epoch in measured:
+                if epoch in record.epochs:
                     measure(record, epoch, network, loss.item(), all_x, gradients)
                 if epoch % EPOCHS_PER_REPORT == 0:
                     advance(EPOCHS_PER_REPORT)
         histories.append(record.history())
-        advance(training.epochs % EPOCHS_PER_REPORT)
+        advance(training.epochs - record.last // EPOCHS_PER_REPORT * EPOCHS_PER_REPORT)
     return join(histories, "A")
 
 

@@ -16,6 +16,7 @@ MODULES = (
     "decoupled",
     "l1",
     "max_norm",
+    "early_stopping",
 )
 """In the order in which the parts of a sum act, which is that of the fused kernel; a new one comes
 last. In each module one regularizer is defined."""

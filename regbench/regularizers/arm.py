@@ -59,6 +59,10 @@ class Arm:
         """Whether a part multiplies the hidden activations by something noisy."""
         return any(part.acts_on_hidden for part in self.parts)
 
+    def stops_at(self, epochs: int) -> int:
+        """Return the first epoch after which a part stops the training, or the last one."""
+        return min([part.stops_at(epochs) for part in self.active], default=epochs)
+
     def factor(self, noise_of: Callable[[int], Noise]) -> Tensor | None:
         """Return the product of the parts' factors, or None; `noise_of` takes a part's stream."""
         noisy = (part for part in self.parts if part.acts_on_hidden)

@@ -52,6 +52,12 @@ class Regularizer:
     """The strength where none is given."""
     neutral: ClassVar[float] = 0.0
     """The strength that is no regularization: infinity for a bound."""
+    is_probability: ClassVar[bool] = False
+    """Whether the strength is one, so that sweeps are even in it and not in its logarithm."""
+    makes_zeros: ClassVar[bool] = False
+    """Whether it sets parameters to exactly 0, on purpose."""
+    is_whole: ClassVar[bool] = False
+    """Whether the strength is a whole number, such as an epoch."""
     stream: ClassVar[int] = 0
     """Of its noise: regularizers that use noise need different ones, to be independent in a sum."""
     summary: ClassVar[str]
@@ -64,9 +70,12 @@ class Regularizer:
         strength: Any = self.strength
         given = self.default if strength is None else strength
         is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
-        if not is_number or not (0 <= given < math.inf or given == self.neutral):
-            raise UsageError(type(self).__name__, given, "a finite number from 0")
-        object.__setattr__(self, "strength", float(given))
+        is_strength = is_number and (0 <= given < math.inf or given == self.neutral)
+        if not is_strength or (self.is_whole and given < math.inf and given % 1):
+            kind = "whole" if self.is_whole else "finite"
+            raise UsageError(type(self).__name__, given, f"a {kind} number from 0")
+        is_integer = self.is_whole and given < math.inf
+        object.__setattr__(self, "strength", int(given) if is_integer else float(given))
 
     @property
     def name(self) -> str:
@@ -117,6 +126,10 @@ class Regularizer:
         hidden layer: there it multiplies the inputs, as one layer of them.
         """
         return None
+
+    def stops_at(self, epochs: int) -> int:
+        """Return the epoch from whose end on the network stays as it is: the last, of `epochs`."""
+        return epochs
 
     @property
     def acts_on_hidden(self) -> bool:

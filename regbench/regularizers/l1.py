@@ -26,6 +26,7 @@ class L1(Regularizer):
     command: ClassVar[str] = "l1"
     option: ClassVar[str] = "lambda"
     symbol: ClassVar[str] = "λ"
+    makes_zeros: ClassVar[bool] = True
     default: ClassVar[float] = 0.001
     summary: ClassVar[str] = "Compare an L1 penalty, by proximal steps, with none."
 

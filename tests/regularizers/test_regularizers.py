@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -82,8 +83,8 @@ def strength_of(command: str) -> float:
     It changes the first ten epochs of every replicate.
     """
     kind = REGULARIZERS[command]
-    halvings = range(1 if kind.neutral == 0 else 30)
-    for strength in (kind.default / 2**halving for halving in halvings):
+    halvings = [kind.default / 2**halving for halving in range(1 if kind.neutral == 0 else 30)]
+    for strength in map(math.ceil, halvings) if kind.is_whole else halvings:
         history = train(make_arms_study(kind(strength), dtype="float64"), "batched")
         after_ten = history.test_loss[history.at(10)]
         if (after_ten[0] != after_ten[1]).all():
@@ -93,7 +94,13 @@ def strength_of(command: str) -> float:
 
 def act(kinds: tuple[Kind, ...], times: float = 1.0) -> Arm:
     """Return the sum of regularizers at strengths that act."""
-    return Arm(tuple(kind(strength_of(kind.command) * times) for kind in kinds))
+    strengths = [strength_of(kind.command) * times for kind in kinds]
+    return Arm(
+        tuple(
+            kind(math.ceil(strength) if kind.is_whole else strength)
+            for kind, strength in zip(kinds, strengths, strict=True)
+        )
+    )
 
 
 def assert_same(
@@ -313,7 +320,8 @@ def test_linear_model_trains(engine: str, kinds: tuple[Kind, ...]) -> None:
 def test_factor_has_mean_one(kind: Kind) -> None:
     limit, _ = kind.strength_limit(0.01, 0.9, "sgd")
     keys = noise_keys(torch.arange(50), 3, 40, kind.stream)
-    for strength in (s for s in (0.1, 0.25, 0.5, 0.9, kind.default) if s < limit):
+    strengths = () if kind.is_whole else (0.1, 0.25, 0.5, 0.9)
+    for strength in (s for s in (*strengths, kind.default) if s < limit):
         regularizer = kind(strength)
         factor = regularizer.factor(Noise(keys, torch.tensor(1), 200, torch.float64))
         assert (factor is not None) == regularizer.acts_on_hidden
@@ -357,7 +365,8 @@ def test_words_of_a_regularizer_fit_options_folders_and_tables(kind: Kind) -> No
     assert 0 < kind.default < limit
     assert kind(kind.default).is_active
     assert not kind(kind.neutral).is_active
-    names = [kind(strength).name for strength in (0.1, 0.1 + 2**-56, 1e-30, 0.0)]
+    strengths = (1, 2, 10**9, 0) if kind.is_whole else (0.1, 0.1 + 2**-56, 1e-30, 0.0)
+    names = [kind(strength).name for strength in strengths]
     assert len(set(names)) == len(names)
     for name in [*names, Arm().name]:
         assert name.isascii()

@@ -21,9 +21,14 @@ from regbench.regularizers.l1 import L1
 from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.arms import arms_of
 
-STRENGTHS = st.floats(min_value=0, allow_infinity=False)
+STRENGTHS = {
+    name: st.integers(0, 10**9).map(float)
+    if kind.is_whole
+    else st.floats(min_value=0, allow_infinity=False)
+    for name, kind in REGULARIZERS.items()
+}
 SUMS = st.lists(st.sampled_from(list(REGULARIZERS)), min_size=1, unique=True).flatmap(
-    lambda commands: st.tuples(*(st.tuples(st.just(name), STRENGTHS) for name in commands))
+    lambda commands: st.tuples(*(st.tuples(st.just(name), STRENGTHS[name]) for name in commands))
 )
 """Distinct regularizers in any order, each with a strength."""
 ANY_TEXT = st.text() | st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]))
@@ -56,7 +61,12 @@ def test_arms_of_a_study_survive_their_file_exactly(
     sums: list[tuple[tuple[str, float], ...]],
 ) -> None:
     arms = {
-        Arm(tuple(REGULARIZERS[command](strength % 0.9) for command, strength in parts))
+        Arm(
+            tuple(
+                REGULARIZERS[command](strength % (100 if REGULARIZERS[command].is_whole else 0.9))
+                for command, strength in parts
+            )
+        )
         for parts in sums
     }
     names = sorted(arm.name for arm in arms)

@@ -208,6 +208,8 @@ def test_hash_is_of_study_and_question_and_not_of_machine_or_output(
 
 
 def settings_of_a_file(experiment: str) -> dict[str, st.SearchStrategy[Any]]:
+    kind = REGULARIZERS[experiment]
+    strengths: Any = st.integers(0, 10**9) if kind.is_whole else st.floats(0, 0.99)
     return {
         "epochs": st.integers(1, 10**9),
         "lr": st.floats(1e-6, 1e-3),
@@ -216,9 +218,9 @@ def settings_of_a_file(experiment: str) -> dict[str, st.SearchStrategy[Any]]:
         "slope": st.floats(-1e6, 1e6),
         "plots": st.booleans(),
         "dtype": st.sampled_from(["float32", "float64"]),
-        REGULARIZERS[experiment].option: st.lists(
-            st.floats(0, 0.99), min_size=1, max_size=5, unique=True
-        ).map(lambda values: [value + 0.0 for value in values]),
+        kind.option: st.lists(strengths, min_size=1, max_size=5, unique=True).map(
+            lambda values: [value + 0.0 for value in values]
+        ),
     }
 
 

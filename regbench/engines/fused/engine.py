@@ -20,6 +20,7 @@ from regbench.engines.base import Listener, Record, draw_batch, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.early_stopping import EarlyStopping
 from regbench.regularizers.l1 import L1
 from regbench.regularizers.weight_decay import WeightDecay
 
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
     from regbench.regularizers import Regularizer
     from regbench.settings.study import Study
 
-COEFFICIENTS: dict[type[Regularizer], str] = {
+COEFFICIENTS: dict[type[Regularizer], str | None] = {
     WeightDecay: "l2",
     DecoupledDecay: "decoupled",
     L1: "l1",
     Dropout: "p",
+    EarlyStopping: None,
 }
-"""What the kernel calls the strengths of the regularizers that it can do; see `Coefficients`."""
+"""What the kernel calls the strengths of the regularizers that it can do; see `Coefficients`. A
+strength of which it need not know has no name."""
 COMPILING = "compiling the fused kernel, once for so many points ..."
 OPERATIONS_PER_REPORT = 2**29
 """Parameters and momenta times points times epochs: about ten milliseconds."""
@@ -75,9 +78,11 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
         return [Workspace(start_network(0, 0), x) for x in inputs]
 
     def train_one(pair: tuple[int, int], advance: Callable[[int], None]) -> History:
-        record = Record(batch, data, slice(pair[1], pair[1] + 1))
-        own = workspaces(threading.get_ident())
-        train_network(batch, record, pair, start_network(*pair), own, advance)
+        arm_index, replicate_index = pair
+        own = slice(replicate_index, replicate_index + 1)
+        record = Record(batch, data, own, batch.arms[arm_index])
+        at = workspaces(threading.get_ident())
+        train_network(batch, record, pair, start_network(*pair), at, advance)
         return record.history()
 
     with compilation_noted(lambda: listener.say(COMPILING)):
@@ -102,7 +107,8 @@ def train_network(
 
     training, (arm_index, replicate_index) = batch.study.training, pair
     at_training, at_all = workspaces
-    own = {COEFFICIENTS[type(part)]: part.strength for part in batch.arms[arm_index].active}
+    named = [(COEFFICIENTS[type(part)], part.strength) for part in batch.arms[arm_index].active]
+    own = {name: strength for name, strength in named if name}
     coefficients = Coefficients(training.lr, training.momentum, **own)
     train_y, seed = record.data["train_y"][0], batch.noise_seeds[replicate_index]
     epochs_per_report = 1 + OPERATIONS_PER_REPORT // (network.theta.size * len(train_y))
@@ -117,10 +123,11 @@ def train_network(
             advance(count)
 
     with np.errstate(all="ignore"):  # what diverges shows as infinite or NaN
-        for epoch in training.measured_epochs:
+        for epoch in record.epochs:
             gradients: list[Array] = []
             if record.wants_snapshot(epoch) and epoch > 0:
                 train_to(epoch - 1)
                 gradients = at_training.gradients(network, train_y, coefficients, seed, epoch)
             train_to(epoch)
             record.add_network(epoch, loss, at_all.ask(network), network.views(0), gradients)
+    advance(training.epochs - done)
