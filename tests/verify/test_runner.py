@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from regbench.analysis.decomposition import Decomposition, Part, decompose
+from regbench.analysis.decomposition import Split, split
+from regbench.analysis.measures import MEASURES
 from regbench.engines import ENGINES, batched
 from regbench.engines.fused.engine import COEFFICIENTS, COMPILING
 from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.early_stopping import EarlyStopping
 from regbench.regularizers.l1 import L1
 from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.machine import Machine
-from regbench.verify import cases
+from regbench.verify import risk
 from regbench.verify.cases import CASES
 from regbench.verify.runner import compare_means, compare_values, select, verify
 
@@ -183,13 +185,13 @@ def test_wrong_memory_of_adam_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bias_squared_without_its_correction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def plug_in(predictions: Array, truth: Array, **more: float) -> Decomposition:
-        parts = decompose(predictions, truth, **more)
+    def plug_in(predictions: Array, truth: Array) -> Split:
+        parts = split(predictions, truth)
         assert parts
-        wrong = parts.bias_squared.value + parts.variance.value / len(predictions)
-        return dataclasses.replace(parts, bias_squared=Part(wrong, None))
+        wrong = parts.values + np.array([parts.values[1] / len(predictions), 0, 0])
+        return dataclasses.replace(parts, values=wrong)
 
-    monkeypatch.setattr(cases, "decompose", plug_in)
+    monkeypatch.setattr(risk, "split", plug_in)
     assert_failing("decomposition", "least-squares-bias")
 
 
@@ -307,3 +309,20 @@ def test_environment_chooses_the_engine_too(
 def test_cases_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         CASES[0].name = "other"  # type: ignore[misc]
+
+
+def test_ridge_risk_is_within_four_standard_errors_at_every_strength() -> None:
+    agreement = all_rows("auto")["ridge-risk"].agreement
+    assert agreement is not None
+    assert abs(agreement.deviation) < 4
+
+
+def test_risk_at_the_training_inputs_alone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_training = MEASURES["test_loss"]
+    monkeypatch.setitem(MEASURES, "risk", at_training)
+    assert_failing("risk", "ridge-risk")
+
+
+def test_stopping_an_epoch_late_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EarlyStopping, "stops_at", lambda self, epochs: int(self.strength) + 1)
+    assert_failing("early-stopping")

@@ -1,0 +1,255 @@
+"""Cases of what training does: steps of optimizers, decay, ridge and lasso, dropout.
+
+A prediction starts from the data and the initial weights of a run and goes through
+`closed_forms.py` and `numpy_network.py` alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regbench.verify import closed_forms as theory
+from regbench.verify import numpy_network as plain
+from regbench.verify.base import (
+    BASELINE,
+    CUBIC,
+    DROPOUT_RIDGE,
+    FIXED_DESIGN,
+    FORMULA_ROUNDING,
+    LASSO,
+    LINEAR,
+    NETWORK,
+    NO_GRADIENT,
+    REGULARIZED,
+    ROUNDING,
+    SCALE,
+    case,
+    case_of,
+    descended,
+    design_matrices,
+    final_parameters,
+    initial_parameters,
+    strength_of,
+)
+from regbench.verify.runner import Agreement, compare_means, compare_values
+
+if TYPE_CHECKING:
+    from regbench.analysis.history import Array
+    from regbench.analysis.result import Result
+    from regbench.experiments.dropout_scale import ScaleResult
+
+# One step after another: optimizers and decay, parameter by parameter.
+
+
+def follows(
+    result: Result, rule: plain.Rule, arm: int = REGULARIZED, penalty: float = 0.0
+) -> Agreement:
+    """Compare all parameters with those after as many steps by a rule in plain NumPy.
+
+    It descends the loss, or with a penalty λ the loss + (λ/2)‖θ‖².
+    """
+    x, y = result.history.train_x[:, None], result.history.train_y[0][:, None]
+
+    def gradient(parameters: plain.Parameters) -> Array:
+        if penalty:
+            return plain.penalized_gradient(parameters, x, y, penalty)
+        return plain.flatten(plain.loss_gradient(parameters, x, y))
+
+    start, epochs = initial_parameters(result), result.study.training.epochs
+    predicted = plain.train(start, gradient, rule, epochs)
+    return compare_values(predicted, final_parameters(result, arm), ROUNDING)
+
+
+def shrinks_to(result: Result, share: float) -> Agreement:
+    """Compare what is left of the weight without a gradient with the share that must be."""
+    (start, _), (end, _) = initial_parameters(result), final_parameters(result, REGULARIZED)
+    return compare_values([share], [end / start.item()], ROUNDING)
+
+
+@case("torch.optim.SGD", "wdecay", 0.05, momentum=0.0, epochs=200, **NETWORK)
+def sgd(result: Result) -> Agreement:
+    """Whether SGD takes the step that it documents."""
+    return follows(result, plain.sgd(0.02), BASELINE)
+
+
+@case("torch.optim.SGD", "wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK)
+def momentum(result: Result) -> Agreement:
+    """Whether momentum's buffer begins as the first gradient: the first step is undamped."""
+    return follows(result, plain.sgd(0.02, 0.9), BASELINE)
+
+
+@case("torch.optim.SGD", "wdecay", 0.05, momentum=0.9, epochs=200, **NETWORK)
+def momentum_decay(result: Result) -> Agreement:
+    """Whether weight decay joins the gradient before momentum does."""
+    return follows(result, plain.sgd(0.02, 0.9, decay=0.05))
+
+
+@case("Loshchilov & Hutter 2019, prop. 1", "wdecay", 0.05, momentum=0.9, epochs=50, **NETWORK)
+def sgd_penalty(result: Result) -> Agreement:
+    """Whether SGD with weight decay descends loss + (λ/2)‖θ‖², biases too."""
+    return follows(result, plain.sgd(0.02, 0.9), penalty=0.05)
+
+
+@case("Hanson & Pratt 1988", "wdecay", 0.01, momentum=0.0, epochs=2000, **NO_GRADIENT)
+def decay(result: Result) -> Agreement:
+    """Whether without a gradient, decay leaves (1-ηλ)^t of a weight (η = λ = 0.01, t = 2000)."""
+    return shrinks_to(result, theory.shrinkage(2000, 0.01, 0.01))
+
+
+@case("Polyak 1964", "wdecay", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT)
+def decay_momentum(result: Result) -> Agreement:
+    """Whether with momentum 0.9 it leaves A r₊^t + (1-A) r₋^t, not (1-ηλ/(1-μ))^t."""
+    return shrinks_to(result, theory.momentum_shrinkage(2000, 0.01, 0.01, 0.9))
+
+
+@case("Loshchilov & Hutter 2019", "decoupled", 0.01, momentum=0.9, epochs=2000, **NO_GRADIENT)
+def decoupled(result: Result) -> Agreement:
+    """Whether decoupled decay leaves (1-ηλ)^t, whatever the momentum is (0.9)."""
+    return shrinks_to(result, theory.shrinkage(2000, 0.01, 0.01))
+
+
+@case("Kingma & Ba 2015, alg. 1", "wdecay", 0.05, optimizer="adam", epochs=200, **NETWORK)
+def adam(result: Result) -> Agreement:
+    """Whether Adam takes the step of its paper."""
+    return follows(result, plain.adam(0.02), BASELINE)
+
+
+@case("Loshchilov & Hutter 2019, §2", "wdecay", 0.05, optimizer="adam", epochs=50, **NETWORK)
+def adam_penalty(result: Result) -> Agreement:
+    """Whether Adam with weight decay descends loss + (λ/2)‖θ‖², biases too."""
+    return follows(result, plain.adam(0.02), penalty=0.05)
+
+
+@case("Kingma & Ba 2015, §2.1", "wdecay", 0.01, 1.0, optimizer="adam", epochs=1, **NO_GRADIENT)
+def adam_decay(result: Result) -> Agreement:
+    """Whether without a gradient, Adam's first step is -η·sign(w), whatever λ is."""
+    (start, _), lr = initial_parameters(result), result.study.training.lr
+    arms = dict(enumerate(result.study.arms[1:], start=1))
+    gradients = [arm.parts[0].strength * start for arm in arms.values()]
+    predicted = [(start + theory.first_adam_step(g, lr)).item() for g in gradients]
+    return compare_values(predicted, [final_parameters(result, arm)[0] for arm in arms], ROUNDING)
+
+
+@case(
+    "Loshchilov & Hutter 2019, alg. 2", "decoupled", 0.05, optimizer="adam", epochs=200, **NETWORK
+)
+def adam_decoupled(result: Result) -> Agreement:
+    """Whether decoupled decay multiplies by 1-ηλ after Adam's step, not before its moments."""
+    return follows(result, plain.decoupled(plain.adam(0.02), 0.02, 0.05))
+
+
+# Linear models, whose training is solved.
+
+
+def errors_of_ridge(result: Result) -> tuple[Array, Array]:
+    """Return how far bias and weights are from those of the noise-free line: -αPw, and trained.
+
+    The second is `(R, P)`; weights are those of the line through the predictions.
+    """
+    at_train, at_grid = design_matrices(result)
+    truth = np.linalg.lstsq(at_grid, result.history.grid_truth)[0]
+    fitted = np.linalg.lstsq(at_grid, result.history.predictions[-1, REGULARIZED].T)[0]
+    return theory.ridge_bias(at_train, truth, strength_of(result)), fitted.T - truth
+
+
+def lasso_weights(result: Result) -> Array:
+    """Return bias and weights of the lasso for every replicate, `(R, P)`."""
+    (at_train, _), strength = design_matrices(result), strength_of(result)
+    return np.array([theory.lasso(at_train, y, strength) for y in result.history.train_y])
+
+
+@case("Hoerl & Kennard 1970", "wdecay", 0.3, epochs=200, replicates=4, **LINEAR)
+def ridge(result: Result) -> Agreement:
+    """Whether a converged linear model with decay is ridge regression, α = nλ/2, bias too."""
+    at_train, at_grid = design_matrices(result)
+    predicted = at_grid @ theory.ridge(at_train, result.history.train_y.T, strength_of(result))
+    return compare_values(predicted.T, result.history.predictions[-1, REGULARIZED], ROUNDING)
+
+
+@case("Polyak 1964; Goh 2017", "wdecay", 0.3, epochs=100, replicates=4, log_every=1, **CUBIC)
+def ridge_descent(result: Result) -> Agreement:
+    """Whether on its way to ridge on x, x², x³, epochs 1 to 100 are powers of one matrix."""
+    columns = 1 + result.study.network.input_size
+    predicted = descended(result, strength_of(result) * np.eye(columns))
+    return compare_values(predicted, result.history.predictions[:, REGULARIZED], FORMULA_ROUNDING)
+
+
+@case("Hoerl & Kennard 1970", "wdecay", 0.3, **FIXED_DESIGN)
+def ridge_bias(result: Result) -> Agreement:
+    """Whether over draws of the noise, the bias of ridge weights is -αPw, P = (XᵀX+αI)⁻¹."""
+    return compare_means(*errors_of_ridge(result))
+
+
+@case("Hoerl & Kennard 1970", "wdecay", 0.3, **FIXED_DESIGN)
+def ridge_covariance(result: Result) -> Agreement:
+    """Whether over draws of the noise, the covariance of ridge weights is σ²PXᵀXP."""
+    (at_train, _), noise = design_matrices(result), result.study.task.noise
+    bias, errors = errors_of_ridge(result)
+    products = (errors - bias)[:, :, None] * (errors - bias)[:, None, :]
+    return compare_means(theory.ridge_covariance(at_train, noise, strength_of(result)), products)
+
+
+@case("Ochs, Chen, Brox & Pock 2014", "l1", 0.2, **LASSO)
+def lasso(result: Result) -> Agreement:
+    """Whether a converged linear model with L1 is the lasso, whatever the momentum is (0.9)."""
+    _, at_grid = design_matrices(result)
+    predicted = lasso_weights(result) @ at_grid.T
+    return compare_values(predicted, result.history.predictions[-1, REGULARIZED], ROUNDING)
+
+
+@case("Tibshirani 1996", "l1", 0.2, **LASSO)
+def lasso_zeros(result: Result) -> Agreement:
+    """Whether its weights are exactly zero where those of the lasso are."""
+    shares = np.mean(lasso_weights(result) == 0, axis=1)
+    return compare_values(shares, result.history.zero_share[-1, REGULARIZED], FORMULA_ROUNDING)
+
+
+# Dropout against its expectation over masks, and torch's layer against the binomial law.
+
+
+@case("Wager, Wang & Liang 2013", "dropout", 0.3, epochs=1, depth=1, hidden=20, replicates=1000)
+def dropout_loss(result: Result) -> Agreement:
+    """Whether before the last layer, dropout adds p/(1-p) · meanᵢ Σⱼ wⱼ² hᵢⱼ² to E[loss]."""
+    history, p = result.history, strength_of(result)
+    x, predicted = history.train_x[:, None], []
+    for replicate, y in enumerate(history.train_y):
+        parameters = initial_parameters(result, replicate)
+        *_, hidden, output = plain.activations(parameters, x)
+        variance = theory.last_layer_dropout_variance(parameters[-2][0], hidden, p)
+        predicted.append(np.mean((output[:, 0] - y) ** 2 + variance))
+    return compare_means(predicted, history.train_loss[history.at(1), REGULARIZED])
+
+
+@case("Srivastava et al. 2014, §9.1", "dropout", 0.3, **DROPOUT_RIDGE)
+def dropout_ridge(result: Result) -> Agreement:
+    """Whether dropout of a linear model's inputs descends, on average, ridge: at every epoch."""
+    features = result.history.train_x[:, None]
+    predicted = descended(result, theory.dropout_penalty_matrix(features, strength_of(result)))
+    measured = result.history.predictions[:, REGULARIZED]
+    return compare_means(predicted.swapaxes(0, 1), measured.swapaxes(0, 1))
+
+
+@case_of("Srivastava et al. 2014, §10", SCALE)
+def dropout_scale_mean(result: ScaleResult) -> Agreement:
+    """Whether the mean output of inverted dropout of N = 1000 ones is N."""
+    (scale,) = result.scales
+    return compare_means(scale.units, scale.outputs)
+
+
+@case_of("binomial law", SCALE)
+def dropout_scale_variance(result: ScaleResult) -> Agreement:
+    """Whether the variance of that output is N p/(1-p)."""
+    (scale,) = result.scales
+    variance = theory.dropout_scale_deviation(scale.units, scale.drop_probability) ** 2
+    return compare_means(variance, (scale.outputs - scale.units) ** 2)
+
+
+@case_of("binomial law", SCALE)
+def dropout_scale_law(result: ScaleResult) -> Agreement:
+    """Whether that output lies within one standard deviation as often as the binomial law says."""
+    (scale,) = result.scales
+    deviation = theory.dropout_scale_deviation(scale.units, scale.drop_probability)
+    share = theory.share_within_one_deviation(scale.units, scale.drop_probability)
+    return compare_means(share, np.abs(scale.outputs - scale.units) <= deviation)
