@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from regbench.analysis.decomposition import decompose
+from regbench.analysis.decomposition import describe, part_differences, split
+from regbench.analysis.simultaneous import law_of
 from regbench.analysis.statistics import (
     mean_interval,
     median_interval,
@@ -44,6 +45,16 @@ LAWS: dict[str, tuple[Callable[[Generator, int], Array], float, float]] = {
     "lognormal": (lambda generator, count: generator.lognormal(0, 1, count), math.exp(0.5), 1.0),
 }
 """How to draw differences, and their law's mean and median."""
+SEVERAL = [
+    (1, 0.0, "normal"),
+    (9, 0.9, "normal"),
+    (9, 0.0, "normal"),
+    (30, 0.0, "normal"),
+    (9, 0.0, "lognormal"),
+]
+"""Arms, the correlation of their differences, and the law of these."""
+FEWER_DRAWS = 999
+"""Of the law of several arms, so that thousands of experiments take minutes."""
 
 
 def share(held: Iterable[bool]) -> str:
@@ -62,6 +73,45 @@ def bootstrap_interval(values: Array, confidence: float) -> Interval:
         (values,), np.mean, confidence_level=confidence, n_resamples=999, rng=1
     ).confidence_interval
     return float(interval.low), float(interval.high)
+
+
+def draw_arms(generator: Generator, arms: int, count: int, correlation: float, law: str) -> Array:
+    """Draw differences `(A, R)` with mean 0."""
+    draw, mean, _ = LAWS[law]
+    own = np.array([draw(generator, count) - mean for _ in range(arms)])
+    common = generator.normal(size=(1, count))
+    drawn: Array = np.sqrt(1 - correlation) * own + np.sqrt(correlation) * common
+    return drawn
+
+
+def is_covered(differences: Array) -> bool:
+    """Whether the intervals of all arms hold 0; where they do not, a p is at most .05."""
+    law = law_of(differences, FEWER_DRAWS)
+    t = differences.mean(axis=1) / differences.std(axis=1, ddof=1) * math.sqrt(len(differences.T))
+    return bool(np.abs(t).max() <= law.critical(CONFIDENCE))
+
+
+def parts_hold(generator: Generator, count: int, bias: float) -> dict[str, bool]:
+    """Whether each interval of a baseline's parts, and of an arm's differences, holds the truth.
+
+    Predictions at twenty inputs are a random line, as those of one network go together; the arm's
+    is .7 of it with something of its own, and has half as much bias again.
+    """
+    line = np.stack([np.ones(20), np.linspace(-1, 1, 20)])
+    size = float(np.square(line).sum(axis=0).mean())
+    own, other = generator.normal(size=(2, count, 2)) / math.sqrt(size)
+    baseline = split(own @ line + bias, np.zeros(20))
+    arm = split(0.7 * (own + 0.3 * other) @ line + 1.5 * bias, np.zeros(20))
+    parts = describe(baseline, 0.09, CONFIDENCE)
+    assert parts is not None
+    (differences,) = part_differences(["arm"], [baseline, arm], CONFIDENCE)
+    return {
+        "bias²": holds(parts.bias_squared.ci, bias**2),
+        "variance": holds(parts.variance.ci, 1.0),
+        "expected test error": holds(parts.expected_test_error.ci, bias**2 + 1.09),
+        "difference of bias²": holds(differences.bias_squared.ci, 1.25 * bias**2),
+        "difference of variance": holds(differences.variance.ci, 0.49 * 1.09 - 1),
+    }
 
 
 def print_row(*cells: object) -> None:
@@ -131,33 +181,28 @@ def main() -> None:
             ),
         )
 
-    counts = (10, 20, 50, 200)
-    print_title("jackknife of the decomposition", *(f"R = {count}" for count in counts))
-    for title, bias, part in (
-        ("bias² (truth 0.25)", 0.5, "bias_squared"),
-        ("variance (truth 1)", 0.5, "variance"),
-        ("expected test error (truth 1.34)", 0.5, "expected_test_error"),
-    ):
-        truth = {"bias_squared": bias**2, "variance": 1.0}.get(part, bias**2 + 1 + 0.09)
+    counts = (3, 6, 10, 30)
+    print_title("intervals of all arms hold together", *(f"R = {count}" for count in counts))
+    for arms, correlation, law in SEVERAL:
         cells = []
         for count in counts:
-            held = []
-            for _ in few:
-                # Ten test inputs whose predictions go together, as those of one network do.
-                level = generator.normal(0, 1, (count, 1))
-                slope = generator.normal(0, 1, (count, 1)) * np.linspace(-1, 1, 10)
-                predictions = bias + (level + slope) / np.sqrt(1 + np.linspace(-1, 1, 10) ** 2)
-                parts = decompose(predictions, np.zeros(10), 0.09, CONFIDENCE)
-                held.append(holds(getattr(parts, part).ci, truth))
-            cells.append(share(held))
-        print_row(title, *cells)
+            drawn = (draw_arms(generator, arms, count, correlation, law) for _ in few)
+            cells.append(share(map(is_covered, drawn)))
+        print_row(f"{arms} arms, {law}, correlation {correlation}", *cells)
+
+    counts = (10, 30, 200, 1000)
+    for bias in (0.0, 0.5):
+        print_title(f"parts where the bias is {bias}", *(f"R = {count}" for count in counts))
+        parts = {count: [parts_hold(generator, count, bias) for _ in few] for count in counts}
+        for name in parts[counts[0]][0]:
+            print_row(name, *(share(held[name] for held in parts[count]) for count in counts))
 
     print_title("--target-width W", "replicates", "width / W", "coverage")
     for width in (1.0, 0.5, 0.25):
         sizes, widths, held = [], [], []
         for _ in experiments:
             pilot = generator.normal(0, 1, 10)
-            count = max(10, required_replicates(pilot, width, CONFIDENCE, MOST_REPLICATES))
+            count = max(10, required_replicates(pilot[None], width, CONFIDENCE, MOST_REPLICATES))
             values = np.concatenate([pilot, generator.normal(0, 1, count - 10)])
             ci = mean_interval(values, CONFIDENCE)
             assert ci is not None

@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {
-    path.stem: path for room in ("benchmarks", "examples") for path in ROOT.glob(f"{room}/*.py")
+    path.stem: path
+    for room in ("benchmarks", "examples", "docs/pictures")
+    for path in ROOT.glob(f"{room}/*.py")
 }
 TINY = {
     "throughput": (
@@ -22,9 +24,11 @@ TINY = {
     "scaling": (["--largest=1"], ["replicates 1 "]),
     "interval_coverage": (
         ["--experiments=4"],
-        ["interval of the mean (t)", "sign flips", "jackknife", "--target-width W", "skewness"],
+        ["interval of the mean (t)", "sign flips", "intervals of all arms hold together",
+         "difference of variance", "--target-width W", "skewness"],
     ),
     "one_pair": ([".", "--epochs=2"], []),
+    "fit": (["fit.png", "--epochs=20"], []),
     "from_python": (
         ["--epochs=20", "--replicates=3"],
         ["wdecay=0.01+dropout=0.5  ", "summary.json", "exit code", "p=0.5: ", "refused: "],
@@ -47,8 +51,8 @@ def test_script_runs(name: str, tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
     for text in printed:
         assert text in finished.stdout
-    if name == "one_pair":
-        assert (tmp_path / "2.png").exists()
+    for drawn in {"one_pair": ["2.png"], "fit": ["fit.png"]}.get(name, []):
+        assert (tmp_path / drawn).exists()
 
 
 def test_every_script_is_run() -> None:

@@ -185,7 +185,7 @@ def test_quiet_prints_the_closing_lines_only(regbench: Command) -> None:
     finished = regbench("wdecay", *TINY, "--quiet", *NO_FILES)
     assert finished.code == 0
     lines = finished.out.splitlines()
-    assert "test loss" in lines[0]
+    assert "risk" in lines[0]
     assert lines[1].startswith("Mind: ")
     assert lines[2].startswith("Results: ")
     assert len(lines) == 3

@@ -221,7 +221,7 @@ CHANGES: dict[str, Any] = {
 }  # fmt: skip
 SHOWN = {
     "out", "tensorboard", "plots", "cache", "json", "quiet", "threads", "confidence", "confirm",
-    "target_width", "require", "margin",
+    "target_width", "require", "margin", "by",
 }  # fmt: skip
 """Settings that change no number of a block."""
 DECISIVE = ({*COMMANDS["wdecay"].settings} - {"lambda", *SHOWN}) | {"command", "strengths"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from regbench.analysis.history import Array
-    from regbench.settings.study import Network
+    from regbench.settings.study import Network, Task
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Outcome:
     """What some networks show, at some epochs: the leading axes `...` are those of the caller.
 
     **Shape:** `train_loss`, `zeros`: `(...)`; `train`, `test`, `grid`: `(..., N)`, `(..., T)`,
-    `(..., G)`; `squares`: `(..., L, 2)`; `train_y`, `test_y`: as `train` and `test`, or fewer axes.
+    `(..., G)`; `squares`: `(..., L, 2)`; targets and `truth`: as the predictions, or fewer axes.
 
     Attributes:
         train_loss: As trained and before the update.
@@ -32,7 +32,8 @@ class Outcome:
         zeros: How many parameters are exactly 0.
         squares: Sums of squares of each layer's weights and biases.
         train_y, test_y: Targets.
-        spacing: Between grid points.
+        truth: At the inputs of the grid.
+        task: What was to be learned.
         network: The networks' shape.
     """
 
@@ -44,7 +45,8 @@ class Outcome:
     squares: Array
     train_y: Array
     test_y: Array
-    spacing: float
+    truth: Array
+    task: Task
     network: Network
 
 
@@ -67,6 +69,7 @@ MEASURES: dict[str, Measure] = {
     "train_loss": Measure(lambda o: o.train_loss, is_loss=True),
     "train_loss_eval": Measure(lambda o: mean_square(o.train - o.train_y), is_loss=True),
     "test_loss": Measure(lambda o: mean_square(o.test - o.test_y), is_loss=True),
+    "risk": Measure(lambda o: mean_square(o.grid - o.truth) + o.task.test_noise**2, is_loss=True),
     "weight_norm": Measure(lambda o: np.sqrt(o.squares.sum(axis=(-2, -1)))),
     "zero_share": Measure(lambda o: o.zeros / o.network.parameter_count),
     "roughness": Measure(lambda o: slope_variation(o)),
@@ -89,8 +92,9 @@ def slope_variation(outcome: Outcome) -> Array:
     """
     if outcome.network.depth == 0:
         return np.full(outcome.train_loss.shape, np.nan)
-    bends = np.diff(outcome.grid.astype(np.float64), n=2, axis=-1)
-    variation: Array = np.abs(bends).sum(axis=-1) / outcome.spacing
+    cell = (outcome.task.x_max - outcome.task.x_min) / outcome.grid.shape[-1]
+    bends = np.diff(outcome.grid.astype(np.float64), n=2, axis=-1) / cell
+    variation: Array = np.abs(bends).sum(axis=-1)
     return variation
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis.decomposition import Decomposition, decompose
+from regbench.analysis.claims import claims_of, interactions_of
+from regbench.analysis.decomposition import describe, part_differences, split
 from regbench.analysis.measures import LOSSES
-from regbench.analysis.statistics import Comparison, compare_arms, judge
+from regbench.analysis.optimum import optimum_of
+from regbench.analysis.simultaneous import DRAWS
+from regbench.analysis.statistics import compare_arms, judge, paired_differences
 from regbench.errors import RunError, UsageError
 
 if TYPE_CHECKING:
-    from regbench.analysis.history import History
-    from regbench.analysis.statistics import Judgement, Verdict
+    from regbench.analysis.claims import Claim, Interaction
+    from regbench.analysis.decomposition import Decomposition, PartDifferences, Split
+    from regbench.analysis.history import Array, History
+    from regbench.analysis.optimum import Optimum
+    from regbench.analysis.statistics import Comparison, Difference, Judgement, Verdict
     from regbench.regularizers import Arm
     from regbench.settings.machine import Environment
     from regbench.settings.question import Question
@@ -24,8 +29,8 @@ if TYPE_CHECKING:
 
 LARGEST_RESIDUAL = 1e-12
 """Of bias² + variance = error, relative to the error: only rounding is between the two sides."""
-EARLIER_RESAMPLES = 999
-"""Of permutation tests at the epochs before the last."""
+EARLIER_DRAWS = 999
+"""Of all random draws for the epochs before the last."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,9 +52,9 @@ class Result:
     confirmation: Result | None = None
 
     def __repr__(self) -> str:
-        """Return a short table: each arm's test loss at the last epoch beside the baseline's."""
-        means = self.history.test_loss[-1].mean(axis=1)
-        rows = [("arm", "test loss", "difference", "interval", "verdict")]
+        """Return a short table: each arm's headline measure at the last epoch, and its verdict."""
+        means = self.headline[-1].mean(axis=1)
+        rows = [("arm", self.question.by.replace("-", " "), "difference", "interval", "verdict")]
         rows.append((self.study.arm_names[0], f"{means[0]:.5f}", "", "", ""))
         for c, mean in zip(self.comparisons, means[1:], strict=True):
             interval = f"{c.ci[0]:.5f} to {c.ci[1]:.5f}" if c.ci else "n/a"
@@ -81,18 +86,24 @@ class Result:
         return table[["arm", "replicate", "seed", "epoch", "measure", "value"]]
 
     @property
+    def headline(self) -> Array:
+        """The measure by which arms are judged, `(E, A, R)`."""
+        found: Array = getattr(self.history, self.question.headline)
+        return found
+
+    @property
     def best_arm(self) -> Arm | None:
-        """The arm of the lowest mean test loss at the last epoch, the baseline left out.
+        """The arm of the lowest mean headline at the last epoch, the baseline left out.
 
         None where every arm has a loss that is not finite.
         """
-        losses = self.history.test_loss[-1, 1:].mean(axis=1, dtype=np.float64)
+        losses = self.headline[-1, 1:].mean(axis=1, dtype=np.float64)
         finite = np.where(np.isfinite(losses), losses, np.inf)
         return self.study.arms[1:][int(finite.argmin())] if np.isfinite(losses).any() else None
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """Each arm against the baseline, by the test loss at the last epoch."""
+        """Each arm against the baseline, by the headline measure at the last epoch."""
         return self.comparisons_by_epoch[-1]
 
     @property
@@ -108,38 +119,92 @@ class Result:
 
     @cached_property
     def comparisons_by_epoch(self) -> list[list[Comparison]]:
-        """Each arm against the baseline, by the test loss at each logged epoch.
+        """Each arm against the baseline, by the headline measure at each logged epoch.
 
-        Permutation tests draw fewer resamples before the last one.
+        There are fewer random draws before the last one.
         """
-        names, confidence = self.study.compared, self.question.confidence
         logged = [self.history.at(epoch) for epoch in self.study.training.logged_epochs]
-        *earlier, last = self.history.test_loss[logged]
-        return [
-            *(compare_arms(names, losses, confidence, EARLIER_RESAMPLES) for losses in earlier),
-            compare_arms(names, last, confidence),
-        ]
+        question, last = self.question, len(logged) - 1
+
+        def compare(losses: Array, draws: int) -> list[Comparison]:
+            names, measure = self.study.compared, question.headline
+            return compare_arms(names, measure, losses, question.confidence, draws)
+
+        draws = [EARLIER_DRAWS] * last + [DRAWS]
+        return list(map(compare, self.headline[logged], draws))
 
     @cached_property
+    def measures(self) -> list[Difference]:
+        """Each arm against the baseline at the last epoch, by every measure."""
+        names, confidence = self.study.compared, self.question.confidence
+        found = [
+            paired_differences(names, measure, values[-1], confidence)
+            for measure, values in self.history.named("measures").items()
+        ]
+        return [difference for arm in zip(*found, strict=True) for difference in arm]
+
+    @property
+    def claims(self) -> list[Claim]:
+        """Which claims hold, arm by arm; of a confirmed arm, by its fresh replicates."""
+        fresh = self.confirmation.claims if self.confirmation else []
+        again = {(claim.arm, claim.claim): claim for claim in fresh}
+        claims = claims_of(self.measures, self.question.headline)
+        return [again.get((claim.arm, claim.claim), claim) for claim in claims]
+
+    @property
+    def interactions(self) -> list[Interaction]:
+        """What sums do beyond their parts, where those are arms too."""
+        last, question = self.headline[-1], self.question
+        return interactions_of(self.study.arms, question.headline, last, question.confidence)
+
+    @cached_property
+    def optimum(self) -> Optimum | None:
+        """The best strength, where the arms are a sweep of one regularizer."""
+        return optimum_of(self.study.arms[1:], self.headline[-1, 1:], self.question.confidence)
+
+    @cached_property
+    def splits(self) -> list[list[Split | None]]:
+        """The squared error over the range in its parts, of each arm at each kept epoch.
+
+        Raises:
+            RunError: The parts do not add up to the mean risk.
+        """
+        history, found = self.history, []
+        noise, rounding = self.study.task.test_noise**2, 4 * np.finfo(history.risk.dtype).eps
+        for epoch, predictions in zip(history.kept_epochs, history.predictions, strict=True):
+            found.append([split(arm, history.grid_truth) for arm in predictions])
+            risks = history.risk[history.at(epoch)].mean(axis=1, dtype=np.float64)
+            for parts, risk in zip(found[-1], risks, strict=True):
+                if parts is None or not np.isfinite(risk):
+                    continue
+                apart = abs(parts.values[:2].sum() + noise - risk) / risk
+                if parts.residual > LARGEST_RESIDUAL or apart > rounding:
+                    raise RunError(
+                        f"bias² + variance differs from the error by {parts.residual:.1e} of it, "
+                        f"and with the noise from the mean risk by {apart:.1e}, which is more than "
+                        f"rounding: this is a mistake in regbench"
+                    )
+        return found
+
+    @property
     def decompositions(self) -> list[list[Decomposition | None]]:
         """Each arm's expected test error in its parts, at each kept epoch; None for R = 1.
 
         Raises:
-            RunError: The parts do not add up to the error.
+            RunError: See `splits`.
         """
         noise, confidence = self.study.task.test_noise**2, self.question.confidence
-        truth = self.history.grid_truth
-        found = [
-            [decompose(predictions, truth, noise, confidence) for predictions in arms]
-            for arms in self.history.predictions
-        ]
-        for parts in itertools.chain(*found):
-            if parts is not None and parts.residual > LARGEST_RESIDUAL:
-                raise RunError(
-                    f"bias² + variance differs from the error by {parts.residual:.1e} of it, which "
-                    f"is more than rounding: this is a mistake in regbench"
-                )
-        return found
+        return [[describe(parts, noise, confidence) for parts in arms] for arms in self.splits]
+
+    @property
+    def decomposition_differences(self) -> list[list[PartDifferences]]:
+        """Each arm's parts against the baseline's, at each kept epoch; nothing for R = 1.
+
+        Raises:
+            RunError: See `splits`.
+        """
+        names, confidence = self.study.compared, self.question.confidence
+        return [part_differences(names, arms, confidence) for arms in self.splits]
 
     @property
     def divergences(self) -> list[tuple[int, int, int]]:

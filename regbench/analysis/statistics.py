@@ -6,12 +6,14 @@ statistics and how often their intervals hold the truth.
 
 from __future__ import annotations
 
-import itertools
+import bisect
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from regbench.analysis.simultaneous import DRAWS, MANY_REPLICATES, Law, law_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,108 +21,157 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array
 
 Interval = tuple[float, float]
-Verdict = Literal["better", "worse", "inconclusive", "diverged"]
+Verdict = Literal["better", "worse", "lower", "higher", "inconclusive", "diverged"]
 Requirement = Literal["better", "not-worse"]
 Judgement = Literal["met", "not met", "inconclusive"]
 
-RESAMPLES = 9999
-"""Of a permutation test; where no more sign flips exist, all of them are taken."""
-MANY_REPLICATES = 200
-"""Above so many, the law of the mean under sign flips is taken as normal."""
+OF_A_LOSS: dict[Verdict, Verdict] = {"lower": "better", "higher": "worse"}
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """An arm against the baseline on the same R replicates, by a loss.
+class Difference:
+    """A measure of an arm against the baseline's on the same R replicates.
 
-    A difference is arm − baseline; negative means that the arm is better. Where a loss is not
-    finite, numbers are NaN and intervals None; where there are too few replicates, None.
+    A difference is arm − baseline. Where a value is not finite, numbers are NaN and the others
+    None; where there are too few replicates, None.
 
     Attributes:
         arm: The arm's name.
+        measure: The measure's.
         replicates: R.
         confidence: Of the intervals, in (0, 1).
+        baseline, value: Means over replicates of the baseline's measure, and of the arm's.
         mean_difference: Mean over replicates.
-        ci: Its t interval.
-        median_difference: Median over replicates.
-        median_ci: Its interval from order statistics.
-        wins: In how many replicates the arm's loss is the lower one.
-        win_probability_ci: Clopper-Pearson interval of the probability of a win; a tie is no win.
-        p_value: Of the sign-flip permutation test of no difference, two-sided.
-        p_value_holm: The same, corrected for the run's number of arms.
-        correlation: Of the pairs' losses.
-        pairing_gain: Variance that the difference would have without pairing, over what it has.
-        skewness: Of the differences.
+        ci: Its interval, which holds together with those of all other arms; see `law_of`. With one
+            arm it is Student's t interval.
+        p_value: Two-sided, of no difference, from the same law: at most 1 − confidence where `ci`
+            leaves 0 out, and only there.
+        wins: In how many replicates the arm's measure is the lower one.
         verdict: What `ci` says.
     """
 
     arm: str
+    measure: str
     replicates: int
     confidence: float
+    baseline: float
+    value: float
     mean_difference: float
     ci: Interval | None
-    median_difference: float
-    median_ci: Interval | None
-    wins: int
-    win_probability_ci: Interval
     p_value: float | None
-    p_value_holm: float | None
-    correlation: float | None
-    pairing_gain: float | None
-    skewness: float | None
+    wins: int | None
     verdict: Verdict
 
 
-def compare_arms(
-    names: Sequence[str], losses: Array, confidence: float, resamples: int = RESAMPLES
-) -> list[Comparison]:
-    """Compare every arm with the baseline, and correct p values by Holm's method.
+@dataclass(frozen=True)
+class Comparison(Difference):
+    """The difference of the measure by which arms are judged, with its details.
 
-    `losses` are `(A, R)`, the baseline first, which `names` leaves out.
+    Attributes:
+        ci_alone: The t interval of this arm alone.
+        median_difference: Median over replicates.
+        median_ci: Its interval from order statistics.
+        win_probability_ci: Clopper-Pearson interval of the probability of a win; a tie is no win.
+        p_value_sign_flip: Of the sign-flip permutation test of no difference in this arm alone.
+        correlation: Of the pairs' values.
+        pairing_gain: Variance that the difference would have without pairing, over what it has.
+        skewness: Of the differences.
     """
-    alone = [
-        compare(name, losses[0], arm, confidence, resamples)
-        for name, arm in zip(names, losses[1:], strict=True)
-    ]
-    corrected = holm([comparison.p_value for comparison in alone])
-    return [replace(c, p_value_holm=p) for c, p in zip(alone, corrected, strict=True)]
+
+    ci_alone: Interval | None = None
+    median_difference: float = math.nan
+    median_ci: Interval | None = None
+    win_probability_ci: Interval | None = None
+    p_value_sign_flip: float | None = None
+    correlation: float | None = None
+    pairing_gain: float | None = None
+    skewness: float | None = None
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def compare(
-    arm: str, baseline: Array, losses: Array, confidence: float, resamples: int = RESAMPLES
-) -> Comparison:
-    """Compare the losses `(R,)` of an arm and of the baseline, replicate by replicate."""
-    baseline, losses = baseline.astype(np.float64), losses.astype(np.float64)
-    differences = losses - baseline
+def paired_differences(
+    names: Sequence[str], measure: str, values: Array, confidence: float, draws: int = DRAWS
+) -> list[Difference]:
+    """Compare a measure of every arm with the baseline's.
+
+    `values` are `(A, R)`, the baseline first, which `names` leaves out.
+    """
+    values = values.astype(np.float64)
+    baseline, differences = values[0], values[1:] - values[0]
+    varied = [d for d in differences if np.isfinite(d).all() and np.ptp(d) > 0]
+    law = law_of(np.array(varied), draws) if varied else None
+    return [
+        difference(name, measure, baseline, arm, confidence, law)
+        for name, arm in zip(names, values[1:], strict=True)
+    ]
+
+
+def difference(
+    name: str, measure: str, baseline: Array, arm: Array, confidence: float, law: Law | None
+) -> Difference:
+    """Compare one arm `(R,)`; see `paired_differences`."""
+    differences, count = arm - baseline, len(arm)
+    mean, ci, p_value = math.nan, None, None
     is_finite = bool(np.isfinite(differences).all())
-    ci = mean_interval(differences, confidence) if is_finite else None
-    wins = int((losses < baseline).sum())
-    spread = [float(v.var()) for v in (differences, baseline, losses)] if is_finite else [0.0] * 3
-    return Comparison(
-        arm=arm,
-        replicates=len(differences),
+    if is_finite:
+        mean = float(differences.mean())
+    if is_finite and count > 1:
+        error = standard_error(differences)
+        half = law.critical(confidence) * error if law and error else 0.0
+        ci = (mean - half, mean + half)
+        p_value = law.probability(mean / error) if law and error else float(mean == 0)
+    return Difference(
+        arm=name,
+        measure=measure,
+        replicates=count,
         confidence=confidence,
-        mean_difference=float(differences.mean()) if is_finite else math.nan,
+        baseline=float(baseline.mean()),
+        value=float(arm.mean()),
+        mean_difference=mean,
         ci=ci,
-        median_difference=float(np.median(differences)) if is_finite else math.nan,
-        median_ci=median_interval(differences, confidence) if is_finite else None,
-        wins=wins,
+        p_value=p_value,
+        wins=int((differences < 0).sum()) if is_finite else None,
+        verdict=verdict_of(ci) if is_finite else "diverged",
+    )
+
+
+def compare_arms(
+    names: Sequence[str], measure: str, losses: Array, confidence: float, draws: int = DRAWS
+) -> list[Comparison]:
+    """Compare a loss of every arm with the baseline's, in detail; see `paired_differences`."""
+    found = paired_differences(names, measure, losses, confidence, draws)
+    pairs = zip(found, losses[1:].astype(np.float64), strict=True)
+    baseline = losses[0].astype(np.float64)
+    return [detailed(difference, baseline, arm, draws) for difference, arm in pairs]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def detailed(difference: Difference, baseline: Array, arm: Array, draws: int) -> Comparison:
+    """Return a difference with all that is said of it."""
+    verdict = OF_A_LOSS.get(difference.verdict, difference.verdict)
+    stated = asdict(replace(difference, verdict=verdict))
+    differences, confidence, wins = arm - baseline, difference.confidence, difference.wins
+    if wins is None:
+        return Comparison(**stated)
+    spread = [float(values.var()) for values in (differences, baseline, arm)]
+    return Comparison(
+        **stated,
+        ci_alone=mean_interval(differences, confidence),
+        median_difference=float(np.median(differences)),
+        median_ci=median_interval(differences, confidence),
         win_probability_ci=probability_interval(wins, len(differences), confidence),
-        p_value=sign_flip_probability(differences, resamples) if is_finite else None,
-        p_value_holm=None,
-        correlation=float(np.corrcoef(baseline, losses)[0, 1]) if min(spread[1:]) > 0 else None,
+        p_value_sign_flip=sign_flip_probability(differences, draws),
+        correlation=float(np.corrcoef(baseline, arm)[0, 1]) if min(spread[1:]) > 0 else None,
         pairing_gain=(spread[1] + spread[2]) / spread[0] if spread[0] > 0 else None,
         skewness=skewness(differences) if spread[0] > 0 else None,
-        verdict=verdict_of(ci) if is_finite else "diverged",
     )
 
 
 def verdict_of(ci: Interval | None) -> Verdict:
     """Return what the interval of a difference says; None, of one replicate, says nothing."""
     if ci is not None and ci[1] < 0:
-        return "better"
-    return "worse" if ci is not None and ci[0] > 0 else "inconclusive"
+        return "lower"
+    return "higher" if ci is not None and ci[0] > 0 else "inconclusive"
 
 
 def judge(ci: Interval | None, requirement: Requirement, margin: float) -> Judgement:
@@ -141,16 +192,17 @@ def mean_interval(values: Array, confidence: float) -> Interval | None:
     """Return Student's t interval (1908) of the mean of `values` `(R,)`; None where R = 1."""
     if len(values) == 1:
         return None
-    from scipy import stats
+    return t_interval(float(values.mean()), standard_error(values), len(values), confidence)
 
-    return t_interval(float(values.mean()), float(stats.sem(values)), len(values), confidence)
+
+def standard_error(values: Array) -> float:
+    """Return the standard error of the mean of `values` `(R,)`, R ≥ 2."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
 def t_interval(value: float, error: float, count: int, confidence: float) -> Interval:
     """Return Student's t interval of an estimate from `count` replicates and its standard error."""
-    from scipy import stats
-
-    half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    half = Law(np.empty(0), count - 1).critical(confidence) * error
     return value - half, value + half
 
 
@@ -161,59 +213,48 @@ def median_interval(values: Array, confidence: float) -> Interval | None:
     probability 1/2 leaves at most (1 - confidence)/2 outside on each side (Hollander, Wolfe &
     Chicken 2014, §3.6). None where R is too small for that.
     """
-    if len(values) == 1:
-        return None
-    from scipy import stats
+    from scipy import special
 
-    found = stats.quantile_test(values, p=0.5).confidence_interval(confidence)
-    return None if math.isnan(found.low + found.high) else (float(found.low), float(found.high))
+    count, tail = len(values), (1 - confidence) / 2
+    below = special.bdtr(np.arange(count), count, 0.5)  # fewer than k + 1 of them below the median
+    outside = int(np.searchsorted(below, tail, side="right"))
+    ordered = np.sort(values)
+    return (float(ordered[outside - 1]), float(ordered[-outside])) if outside else None
 
 
 def probability_interval(successes: int, trials: int, confidence: float) -> Interval:
     """Return the exact interval of a probability (Clopper & Pearson 1934)."""
-    if trials == 1:  # known without a library: p^1 = (1 - confidence)/2
-        tail = (1 - confidence) / 2
-        return (tail, 1.0) if successes else (0.0, 1 - tail)
-    from scipy import stats
+    from scipy import special
 
-    interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
-    return float(interval.low), float(interval.high)
+    tail, failures = (1 - confidence) / 2, trials - successes
+    low = special.betaincinv(successes, failures + 1, tail) if successes else 0.0
+    high = special.betaincinv(successes + 1, failures, 1 - tail) if failures else 1.0
+    return float(low), float(high)
 
 
-def sign_flip_probability(differences: Array, resamples: int = RESAMPLES) -> float | None:
+def sign_flip_probability(differences: Array, resamples: int = DRAWS) -> float | None:
     """Return the two-sided p of the sign-flip permutation test of mean 0; None where R = 1.
 
     Under the null hypothesis the arms of a pair may be swapped (Fisher 1935). All flips are
-    counted where there are at most `resamples`; otherwise so many are drawn, always the same
-    ones. Above `MANY_REPLICATES` the sum of the flipped differences is taken as normal, with
-    variance Σd².
+    counted where there are at most `resamples`; otherwise so many are drawn, always the same ones,
+    and the flip that was observed is one more (Phipson & Smyth 2010). Above `MANY_REPLICATES` the
+    sum of the flipped differences is taken as normal, with variance Σd².
     """
-    count = len(differences)
+    count, total = len(differences), abs(float(differences.sum()))
     if count == 1:
         return None
-    from scipy import stats
-
     if count > MANY_REPLICATES:
+        from scipy import special
+
         spread = math.sqrt(float(np.square(differences).sum()))
-        return float(2 * stats.norm.sf(abs(differences.sum()) / spread)) if spread else 1.0
-    test = stats.permutation_test(
-        (differences,),
-        lambda values, axis: values.mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        rng=np.random.default_rng(0),
-    )
-    return float(test.pvalue)
-
-
-def holm(probabilities: Sequence[float | None]) -> list[float | None]:
-    """Return p values corrected for their number (Holm 1979); None stays None and counts not."""
-    known = sorted((p, place) for place, p in enumerate(probabilities) if p is not None)
-    scaled = (min(1.0, (len(known) - rank) * p) for rank, (p, _) in enumerate(known))
-    places = [place for _, place in known]
-    corrected = dict(zip(places, itertools.accumulate(scaled, max), strict=True))
-    return [corrected.get(place) for place in range(len(probabilities))]
+        return float(2 * special.ndtr(-total / spread)) if spread else 1.0
+    is_exact = 2**count <= resamples
+    if is_exact:
+        signs = 1 - 2 * (np.arange(2**count)[:, None] >> np.arange(count) & 1)
+    else:
+        signs = 2 * np.random.default_rng(0).integers(0, 2, (resamples, count), np.int8) - 1
+    beyond = int((np.abs(signs @ differences) >= total * (1 - 1e-12)).sum())
+    return beyond / len(signs) if is_exact else (1 + beyond) / (1 + len(signs))
 
 
 def skewness(values: Array) -> float:
@@ -223,17 +264,18 @@ def skewness(values: Array) -> float:
 
 
 def required_replicates(differences: Array, width: float, confidence: float, most: int) -> int:
-    """Return the least number of replicates whose t interval is at most `width` wide.
+    """Return the least number of replicates for which every arm's interval is narrow enough.
 
-    Taking for their standard deviation that of `differences` `(R,)`. Where these are more than
-    `most`, `most` + 1.
+    At most `width` wide, taking for standard deviations and correlations those of `differences`
+    `(A, R)`. Where these are more than `most`, `most` + 1.
     """
-    from scipy import stats
+    varied = differences[np.ptp(differences, axis=1) > 0]
+    if not len(varied):
+        return 2
+    spread = float(varied.std(axis=1, ddof=1).max())
 
-    spread = float(differences.std(ddof=1))
-    tail = (1 + confidence) / 2
-    root = 2 * float(stats.norm.ppf(tail)) * spread / width
-    count = max(2, math.floor(min(root, most) ** 2))
-    while count <= most and 2 * stats.t.ppf(tail, count - 1) * spread / math.sqrt(count) > width:
-        count += 1
-    return min(count, most + 1)
+    def is_enough(count: int) -> bool:
+        critical = law_of(varied, replicates=count).critical(confidence)
+        return 2 * critical * spread / math.sqrt(count) <= width
+
+    return 2 + bisect.bisect_left(range(2, most + 1), True, key=is_enough)

@@ -47,7 +47,7 @@ def run_stages(
         measured = measure(first, "pilot", batches_of(first, size, pilot))
         if measured is None:
             return None
-        needed = replicates_for_width(measured[1], width, question.confidence)
+        needed = replicates_for_width(measured[1], question)
         if needed > MOST_REPLICATES:
             problem = f"which by the pilot takes more than {MOST_REPLICATES} replicates"
             hint = "allow a wider interval"
@@ -79,18 +79,16 @@ def batches_of(study: Study, size: int, pilot: int | None = None) -> list[Batch]
     return Batch(study, study.seeds).cut(size, pilot)
 
 
-def replicates_for_width(pilot: History, width: float, confidence: float) -> int:
-    """Return how many replicates make every arm's interval about so wide, the pilot's included.
+def replicates_for_width(pilot: History, question: Question) -> int:
+    """Return how many replicates make every arm's interval so wide as asked, or a little less.
 
-    From the standard deviations of the pilot's paired differences of the last test loss; an arm
-    that diverged is left out. `MOST_REPLICATES` + 1 stands for all that is more.
+    From the pilot's paired differences of the headline measure, which are among them; an arm that
+    diverged is left out. `MOST_REPLICATES` + 1 stands for all that is more.
     """
-    losses = pilot.test_loss[-1].astype(np.float64)
+    values = getattr(pilot, question.headline)[-1].astype(np.float64)
     with np.errstate(invalid="ignore"):
-        differences = losses[1:] - losses[0]
-    needed = [
-        required_replicates(difference, width, confidence, MOST_REPLICATES)
-        for difference in differences
-        if np.isfinite(difference).all()
-    ]
-    return max([PILOT_REPLICATES, *needed])
+        differences = values[1:] - values[0]
+    finite = differences[np.isfinite(differences).all(axis=1)]
+    assert question.target_width is not None
+    width, most = question.target_width, MOST_REPLICATES
+    return max(PILOT_REPLICATES, required_replicates(finite, width, question.confidence, most))

@@ -129,14 +129,14 @@ def fit_pictures(result: Result) -> Iterator[Picture]:
 
 
 def loss_picture(result: Result) -> Picture:
-    """Return the curves of training and test loss of all arms with their spread."""
+    """Return the curves of training loss and headline of all arms with their spread."""
     history, study = result.history, result.study
     longest = LETTER_INCHES * max(map(len, study.labels.values())) + 0.6  # its line
     columns = max(1, min(4, int(10 / longest)))
     rows = -(-len(study.arms) // columns) + 1
     figure = make_figure(max(10, longest), 4.5, legend_rows=rows)
     trained = ("training loss (evaluation mode)", history.train_loss_eval)
-    for panel, (title, losses) in enumerate([trained, ("test loss", history.test_loss)], 1):
+    for panel, (title, losses) in enumerate([trained, (result.question.words, result.headline)], 1):
         axes = figure.add_subplot(1, 2, panel)
         for index, label in enumerate(study.labels.values()):
             values = np.where(np.isfinite(losses[:, index]), losses[:, index], np.nan)
@@ -185,7 +185,7 @@ def comparison_picture(result: Result) -> Picture:
         draw_interval(differences, index + 0.25, c.mean_difference, c.ci, **style)
         if c.ci is not None:
             title += f"; square: {labels[index]} on {c.replicates} fresh replicates"
-    differences.set(title="paired difference", xlabel="test loss, arm - baseline")
+    differences.set(title="paired difference", xlabel=f"{result.question.words}, arm - baseline")
 
     parts = [p for p in result.decompositions[-1] if p is not None]
     noise = np.array([p.noise_variance if np.isfinite(p.residual) else np.nan for p in parts])
@@ -197,7 +197,7 @@ def comparison_picture(result: Result) -> Picture:
     for index, total in enumerate(p.expected_test_error for p in parts):
         label = None if index else "sum"
         draw_interval(errors, index, total.value, total.ci, color="black", label=label)
-    errors.set(title="expected test error", xlabel="mean squared error")
+    errors.set(title="risk and its parts", xlabel="mean squared error")
     shown = rows[:: -(-len(labels) // int(MOST_INCHES / ARM_INCHES))]
     errors.set_yticks(shown, [labels[index] for index in shown])
     errors.set_ylim(rows[-1] + 0.6, rows[0] - 0.6)

@@ -14,6 +14,7 @@ from regbench.storage.files import write_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from regbench.analysis.decomposition import PartDifferences
     from regbench.analysis.result import Result
     from regbench.regularizers import Arm
     from regbench.report.base import View
@@ -65,7 +66,12 @@ def training_content(result: Result) -> dict[str, Any]:
     study, history, fresh = result.study, result.history, result.confirmation
     logged = list(zip(study.training.logged_epochs, result.comparisons_by_epoch, strict=True))
     measures = history.named("measures").items()
-    kept = list(zip(history.kept_epochs.tolist(), result.decompositions, strict=True))
+    kept_epochs = history.kept_epochs.tolist()
+    kept = list(zip(kept_epochs, result.decompositions, strict=True))
+    differences = list(zip(kept_epochs, result.decomposition_differences, strict=True))
+
+    def without_arm(parts: PartDifferences) -> dict[str, Any]:
+        return {name: part for name, part in asdict(parts).items() if name != "arm"}
 
     def regularizers(arm: Arm) -> list[dict[str, Any]]:
         return [{"command": part.command, "strength": part.strength} for part in arm.parts]
@@ -78,6 +84,8 @@ def training_content(result: Result) -> dict[str, Any]:
             arm: {name: values[:, index].tolist() for name, values in measures}
             for index, arm in enumerate(study.arm_names)
         },
+        "claims": [asdict(claim) for claim in result.claims],
+        "measures": [asdict(difference) for difference in result.measures],
         "comparisons": [asdict(c) for c in result.comparisons],
         "comparisons_by_epoch": {
             arm: [{"epoch": epoch, **asdict(compared[index])} for epoch, compared in logged]
@@ -90,6 +98,15 @@ def training_content(result: Result) -> dict[str, Any]:
             ]
             for index, arm in enumerate(study.arm_names)
         },
+        "decomposition_differences": {
+            arm: [
+                {"epoch": epoch, **(without_arm(parts[index]) if parts else {})}
+                for epoch, parts in differences
+            ]
+            for index, arm in enumerate(study.compared)
+        },
+        "optimum": result.optimum and asdict(result.optimum),
+        "interactions": [asdict(interaction) for interaction in result.interactions],
         "best_arm": result.best_arm and result.best_arm.name,
         "confirmation": fresh
         and {

@@ -24,13 +24,14 @@ def loss_table(result: Result) -> Table:
     losses = {"train loss": history.train_loss}
     if has_masks:
         losses["in evaluation"] = history.train_loss_eval
-    losses["test loss"] = history.test_loss
+    headline = result.question.words
+    losses[headline] = result.headline
 
     titles = ["\nepoch"] if is_pair else ["\nepoch", "\narm"]
     for title in losses:
         first, *others = labels if is_pair else [""]
         titles += [f"{title}\n{first}", *(f"\n{label}" for label in others)]
-    titles.append("test loss\ndifference")
+    titles.append(f"{headline}\ndifference")
     if is_replicated:
         titles.append(f"\n{percent(result.question.confidence)} interval")
 
@@ -61,40 +62,38 @@ def loss_table(result: Result) -> Table:
 
 
 def difference_table(result: Result) -> Table:
-    """Return how each arm's test loss compares with the baseline's at the last epoch."""
+    """Return how each arm's headline measure compares with the baseline's at the last epoch."""
     interval = f"{percent(result.question.confidence)} interval"
-    p_title = "p (Holm)" if len(result.comparisons) > 1 else "p"
     zeros = result.history.zero_share[-1, 1:].mean(axis=1)
-    rows = [["arm", "mean", interval, "median", interval, "wins", p_title, "r", "gain", "zeros"]]
-    for c, share in zip(result.comparisons, zeros, strict=True):
+    titles = ["arm", "mean", interval, "median", interval, "wins", "p", "r", "gain"]
+    rows = [[*titles, "interval alone", "p of flips", "zeros"]]
+    for c, share, arm in zip(result.comparisons, zeros, result.study.arms[1:], strict=True):
         label, mean = result.study.labels[c.arm], estimate(c.mean_difference, c.ci)
         median = rounded(c.median_difference, c.median_ci or c.ci), interval_text(c.median_ci)
         r = "n/a" if c.correlation is None else f"{c.correlation:.2f}"
         gain = "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}"
-        wins_and_p = str(c.wins), probability(c.p_value_holm)
-        rows.append([label, *mean, *median, *wins_and_p, r, gain, f"{100 * share:.1f} %"])
+        wins_and_p = "n/a" if c.wins is None else str(c.wins), probability(c.p_value)
+        alone = interval_text(c.ci_alone), probability(c.p_value_sign_flip)
+        is_sparse = any(part.makes_zeros for part in arm.parts)
+        shown = "underflow" if share and not is_sparse else share_text(share)
+        rows.append([label, *mean, *median, *wins_and_p, r, gain, *alone, shown])
     caption = (
-        f"Test loss at epoch {result.history.epochs[-1]}, arm - baseline; wins: of "
-        f"{result.study.replicates}; r: correlation; gain: of pairing, in variance"
+        f"{result.question.words.capitalize()} at epoch {result.history.epochs[-1]}, arm - "
+        f"baseline; wins: of {result.study.replicates}; r: correlation; gain: of pairing, in "
+        f"variance"
     )
     if zeros.any():
         caption += "; zeros: of the weights"
     else:
         rows = [row[:-1] for row in rows]
-    return Table(rows, caption, dispensable=[(4,), (4, 7), (3, 4, 7)])
+    few = (9, 10), (4, 9, 10), (4, 7, 9, 10), (3, 4, 7, 9, 10)
+    return Table(rows, caption, dispensable=[(9,), *few])
 
 
-def decomposition_table(result: Result) -> Table:
-    """Return what the expected test error of each arm is made of at the last epoch."""
-    interval = f"{percent(result.question.confidence)} interval"
-    rows = [["arm", "bias²", interval, "variance", interval, "noise", "sum"]]
-    for label, parts in zip(result.study.labels.values(), result.decompositions[-1], strict=True):
-        assert parts is not None
-        estimates = (parts.bias_squared, parts.variance, parts.expected_test_error)
-        bias_squared, variance, error = (estimate(e.value, e.ci) for e in estimates)
-        rows.append([label, *bias_squared, *variance, f"{parts.noise_variance:.4g}", error[0]])
-    caption = f"Expected test error at epoch {result.history.epochs[-1]}"
-    return Table(rows, caption, dispensable=[(5,), (5, 6)])
+def share_text(share: float) -> str:
+    """Return a share in per cent; 100.0 % means all, and 0.0 % none."""
+    least, most = (0.1, 99.9) if 0 < share < 1 else (0.0, 100.0)
+    return f"{min(max(100 * share, least), most):.1f} %"
 
 
 def estimate(value: float, interval: Interval | None) -> list[str]:

@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from regbench.report.base import View
+from regbench.report.claims import claims_table, why_table
 from regbench.report.csv import csv_pieces
 from regbench.report.format import count, seeds_text
 from regbench.report.json import document_of, training_content
-from regbench.report.tables import decomposition_table, difference_table, loss_table
+from regbench.report.tables import difference_table, loss_table
 from regbench.report.verdicts import cautions, gate_line, sentences
 from regbench.settings.question import PILOT_REPLICATES
 from regbench.settings.truths import TRUTHS
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from regbench.settings.study import Study
     from regbench.storage.run_folder import Run
 
+JUDGED = {
+    "risk": "Judged by the risk: the expected squared error at a fresh input of the range.",
+    "test-loss": "Judged by the test loss: the squared error at the test points alone.",
+}
 VARIES = {
     "both": "",
     "data": "; data vary, initial weights and masks are those of the first",
@@ -56,7 +61,7 @@ def header(request: Request, study: Study, engine: str, device: str) -> list[str
         f"Network: {sizes}{' ReLU' if network.depth else ', linear'}{features}, "
         f"{count(network.parameter_count, 'parameter')}. "
         f"Training: {count(training.epochs, 'epoch')} of full-batch {optimizer}; {engine} engine, "
-        f"{device}, {study.dtype}.",
+        f"{device}, {study.dtype}. {JUDGED[request.question.by]}",
     ]
 
 
@@ -67,7 +72,8 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
     asked = replace(run, request=replace(run.request, study=result.study))
     tables = [loss_table(result)]
     if result.study.replicates > 1:
-        tables += [difference_table(result), decomposition_table(result)]
+        first = claims_table(result), why_table(result)
+        tables = [*first, *tables, difference_table(result)]
     gate = [gate_line(label, result.question, c, said) for label, c, said in result.judgements]
     return View(
         folder=run.folder,
@@ -109,7 +115,12 @@ def logs(result: Result, fits: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
     from regbench.report.tensorboard import Log
 
     history, measures = result.history, result.history.named("measures")
-    losses = {"train": "train_loss", "train_eval": "train_loss_eval", "test": "test_loss"}
+    losses = {
+        "train": "train_loss",
+        "train_eval": "train_loss_eval",
+        "test": "test_loss",
+        "risk": "risk",
+    }
     snapshots = {"weights": history.named("parameters"), "gradients": history.named("gradients")}
     for arm_index, arm in enumerate(result.study.arm_names):
         log = Log()

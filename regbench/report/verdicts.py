@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from regbench.report.claims import MEASURES, interaction_sentences, optimum_sentences
 from regbench.report.format import interval_text, number, percent, rounded, seeds_text
 
 if TYPE_CHECKING:
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from regbench.settings.question import Question
 
 SIGNIFICANT = 0.05
-FEWEST_FOR_DECOMPOSITION = 50
-"""Replicates from which the jackknife's intervals hold what they promise."""
+GIVEN = {
+    "both": "",
+    "data": ", given the first one's initial weights",
+    "init": ", given the first one's data",
+}
+"""By what varies from replicate to replicate, on what an answer is conditional."""
 FEWEST_FOR_SKEWNESS = 10
 """Replicates from which skewness is judged: fewer say little about it."""
 
@@ -24,32 +29,35 @@ def sentences(result: Result) -> list[str]:
     labels, best = result.study.labels, result.best_arm
     confirmed = result.confirmation.comparisons if result.confirmation else []
     again = {c.arm for c in confirmed}
-    lines = [sentence(labels[c.arm], c) for c in result.comparisons if c.arm not in again]
+    given = GIVEN[result.study.vary]
+    lines = [sentence(labels[c.arm], c, given) for c in result.comparisons if c.arm not in again]
     if best is not None and (len(result.comparisons) > 1 or confirmed):
         lines.append(choice(labels[best.name], result))
-    return lines + [sentence(labels[c.arm], c) for c in confirmed]
+    lines += [sentence(labels[c.arm], c) for c in confirmed]
+    return [*lines, *optimum_sentences(result), *interaction_sentences(result)]
 
 
-def sentence(label: str, comparison: Comparison) -> str:
+def sentence(label: str, comparison: Comparison, given: str = "") -> str:
     """Return the verdict on an arm in one sentence."""
-    mean, ci = comparison.mean_difference, comparison.ci
+    mean, ci, what = comparison.mean_difference, comparison.ci, MEASURES[comparison.measure]
     if comparison.verdict == "diverged":
-        return f"{label}: no comparison, because a test loss is not finite."
+        return f"{label}: no comparison, because a {what} is not finite."
     if comparison.replicates == 1:
         direction = "lower than" if mean < 0 else "higher than"
         amount = f"{number(abs(mean))} {direction}" if mean else "equal to"
         return (
-            f"{label}: test loss {amount} the baseline's in this one replicate: one pair cannot "
+            f"{label}: {what} {amount} the baseline's in this one replicate: one pair cannot "
             f"tell; use --replicates 30."
         )
-    changes = f"{label}: inconclusive; the test loss changes"
+    changes = f"{label}: inconclusive; the {what} changes"
     if comparison.verdict != "inconclusive" and ci is not None:
-        changes = f"{label} {'lowers' if mean < 0 else 'raises'} the test loss"
+        changes = f"{label} {'lowers' if mean < 0 else 'raises'} the {what}"
         low, high = sorted(map(abs, ci))
         mean, ci = abs(mean), (low, high)
     return (
         f"{changes} by {rounded(mean, ci)} ({percent(comparison.confidence)} interval "
-        f"{interval_text(ci)}), better in {comparison.wins} of {comparison.replicates} replicates."
+        f"{interval_text(ci)}), better in {comparison.wins} of {comparison.replicates} replicates"
+        f"{given}."
     )
 
 
@@ -68,13 +76,7 @@ def choice(label: str, result: Result) -> str:
 
 def cautions(result: Result) -> list[str]:
     """Return what limits a result, each with what to do about it."""
-    replicates = result.study.replicates
     lines = few_replicates(result, "replicates", "--replicates")
-    if not lines and 1 < replicates < FEWEST_FOR_DECOMPOSITION:
-        lines.append(
-            f"with {replicates} replicates the intervals of bias and variance are too narrow: "
-            f"use --replicates {FEWEST_FOR_DECOMPOSITION} or more"
-        )
     lines += skewed_differences(result, "differences", "--replicates")
     if result.confirmation is not None:
         lines += few_replicates(result.confirmation, "fresh replicates", "--confirm")
@@ -83,15 +85,15 @@ def cautions(result: Result) -> list[str]:
 
 
 def few_replicates(result: Result, noun: str, option: str) -> list[str]:
-    """Return a line where no p below .05 can come out, whatever the losses are."""
-    arms, replicates = len(result.comparisons), result.study.replicates
-    least = min(1.0, 2 * arms / 2**replicates)  # 2/2ᴿ of R sign flips, times the arms by Holm
+    """Return a line where no p of sign flips below .05 can come out, whatever the losses are."""
+    replicates = result.study.replicates
+    least, enough = 2 / 2**replicates, math.floor(math.log2(2 / SIGNIFICANT)) + 1
     if replicates == 1 or least < SIGNIFICANT:
         return []
-    enough = math.floor(math.log2(2 * arms / SIGNIFICANT)) + 1
-    several = f" for one of {arms} arms" if arms > 1 else ""
-    can = f"{replicates} {noun} can give no p below {least:.2g}{several}"
-    return [f"{can}: use {option} {enough} or more"]
+    can = (
+        f"{replicates} {noun} hold by the normal law alone: sign flips give no p below {least:.2g}"
+    )
+    return [f"{can}; use {option} {enough} or more"]
 
 
 def skewed_differences(result: Result, noun: str, option: str) -> list[str]:

@@ -15,7 +15,13 @@ PILOT_REPLICATES = 10
 
 
 class Question(Settings, title="Statistics"):
-    """How sure an answer has to be, and what a script wants to hear."""
+    """By what arms are judged, how sure an answer has to be, and what a script wants to hear."""
+
+    by: Literal["risk", "test-loss"] = Field(
+        default="risk",
+        description="Judge arms by the risk, the expected squared error at a fresh input, or by "
+        "the loss at the test points.",
+    )
 
     confidence: float = Field(
         default=0.95,
@@ -45,7 +51,7 @@ class Question(Settings, title="Statistics"):
         default=0.0,
         ge=0,
         le=LARGEST,
-        description="Difference of test loss that --require leaves room for.",
+        description="Difference of the risk, or of what --by says, that --require leaves room for.",
     )
 
     @model_validator(mode="after")
@@ -53,3 +59,13 @@ class Question(Settings, title="Statistics"):
         if self.margin and self.require is None:
             raise UsageError("margin", self.margin, problem="which needs --require")
         return self
+
+    @property
+    def headline(self) -> str:
+        """The measure by which arms are judged."""
+        return self.by.replace("-", "_")
+
+    @property
+    def words(self) -> str:
+        """The same as people read it."""
+        return self.by.replace("-", " ")

@@ -49,6 +49,10 @@ def test_measures_are_those_of_the_network_whose_parameters_are_kept(engine: str
             expected = {
                 "train_loss_eval": np.mean((fits["train"] - history.train_y[0]) ** 2),
                 "test_loss": np.mean((fits["test"] - history.test_y[0]) ** 2),
+                "risk": np.mean(
+                    (fits["grid"] - np.float32(1.5) * history.grid_x.astype(np.float32)) ** 2
+                )
+                + 0.3**2,
                 "weight_norm": np.linalg.norm(theta),
                 "zero_share": np.mean(theta == 0),
                 "roughness": np.abs(np.diff(np.diff(fits["grid"]) / width)).sum(),

@@ -14,7 +14,7 @@ def test_tests_before_the_last_epoch_draw_a_tenth_of_the_flips() -> None:
     generator = np.random.default_rng(4)
     history = train(request.study.replaced(replicates=1), "batched")
     losses = generator.normal(5, 1, (len(history.epochs), 3, 20))
-    history = history.replaced(test_loss=losses)
+    history = history.replaced(risk=losses)
     result = Result(request.study, request.question, ENVIRONMENT, history)
     assert len(result.comparisons_by_epoch) == 3 < len(losses)
     for logged_index, resamples in enumerate((999, 999, 9999)):
@@ -22,4 +22,4 @@ def test_tests_before_the_last_epoch_draw_a_tenth_of_the_flips() -> None:
         epoch_index = history.at((10, 20, 30)[logged_index])
         for arm_index, comparison in enumerate(compared, start=1):
             differences = losses[epoch_index, arm_index] - losses[epoch_index, 0]
-            assert comparison.p_value == sign_flip_probability(differences, resamples)
+            assert comparison.p_value_sign_flip == sign_flip_probability(differences, resamples)

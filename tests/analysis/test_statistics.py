@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from regbench.analysis.statistics import (
-    compare,
+    Comparison,
     compare_arms,
-    holm,
     judge,
     mean_interval,
     median_interval,
@@ -35,6 +34,10 @@ def normal_pairs(count: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
     return baseline, baseline + generator.normal(-0.1, 0.3, count)
 
 
+def compare(arm: str, baseline: np.ndarray, losses: np.ndarray, confidence: float) -> Comparison:
+    return compare_arms([arm], "test_loss", np.stack([baseline, losses]), confidence)[0]
+
+
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
 @pytest.mark.parametrize("count", [2, 3, 13, 30, 150])
 def test_comparison_equals_scipy_on_the_same_data(count: int, confidence: float) -> None:
@@ -44,6 +47,10 @@ def test_comparison_equals_scipy_on_the_same_data(count: int, confidence: float)
     expected = stats.ttest_rel(arm, baseline).confidence_interval(confidence)
     assert comparison.mean_difference == pytest.approx(differences.mean(), rel=1e-12)
     assert comparison.ci == pytest.approx((expected.low, expected.high), rel=1e-9)
+    assert comparison.ci_alone == comparison.ci
+    assert comparison.p_value == pytest.approx(stats.ttest_rel(arm, baseline).pvalue, rel=1e-9)
+    assert comparison.p_value_sign_flip == sign_flip_probability(differences)
+    assert (comparison.baseline, comparison.value) == (baseline.mean(), arm.mean())
     assert comparison.median_difference == np.median(differences)
     wins = int((arm < baseline).sum())
     share = stats.binomtest(wins, count).proportion_ci(confidence, method="exact")
@@ -126,6 +133,18 @@ def test_interval_of_the_median_covers_at_least_as_often_as_it_says(count: int) 
     assert 0.94 <= covered <= min(1.0, exact + 0.02)
 
 
+@pytest.mark.parametrize("count", [2, 6, 7, 29, 30, 200])
+@pytest.mark.parametrize("confidence", [0.51, 0.9, 0.95, 0.9999])
+def test_interval_of_the_median_is_that_of_scipy(count: int, confidence: float) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    expected = stats.quantile_test(values, p=0.5).confidence_interval(confidence)
+    found = median_interval(values, confidence)
+    if found is None:
+        assert math.isnan(expected.low + expected.high)
+    else:
+        assert found == pytest.approx((expected.low, expected.high), abs=0)
+
+
 def test_interval_of_the_median_has_no_end_where_replicates_are_too_few() -> None:
     values = np.arange(6.0)
     assert median_interval(values, 0.95) == (0.0, 5.0)  # 2/2^6 = .031 outside
@@ -142,24 +161,6 @@ def test_probability_interval_is_that_of_clopper_and_pearson(successes: int, tri
     assert (low, high) == pytest.approx((lowest, highest))
 
 
-def test_holm_is_the_worked_example() -> None:
-    # Four hypotheses: .01*4, .02*3, .03*2 raised to its forerunner, .04*1 likewise.
-    assert holm([0.01, 0.04, 0.03, 0.02]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
-    assert holm([0.5, 0.6]) == [1.0, 1.0]
-    assert holm([None, 0.02, None, 0.01]) == [None, 0.02, None, 0.02]
-    assert holm([]) == []
-
-
-def test_arms_are_corrected_together() -> None:
-    baseline, arm = normal_pairs(9)
-    alone = compare_arms(["a"], np.stack([baseline, arm]), 0.95)[0]
-    pair = compare_arms(["a", "b"], np.stack([baseline, arm, baseline + arm]), 0.95)
-    assert alone.p_value == alone.p_value_holm == pair[0].p_value
-    assert pair[0].p_value is not None
-    assert pair[1].p_value is not None
-    assert pair[0].p_value_holm == pytest.approx(max(2 * pair[1].p_value, pair[0].p_value))
-
-
 @settings(max_examples=100)
 @given(losses)
 def test_swapping_the_arms_mirrors_the_comparison(pairs: list[tuple[float, float]]) -> None:
@@ -170,6 +171,9 @@ def test_swapping_the_arms_mirrors_the_comparison(pairs: list[tuple[float, float
     assert back.ci is not None
     assert there.ci == pytest.approx((-back.ci[1], -back.ci[0]))
     assert there.p_value == back.p_value
+    assert there.p_value_sign_flip == back.p_value_sign_flip
+    assert there.wins is not None
+    assert back.wins is not None
     assert there.wins + back.wins + int((baseline == arm).sum()) == there.replicates
     assert {there.verdict, back.verdict} in ({"inconclusive"}, {"better", "worse"})
 
@@ -201,7 +205,8 @@ def test_loss_that_is_not_finite_is_never_averaged_away(bad: float, arm_index: i
     assert math.isnan(comparison.median_difference)
     assert comparison.ci is None
     assert comparison.p_value is None
-    assert comparison.correlation is None
+    assert (comparison.correlation, comparison.win_probability_ci) == (None, None)
+    assert comparison.wins is None
     assert comparison.verdict == "diverged"
 
 
@@ -231,7 +236,7 @@ def test_gate_is_judged_by_where_the_interval_lies(
 @pytest.mark.parametrize("width", [0.05, 0.3, 2.0, 50.0])
 def test_required_replicates_is_the_least_number_that_is_narrow_enough(width: float) -> None:
     differences = np.random.default_rng(2).normal(0, 1, 10)
-    needed = required_replicates(differences, width, 0.9, most=10**6)
+    needed = required_replicates(differences[None], width, 0.9, most=10**6)
 
     def width_at(count: int) -> float:
         low, high = stats.t.interval(
@@ -244,12 +249,12 @@ def test_required_replicates_is_the_least_number_that_is_narrow_enough(width: fl
 
 
 def test_required_replicates_of_equal_differences_are_two() -> None:
-    assert required_replicates(np.ones(10), 0.1, 0.95, most=100) == 2
+    assert required_replicates(np.ones((2, 10)), 0.1, 0.95, most=100) == 2
 
 
 @pytest.mark.parametrize("width", [0.02, 1e-12, 1e-160, 5e-324])
 def test_required_replicates_beyond_the_most_are_one_more(width: float) -> None:
-    assert required_replicates(np.arange(10.0), width, 0.95, most=1000) == 1001
+    assert required_replicates(np.arange(10.0)[None], width, 0.95, most=1000) == 1001
 
 
 @pytest.mark.parametrize("scale", [1e155, 1e308])

@@ -34,13 +34,13 @@ def strengths_of(study: Study) -> list[float]:
 
 
 def invented(study: Study, spread: float = 1.0) -> History:
-    """Return a history whose last test losses are known functions of the seeds and arms."""
+    """Return a history whose last risks are known functions of the seeds and arms."""
     history = train(study.replaced(replicates=1), "batched")
     seeds = np.array(study.seeds)
     losses = np.empty((len(history.epochs), len(study.arms), study.replicates))
     for arm_index, strength in enumerate([0.2, *strengths_of(study)]):
         losses[:, arm_index] = 5 + (strength - 0.2) ** 2 + arm_index * spread * (seeds % 7)
-    return history.replaced(test_loss=losses)
+    return history.replaced(risk=losses)
 
 
 def recording(stages: Stages, spread: float = 1.0) -> Measure:
@@ -116,11 +116,11 @@ def test_best_strength_is_confirmed_on_seeds_that_did_not_choose_it() -> None:
 def test_best_arm_is_never_one_that_diverged() -> None:
     request = make_request(strengths=STRENGTHS, replicates=2)
     history = invented(request.study, 0.0)
-    history.test_loss[-1, 2, 1] = math.nan
+    history.risk[-1, 2, 1] = math.nan
     result = conduct(request, lambda study, stage, batches: (study, history))
     assert result.best_arm is not None
     assert result.best_arm.name == "wdecay=0.1"
-    history.test_loss[-1, 1:] = math.inf
+    history.risk[-1, 1:] = math.inf
     assert result.best_arm is None
 
 
@@ -173,12 +173,13 @@ def test_pilot_is_a_batch_of_its_own_so_that_it_is_not_trained_twice() -> None:
 
 
 def test_arms_that_diverged_in_the_pilot_ask_for_nothing() -> None:
+    question = make_request(target_width=0.5).question
     history = invented(make_study(strengths=(0.1, 0.2), replicates=10))
-    wide = replicates_for_width(history, 0.5, 0.95)
-    history.test_loss[-1, 2] = math.nan  # the arm with the larger spread
-    assert 10 < replicates_for_width(history, 0.5, 0.95) < wide
-    history.test_loss[-1] = math.nan
-    assert replicates_for_width(history, 0.5, 0.95) == 10
+    wide = replicates_for_width(history, question)
+    history.risk[-1, 2] = math.nan  # the arm with the larger spread
+    assert 10 < replicates_for_width(history, question) < wide
+    history.risk[-1] = math.nan
+    assert replicates_for_width(history, question) == 10
 
 
 def test_pilot_that_asks_for_seeds_there_are_not_is_refused() -> None:

@@ -108,9 +108,7 @@ def test_range_without_room_is_refused() -> None:
 def test_sweep_finds_the_best_strength_and_confirms_it_on_fresh_seeds(regbench: Command) -> None:
     arguments = ["wdecay", "--lambda=0.01,1,5", "--replicates=6", "--confirm=4", *LINEAR]
     document = regbench(*arguments, "--json").document
-    losses = {
-        name: np.mean(history["test_loss"][-1]) for name, history in document["history"].items()
-    }
+    losses = {name: np.mean(history["risk"][-1]) for name, history in document["history"].items()}
     assert document["best_arm"] == min(set(losses) - {"baseline"}, key=losses.__getitem__)
     confirmation = document["confirmation"]
     assert confirmation["seeds"] == [7, 8, 9, 10]
@@ -172,7 +170,7 @@ def test_pilot_says_how_many_replicates_a_width_needs_and_they_are_run(regbench:
     options = ["wdecay", "--lambda=1", *SMALL]
     pilot = regbench(*options, "--replicates=10", "--json").document
     differences = np.subtract(
-        *(pilot["history"][name]["test_loss"][-1] for name in ("wdecay=1.0", "baseline"))
+        *(pilot["history"][name]["risk"][-1] for name in ("wdecay=1.0", "baseline"))
     )
     spread = differences.std(ddof=1)
     width = spread  # of 18 replicates, or so

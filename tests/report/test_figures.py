@@ -81,7 +81,10 @@ SUMS = {
     "short": ("wdecay=0.01", "dropout=0.5", "wdecay=0.01+dropout=0.5"),
     "mixed": ("wdecay=0.01", "l1=0.001", "dropout=0.5+decoupled=0.01+l1=0.001", "l1=1", "l1=2"),
     "long": tuple(
-        "+".join(f"{name}=0.{digit}2345678901234568" for name in REGULARIZERS)
+        "+".join(
+            f"{name}={'' if kind.is_whole else '0.'}{digit}2345678901234568"
+            for name, kind in REGULARIZERS.items()
+        )
         for digit in (1, 2, 3, 4, 5)
     ),
 }
@@ -153,8 +156,8 @@ def test_values_that_cannot_be_drawn_leave_a_gap(
 ) -> None:
     result = make_result(strengths=(0.1,), replicates=replicates)
     changed = {name: getattr(result.history, name).copy() for name in ("predictions", *LOSSES)}
-    for values in changed.values():
-        values[1:, 1] = bad
+    for name, values in changed.items():
+        values[1:, 1] = np.inf if name == "risk" else bad
     broken = dataclasses.replace(result, history=result.history.replaced(**changed))
     assert len(list(plots.fit_pictures(broken))) == 5
     plots.loss_picture(broken)
@@ -169,9 +172,9 @@ def test_values_that_cannot_be_drawn_leave_a_gap(
 
 def test_mean_curve_does_not_average_over_lost_replicates(figures: list[Figure]) -> None:
     result = make_result(strengths=(0.1,))
-    test_loss = result.history.test_loss.copy()
-    test_loss[-1, 1, 0] = np.nan
-    history = result.history.replaced(test_loss=test_loss)
+    risk = result.history.risk.copy()
+    risk[-1, 1, 0] = np.nan
+    history = result.history.replaced(risk=risk)
     plots.loss_picture(dataclasses.replace(result, history=history))
     curve = figures[0].axes[1].lines[1].get_ydata()
     assert np.isfinite(curve).tolist() == [*[True] * 9, False]
@@ -211,7 +214,7 @@ def test_arms_have_styles_of_their_own() -> None:
 
 def test_comparison_marks_a_diverged_arm_and_draws_no_error_of_it(figures: list[Figure]) -> None:
     result = make_result(strengths=(0.1, 0.2), replicates=5)
-    result.history.test_loss[-1, 2, 0] = np.nan
+    result.history.risk[-1, 2, 0] = np.nan
     result.history.predictions[-1, 2, 0] = np.nan
     plots.comparison_picture(result)
     differences, errors = figures[0].axes
@@ -239,7 +242,7 @@ def test_losses_begin_at_epoch_0_and_show_the_spread_of_every_arm(figures: list[
     result = make_result(strengths=(0.1, 0.2), epochs=10, replicates=5)
     history = result.history
     plots.loss_picture(result)
-    losses = (history.train_loss_eval, history.test_loss)
+    losses = (history.train_loss_eval, history.risk)
     for axes, measured in zip(figures[0].axes, losses, strict=True):
         assert axes.get_xlim() == (0, 10)
         assert axes.get_xlabel() == "epoch"

@@ -29,7 +29,12 @@ def keys_of(value: Any, inside: str = "") -> Iterator[str]:
     """Yield every fixed key; the settings and the arms' names are not fixed."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if inside not in {"history", "comparisons_by_epoch", "decomposition"}:
+            if inside not in {
+                "history",
+                "comparisons_by_epoch",
+                "decomposition",
+                "decomposition_differences",
+            }:
                 yield key
             if key != "config":
                 yield from keys_of(item, key)
@@ -49,7 +54,8 @@ def test_training_document_is_complete_and_says_what_was_asked(
     names = ["baseline", "wdecay=0.1", "wdecay=0.2"]
     assert set(document) == KEYS | {
         "arms", "seeds", "epochs", "history", "comparisons", "comparisons_by_epoch",
-        "decomposition", "best_arm", "confirmation", "diverged",
+        "decomposition", "best_arm", "confirmation", "diverged", "claims", "measures", "optimum",
+        "decomposition_differences", "interactions",
     }  # fmt: skip
     assert document["schema"] == "regbench.result/2"
     parts = [[], *([{"command": "wdecay", "strength": strength}] for strength in (0.1, 0.2))]
@@ -65,8 +71,8 @@ def test_training_document_is_complete_and_says_what_was_asked(
     for losses in document["history"].values():
         assert {np.shape(values) for values in losses.values()} == {(4, 2)}
     for comparison, name in zip(document["comparisons"], names[1:], strict=True):
-        arm = np.array(document["history"][name]["test_loss"][-1])
-        baseline = np.array(document["history"]["baseline"]["test_loss"][-1])
+        arm = np.array(document["history"][name]["risk"][-1])
+        baseline = np.array(document["history"]["baseline"]["risk"][-1])
         assert comparison["arm"] == name
         assert comparison["mean_difference"] == pytest.approx((arm - baseline).mean(), rel=1e-9)
         assert comparison["wins"] == (arm < baseline).sum()
@@ -97,10 +103,16 @@ def test_each_part_of_the_document_has_the_epochs_that_it_says() -> None:
             assert own is not None
             assert entry == {"epoch": entry["epoch"], **dataclasses.asdict(own)}
     for arm_index, arm in enumerate(result.study.compared):
+        parts = content["decomposition_differences"][arm]
+        assert [entry["epoch"] for entry in parts] == kept
+        for entry, differences in zip(parts, result.decomposition_differences, strict=True):
+            change = dataclasses.asdict(differences[arm_index])
+            assert {"arm": arm, **entry} == {"epoch": entry["epoch"], **change}
+    for arm_index, arm in enumerate(result.study.compared):
         compared = content["comparisons_by_epoch"][arm]
         assert [entry["epoch"] for entry in compared] == logged
         for entry in compared:
-            losses = history.test_loss[history.at(entry["epoch"])].astype(float)
+            losses = history.risk[history.at(entry["epoch"])].astype(float)
             gap = (losses[arm_index + 1] - losses[0]).mean()
             assert entry["mean_difference"] == pytest.approx(gap, rel=1e-9)
 
@@ -109,6 +121,7 @@ def test_decomposition_of_one_replicate_names_its_epochs_only() -> None:
     content = training_content(make_result(replicates=1))
     epochs = [{"epoch": epoch} for epoch in (0, 1, 10, 20, 30)]
     assert content["decomposition"] == {"baseline": epochs, "wdecay=0.01": epochs}
+    assert content["decomposition_differences"] == {"wdecay=0.01": epochs}
 
 
 def test_every_key_is_documented(regbench: Command) -> None:
@@ -117,8 +130,14 @@ def test_every_key_is_documented(regbench: Command) -> None:
     )
     assert training.document["diverged"]
     scale = regbench("dropout-scale", "--json", "--units=9", "--trials=9", *NO_FILES)
-    sums = regbench("compare", "l1=0.1+dropout=0.5", "--json", "--confirm=2", *TINY, *NO_FILES)
-    keys = {key for finished in (training, scale, sums) for key in keys_of(finished.document)}
+    arms = "l1=0.1", "dropout=0.5", "l1=0.1+dropout=0.5"
+    sums = regbench("compare", *arms, "--json", "--confirm=2", *TINY, *NO_FILES)
+    sweep = regbench("wdecay", "--lambda=logspace:1e-4:1:5", "--json", *TINY, *NO_FILES)
+    assert sums.document["interactions"]
+    assert sweep.document["optimum"]
+    keys = {
+        key for finished in (training, scale, sums, sweep) for key in keys_of(finished.document)
+    }
     assert len(keys) > 40
     assert not sorted(key for key in keys if f"`{key}`" not in DOCUMENTED)
 
@@ -131,9 +150,9 @@ def test_divergence_is_a_result_and_exit_1(regbench: Command, tmp_path: Path, en
     document = finished.document
     assert [entry["arm"] for entry in document["diverged"]] == ["baseline", "wdecay=0.01"]
     assert document["diverged"][0]["epoch"] in document["epochs"]
-    assert document["history"]["baseline"]["test_loss"][-1] == [None, None]
+    assert document["history"]["baseline"]["risk"][-1] == [None, None]
     assert document["comparisons"][0]["mean_difference"] is None
-    assert document["comparisons"][0]["wins"] == 0
+    assert document["comparisons"][0]["wins"] is None
     lines = finished.err.splitlines()
     assert [line for line in lines if "histograms left out" in line]
     assert [line for line in lines if line.startswith("baseline diverged") and "--lr" in line]

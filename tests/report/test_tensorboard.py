@@ -56,7 +56,9 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
     for arm_index, name in enumerate(names):
         reader = read(folder / name)
         tags = reader.Tags()
-        assert set(tags["scalars"]) == {"loss/train", "loss/train_eval", "loss/test"}
+        assert set(tags["scalars"]) == {
+            f"loss/{name}" for name in ("train", "train_eval", "test", "risk")
+        }
         assert set(tags["histograms"]) == {
             f"{kind}/{parameter}"
             for kind in ("weights", "gradients")
@@ -66,6 +68,7 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
             ("loss/train", history.train_loss),
             ("loss/train_eval", history.train_loss_eval),
             ("loss/test", history.test_loss),
+            ("loss/risk", history.risk),
         ):
             events = reader.Scalars(tag)
             assert [event.step for event in events] == [0, 1, 2, 3, 4, 6, 7, 10, 20, 30]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import re
@@ -14,10 +15,14 @@ from rich.console import Console
 from scipy import stats
 from training import ENVIRONMENT, make_request, make_result, make_study, train
 
+from regbench.analysis.decomposition import describe, part_differences, split
 from regbench.analysis.result import Result
+from regbench.analysis.simultaneous import law_of
 from regbench.regularizers import REGULARIZERS
 from regbench.report.base import Table
+from regbench.report.claims import WORDS
 from regbench.report.format import interval_text, number, probability, rounded
+from regbench.report.tables import share_text
 from regbench.report.terminal.console import print_table, progress, showable
 from regbench.report.terminal.screen import Screen
 from regbench.report.training import view
@@ -60,7 +65,7 @@ def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -
     logged = [history.at(epoch) for epoch in (10, 20, 30)]
     expected = [
         number(float(value))
-        for losses in (history.train_loss, history.test_loss)
+        for losses in (history.train_loss, history.risk)
         for value in losses[logged].mean(axis=2).flatten()
     ]
     for c in (c for compared in result.comparisons_by_epoch for c in compared):
@@ -69,7 +74,7 @@ def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -
             expected.append(interval_text(c.ci))
     for parts in result.decompositions[-1]:
         if parts is not None:
-            expected.append(interval_text(parts.bias_squared.ci))
+            expected.append(rounded(parts.bias_squared.value, parts.bias_squared.ci))
             expected.append(rounded(parts.variance.value, parts.variance.ci))
     for value in expected:
         assert re.search(rf"(^|\s){re.escape(value)}(\s|$)", text)
@@ -91,6 +96,7 @@ def invent_result() -> Result:
         train_loss=losses / 2,
         train_loss_eval=losses / 2,
         test_loss=losses,
+        risk=losses,
         predictions=generator.normal(0.4, [[[0.2]], [[0.5]], [[0.9]]], (kept, 3, 12, grid)),
         zero_share=generator.uniform(0.1, 0.9, (epochs, 3, 12)),
     )
@@ -107,61 +113,94 @@ def cells_under(text: str, heading: str) -> list[list[str]]:
 
 
 def test_difference_table_shows_what_it_says() -> None:
-    result = invent_result()
-    baseline, *arms = result.history.test_loss[-1]
+    result = consistent_result()
+    baseline, *arms = result.history.risk[-1]
     signs = np.array(list(itertools.product((1, -1), repeat=12)))
-    p_values = [
-        np.mean(abs(signs @ (arm - baseline)) >= abs(sum(arm - baseline)) * (1 - 1e-12))
-        for arm in arms
-    ]
-    assert p_values[1] < p_values[0]
+    law = law_of(np.array([arm - baseline for arm in arms]))
     rows = []
-    corrected = (p_values[0], 2 * p_values[1])
-    for arm_index, (arm, p) in enumerate(zip(arms, corrected, strict=True), start=1):
+    for arm_index, arm in enumerate(arms, start=1):
         differences = np.sort(arm - baseline)
-        ci = stats.ttest_rel(arm, baseline).confidence_interval(0.9)
+        test = stats.ttest_rel(arm, baseline)
+        alone, half = test.confidence_interval(0.9), law.critical(0.9) * stats.sem(differences)
+        ci = (differences.mean() - half, differences.mean() + half)
         # Of 12 fair coins 2 or fewer are heads with probability .02, and 3 or fewer with .07.
         median_ci = (differences[2], differences[-3])
         gain = (baseline.var() + arm.var()) / differences.var()
+        flips = abs(signs @ differences) >= abs(sum(differences)) * (1 - 1e-12)
         zeros = 100 * result.history.zero_share[-1, arm_index].mean()
         rows.append(
             [
                 f"λ={0.1 * arm_index:g}",
-                *(rounded(differences.mean(), tuple(ci)), interval_text(tuple(ci))),
+                *(rounded(differences.mean(), ci), interval_text(ci)),
                 *(rounded(float(np.median(differences)), median_ci), interval_text(median_ci)),
-                *(str(sum(differences < 0)), probability(p)),
-                *(f"{np.corrcoef(baseline, arm)[0, 1]:.2f}", f"{gain:.3g}", f"{zeros:.1f} %"),
+                *(str(sum(differences < 0)), probability(law.probability(test.statistic))),
+                *(f"{np.corrcoef(baseline, arm)[0, 1]:.2f}", f"{gain:.3g}"),
+                *(interval_text(tuple(alone)), probability(np.mean(flips)), f"{zeros:.1f} %"),
             ]
         )
-    assert cells_under(show(result), "Test loss at epoch 20") == rows
+    assert cells_under(show(result), "Risk at epoch 20") == rows
 
 
-def test_decomposition_table_shows_what_it_says() -> None:
+def consistent_result() -> Result:
+    """Return a result whose predictions are drawn, and whose risks are those of them."""
     result = invent_result()
-    truth = result.history.grid_truth
+    history, kept = result.history, result.history.kept_epochs
+    risk = np.full_like(history.risk, 1.0)
+    squares = np.square(history.predictions - history.grid_truth).mean(axis=-1) + 0.25
+    risk[np.searchsorted(history.epochs, kept)] = squares
+    return dataclasses.replace(result, history=history.replaced(risk=risk))
 
-    def parts(predictions: np.ndarray) -> np.ndarray:
-        variances = predictions.var(axis=0, ddof=1)
-        bias_squared = (predictions.mean(axis=0) - truth) ** 2 - variances / len(predictions)
-        return np.array([bias_squared.mean(), variances.mean(), (bias_squared + variances).mean()])
 
+def test_table_of_reasons_shows_what_it_says() -> None:
+    result = consistent_result()
+    splits = [split(p, result.history.grid_truth) for p in result.history.predictions[-1]]
+    changes = part_differences(["a", "b"], splits, 0.9)
     rows = []
-    for name, predictions in zip(
-        ("baseline", "λ=0.1", "λ=0.2"), result.history.predictions[-1], strict=True
-    ):
-        without = np.array([parts(np.delete(predictions, r, axis=0)) for r in range(12)])
-        half = stats.t.ppf(0.95, 11) * np.sqrt(11 * without.var(axis=0))
-        values = parts(predictions)
-        bias_squared, variance, total = zip(values - half, values + half, strict=True)
-        rows.append(
-            [
-                name,
-                *(rounded(values[0], bias_squared), interval_text(bias_squared)),
-                *(rounded(values[1], variance), interval_text(variance)),
-                *("0.25", rounded(values[2] + 0.25, total)),
-            ]
-        )
-    assert cells_under(show(result), "Expected test error at epoch 20") == rows
+    for index, label in enumerate(("baseline", "λ=0.1", "λ=0.2")):
+        parts = describe(splits[index], 0.25, 0.9)
+        for name, key in (("bias²", "bias_squared"), ("variance", "variance")):
+            shown = [getattr(parts, key), *([getattr(changes[index - 1], key)] if index else [])]
+            cells = [(rounded(part.value, part.ci), interval_text(part.ci)) for part in shown]
+            rows.append([label, name, *itertools.chain(*cells)])
+    heading = "Why: the risk at epoch 20 is bias² + variance + noise (0.25)"
+    assert cells_under(show(result), heading) == rows
+
+
+def test_claims_come_first_one_below_the_other_and_for_many_arms_side_by_side() -> None:
+    few = make_result("wdecay", (3.0,), epochs=150, replicates=8, depth=1)
+    measures = {found.measure: found for found in few.measures}
+    norm = measures["weight_norm"]
+    lines = show(few).splitlines()
+    assert lines[1].startswith("λ=3.0: inconclusive") or lines[1].startswith("λ=3.0 ")
+    cells = cells_under("\n".join(lines), "What is claimed of regularizers, at epoch 150")[:4]
+    assert [row[1] for row in cells] == list(WORDS.values())
+    ends = number(norm.baseline), number(norm.value), rounded(norm.mean_difference, norm.ci)
+    assert cells[3][2:] == ["yes", *ends, interval_text(norm.ci), "8 of 8"]
+    many = make_result("wdecay", (0.1, 0.2, 3.0), epochs=150, replicates=8, depth=1)
+    assert "?: cannot tell" in show(many)
+    cells = cells_under(show(many), "What is claimed of regularizers, at epoch 150")[1:4]
+    norm = next(f for f in many.measures if (f.arm, f.measure) == ("wdecay=3.0", "weight_norm"))
+    assert [row[0] for row in cells] == ["λ=0.1", "λ=0.2", "λ=3.0"]
+    assert cells[2][4] == f"yes {rounded(norm.mean_difference, norm.ci)}"
+
+
+def test_layers_that_go_another_way_than_all_weights_are_named() -> None:
+    result = make_result("wdecay", (0.1,), replicates=8)
+    baseline = np.linspace(1, 2, 8)
+    for name, change in (("rms_output", 0.1), ("weight_norm", -0.2), ("rms_hidden1", -0.1)):
+        getattr(result.history, name)[-1] = [baseline, baseline + change + baseline / 100]
+    assert "With λ=0.1 the weights of output are further from 0." in show(result)
+
+
+def test_nearly_all_is_not_all() -> None:
+    shares = [share_text(share) for share in (0.0, 1e-9, 0.5, 0.99999, 1.0)]
+    assert shares == ["0.0 %", "0.1 %", "50.0 %", "99.9 %", "100.0 %"]
+
+
+def test_zeros_that_no_regularizer_made_are_underflow() -> None:
+    result = make_result("wdecay", (0.1,), replicates=3)
+    result.history.zero_share[-1, 1] = 0.3
+    assert show(result).count("underflow") == 1
 
 
 @pytest.mark.parametrize("replicates", [1, 3, 30])
@@ -170,6 +209,8 @@ def test_decomposition_table_shows_what_it_says() -> None:
 def test_tables_fit_eighty_columns_on_a_terminal(
     command: str, replicates: int, strengths: tuple[float, ...]
 ) -> None:
+    if REGULARIZERS[command].is_whole:
+        strengths = tuple(round(1000 * strength) for strength in strengths)
     text = show(make_result(command, strengths, replicates=replicates), is_terminal=True)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 

@@ -56,7 +56,8 @@ def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_pat
     assert (study["hidden"], study["epochs"]) == (5, 4)
     assert study["points"] == study["test_points"] == 10
     assert manifest["question"] == {
-        "confidence": 0.9, "confirm": None, "target_width": None, "require": None, "margin": 0.0,
+        "by": "risk", "confidence": 0.9, "confirm": None, "target_width": None, "require": None,
+        "margin": 0.0,
     }  # fmt: skip
     assert manifest["machine"] == {"engine": "auto", "device": "auto", "threads": 2}
     assert manifest["output"] == {

@@ -60,7 +60,10 @@ class Screen(Observer):
         print_line(self.errors, line)
 
     def show(self, view: View) -> None:
-        """Show the tables and the answer."""
+        """Show the answer, and the tables that explain it."""
+        self.say("")
+        for sentence in view.sentences:
+            print_line(self.closing, sentence, style="bold")
         for table in view.tables:
             self.say("")
             if table.caption:
@@ -72,8 +75,6 @@ class Screen(Observer):
         if view.remark:
             print_line(self.details, view.remark, style="dim")
             self.say("")
-        for sentence in view.sentences:
-            print_line(self.closing, sentence, style="bold")
         for caution in view.cautions:
             print_line(self.closing, f"Mind: {caution}.")
 

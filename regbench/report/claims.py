@@ -1,0 +1,155 @@
+"""What a training result says first: which claims hold, and why.
+
+Knows nothing about where it is shown.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from regbench.report.base import Table
+from regbench.report.format import interval_text, number, percent, rounded
+
+if TYPE_CHECKING:
+    from regbench.analysis.result import Result
+    from regbench.analysis.statistics import Difference
+
+WORDS = {
+    "train_loss_higher": "train loss higher",
+    "generalizes_better": "generalizes better",
+    "fit_smoother": "fit smoother",
+    "weights_nearer_zero": "weights nearer 0",
+}
+HOLDS = {True: "yes", False: "no", None: "cannot tell"}
+MARKS = {True: "yes", False: "no", None: "?"}
+MEASURES = {"train_loss_eval": "training loss in evaluation mode", "risk": "risk"}
+MEASURES |= {
+    "test_loss": "test loss",
+    "roughness": "roughness",
+    "weight_norm": "norm of all weights",
+}
+FEW_ARMS = 2
+"""So many have a row for each claim; more have a row for each arm."""
+
+
+def claims_table(result: Result) -> Table:
+    """Return which claims hold for each arm, with the differences that say so."""
+    labels, claims = result.study.labels, result.claims
+    measures = {(found.arm, found.measure): found for found in measures_of(result)}
+    arms, notes = {claim.arm for claim in claims}, [*ratio_notes(result), *layer_notes(result)]
+    is_few = len(arms) <= FEW_ARMS
+    if is_few:
+        interval = f"{percent(result.question.confidence)} interval"
+        rows = [["arm", "claim", "holds", "baseline", "arm", "difference", interval, "lower in"]]
+        for claim in claims:
+            found = measures[claim.arm, claim.measure]
+            rows.append([labels[claim.arm], WORDS[claim.claim], HOLDS[claim.holds], *cells(found)])
+    else:
+        rows = [["\narm", *(words.replace(" ", "\n", 1) for words in WORDS.values())]]
+        rows[0][1] = "train loss\nhigher"
+        for arm, own in itertools.groupby(claims, key=lambda claim: claim.arm):
+            told = [f"{MARKS[c.holds]} {rounded(c.mean_difference, c.ci)}" for c in own]
+            rows.append([labels[arm], *told])
+        notes.insert(0, "Each with the difference, arm - baseline; ?: cannot tell.")
+    return Table(
+        rows,
+        f"What is claimed of regularizers, at epoch {result.history.epochs[-1]}",
+        note=" ".join(notes),
+        left=(0, 1, 2) if is_few else (0,),
+        dispensable=[(3, 4), (3, 4, 7)] if is_few else [],
+        is_grouped=is_few,
+    )
+
+
+def measures_of(result: Result) -> list[Difference]:
+    """Return the differences of every measure; of a confirmed arm those of its fresh replicates."""
+    fresh = result.confirmation.measures if result.confirmation else []
+    again = {(found.arm, found.measure): found for found in fresh}
+    return [again.get((found.arm, found.measure), found) for found in result.measures]
+
+
+def cells(found: Difference) -> list[str]:
+    """Return the cells of a paired difference."""
+    wins = "n/a" if found.wins is None else f"{found.wins} of {found.replicates}"
+    difference = rounded(found.mean_difference, found.ci)
+    return [number(found.baseline), number(found.value), difference, interval_text(found.ci), wins]
+
+
+def ratio_notes(result: Result) -> list[str]:
+    """Return how many times as rough as the baseline's the fit of each arm is, where it has any."""
+    ratios = [
+        f"{found.value / found.baseline:.2f} times with {result.study.labels[found.arm]}"
+        for found in measures_of(result)
+        if found.measure == "roughness" and found.baseline > 0
+    ]
+    return [f"As rough as the baseline's: {', '.join(ratios)}."] if ratios else []
+
+
+def layer_notes(result: Result) -> list[str]:
+    """Return which layers of which arms do not go the way of the norm of all weights."""
+    arms: dict[str, list[str]] = {}
+    for arm, own in itertools.groupby(measures_of(result), key=lambda found: found.arm):
+        verdicts = {found.measure: found.verdict for found in own}
+        for verdict, where in (("lower", "nearer to 0"), ("higher", "further from 0")):
+            layers = [
+                name.removeprefix("rms_")
+                for name, found in verdicts.items()
+                if name.startswith("rms_") and found == verdict != verdicts["weight_norm"]
+            ]
+            if layers:
+                said = f"the weights of {' and '.join(layers)} are {where}"
+                arms.setdefault(said, []).append(result.study.labels[arm])
+    return [f"With {', '.join(labels)} {said}." for said, labels in arms.items()]
+
+
+def why_table(result: Result) -> Table:
+    """Return what the risk is made of, and by how much each arm's parts differ, at the end."""
+    interval, noise = (
+        f"{percent(result.question.confidence)} interval",
+        result.study.task.test_noise,
+    )
+    rows = [["arm", "part", "value", interval, "difference", interval]]
+    differences = {found.arm: found for found in result.decomposition_differences[-1]}
+    for arm, parts in zip(result.study.arm_names, result.decompositions[-1], strict=True):
+        for name, key in (("bias²", "bias_squared"), ("variance", "variance")):
+            row = [result.study.labels[arm], name]
+            for found in (parts, differences.get(arm)):
+                part = getattr(found, key) if found else None
+                row += [rounded(part.value, part.ci), interval_text(part.ci)] if part else ["", ""]
+            rows.append(row)
+    epoch = result.history.epochs[-1]
+    caption = f"Why: the risk at epoch {epoch} is bias² + variance + noise ({noise**2:.4g})"
+    return Table(rows, caption, left=(0, 1), dispensable=[(3,)], is_grouped=True)
+
+
+def optimum_sentences(result: Result) -> list[str]:
+    """Return which strength a sweep says is the best, with its interval."""
+    optimum = result.optimum
+    if optimum is None:
+        return []
+    one, other = result.study.arms[1:3]
+    (symbol,) = (part.symbol for part in one.parts if part not in other.parts)
+    ci = "" if optimum.ci is None else "{:.2g} to {:.2g}".format(*optimum.ci)
+    interval = f" ({percent(result.question.confidence)} interval {ci})" if ci else ""
+    beyond = ", an end of the sweep: the best may lie beyond" if optimum.is_at_end else ""
+    best = f"{symbol}={optimum.strength:.2g}{interval}{beyond}"
+    return [f"The curve through all arms is lowest at {best}."]
+
+
+def interaction_sentences(result: Result) -> list[str]:
+    """Return whether the parts of each sum add up."""
+    labels, lines = result.study.labels, []
+    for found in result.interactions:
+        _, *parts = (labels[name] for name in found.arms)
+        amount = f"{rounded(found.mean_difference, found.ci)} ({interval_text(found.ci)})"
+        what = {
+            "additive": "do together what they do alone",
+            "cannot tell": "may or may not add up",
+            "diverged": "cannot be told apart: a value is not finite",
+        }.get(found.verdict, found.verdict)
+        lines.append(
+            f"{' and '.join(parts)} {what}: the sum changes the {MEASURES[found.measure]} by "
+            f"{amount} beyond its parts."
+        )
+    return lines
