@@ -11,12 +11,20 @@ import gc
 import inspect
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 import typer
 
 from regbench import __version__, commands
-from regbench.errors import RegbenchError, UsageError, cannot_write, error_line, option_of
+from regbench.errors import (
+    RegbenchError,
+    UsageError,
+    cannot_write,
+    error_line,
+    option_of,
+    unexpected,
+)
 from regbench.experiments import COMMANDS, resolve
 from regbench.process.signals import stopping
 from regbench.settings import parse
@@ -37,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+DEBUG = "--debug"
 PANELS = ["Experiment", "Statistics", "Task", "Network", "Training", "Machine", "Output"]
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
@@ -44,26 +53,39 @@ METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated."""
     atexit.register(gc.freeze)  # the last collection would visit all that torch made: half a second
+    arguments = sys.argv[1:] if arguments is None else arguments
+    commands.is_debugging = DEBUG in arguments
     try:
         command = typer.main.get_command(app)
         with stopping("interrupted"):
-            code = command.main(arguments, prog_name="regbench", standalone_mode=False)
+            given = [argument for argument in arguments if argument != DEBUG]
+            code = command.main(given, prog_name="regbench", standalone_mode=False)
             sys.stdout.flush()
         sys.exit(code)
-    except typer.TyperException as error:
-        code, message = error.exit_code, error.format_message()
-    except RegbenchError as error:
-        code, message = error.exit_code, str(error)
-    except OSError as error:
-        code, message = 1, cannot_write(error)
+    except Exception as error:
+        if commands.is_debugging:
+            traceback.print_exc()
+        code, message = explain(error)
     print(error_line(message), file=sys.stderr)
     sys.exit(code)
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """Return the exit code of an error, and what to say of it."""
+    if isinstance(error, typer.TyperException):
+        return error.exit_code, error.format_message()
+    if isinstance(error, RegbenchError):
+        return error.exit_code, str(error)
+    return 1, cannot_write(error) if isinstance(error, OSError) else unexpected(error)
 
 
 @app.callback(invoke_without_command=True)
 def options_before_command(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[
+        bool, typer.Option(DEBUG, help="Show the traceback of an error, of any command.")
+    ] = False,
 ) -> None:
     """Handle what stands before the subcommand."""
     if version:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-from contextlib import contextmanager
+import traceback
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,12 @@ from regbench.errors import (
     UsageError,
     cannot_write,
     shell_word,
+    unexpected,
     visible,
 )
 from regbench.experiments import COMMANDS, experiment_of
 from regbench.process.signals import interruptible, stopping
-from regbench.report import report_of, sinks_of
+from regbench.report import VIEWS, report_of, sink, sinks_of
 from regbench.storage import run_folder
 from regbench.storage.files import Store
 from regbench.storage.run_list import find_runs, is_prunable, remove_run, summarize_run
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from regbench.settings.machine import Environment, Machine
     from regbench.storage.blocks import Archive
     from regbench.storage.run_folder import Run
+
+
+is_debugging = False
+"""Whether the traceback of an error that nobody expected is shown where it is survived."""
 
 
 def run_experiment(request: Request) -> int:
@@ -118,12 +124,31 @@ def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
 
 def write(run: Run, view: View, screen: Screen) -> list[str]:
     """Write the files of a run; returns what there is to say about them."""
-    output, pictures = run.request.output, []
+    names, pictures, notes = sinks_of(run.request.output), list[Any](), list[str]()
+    hint = f"make them again with: regbench report --files {shown_folder(run)}"
     with screen.stage("pictures and logs", view.picture_count) as advance:
-        for picture in view.draw() if output.plots or output.tensorboard else ():
-            pictures.append(picture)
-            advance(1)
-        return [note for sink in sinks_of(output) for note in sink.write(view, pictures)]
+        if {*VIEWS} & {*names}:
+            with survived("pictures", hint, notes):
+                for picture in view.draw():
+                    pictures.append(picture)
+                    advance(1)
+        for name in names:
+            with survived(name, hint, notes) if name in VIEWS else nullcontext():
+                notes += sink(name).write(view, pictures)
+    return notes
+
+
+@contextmanager
+def survived(what: str, hint: str, notes: list[str]) -> Iterator[None]:
+    """Note that a view could not be made, whatever is wrong; the disk and the memory go on."""
+    try:
+        yield
+    except (OSError, MemoryError, RegbenchError):
+        raise
+    except Exception as error:
+        if is_debugging:
+            traceback.print_exc()
+        notes.append(f"note: no {what}: {unexpected(error)}; {hint}")
 
 
 def read_back(run: Run) -> tuple[Any, int, int]:
@@ -156,11 +181,20 @@ def resumable(run: Run) -> Iterator[None]:
     except (OSError, MemoryError) as error:
         problem = cannot_write(error) if isinstance(error, OSError) else OUT_OF_MEMORY
         raise RunError(f"{problem}; {hint}") from error
+    except RegbenchError:
+        raise
+    except Exception as error:
+        raise RunError(f"{unexpected(error)}; {hint}") from error
 
 
 def resume_command(run: Run) -> str:
     """Return the command that finishes a run."""
-    return f"regbench resume {shell_word(run.folder, sys.stderr.encoding)}"
+    return f"regbench resume {shown_folder(run)}"
+
+
+def shown_folder(run: Run) -> str:
+    """Return a run's folder as a word of a command."""
+    return shell_word(run.folder, sys.stderr.encoding)
 
 
 def verify_cases(request: Request, names: list[str], is_json: bool, is_quiet: bool) -> int:

@@ -92,6 +92,11 @@ def cannot_read(error: OSError, path: object) -> str:
     return f"cannot read {visible(path, limit=200)}: {error.strerror or error}"
 
 
+def unexpected(error: Exception) -> str:
+    """Return what to say of an error that nobody expected."""
+    return f"unexpected {type(error).__name__}: {visible(error, 200)[1:-1]} (--debug shows where)"
+
+
 def error_line(message: str) -> str:
     """Return the one line that says what ended the process."""
     return f"regbench: error: {visible(message, limit=1000)[1:-1]}"

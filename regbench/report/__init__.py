@@ -16,13 +16,16 @@ def report_of(study: BaseStudy) -> Report:
     return cast("Report", importlib.import_module(f"regbench.report.{study.experiment}"))
 
 
-def sinks_of(output: Output) -> list[Sink]:
-    """Return the outputs into files that were asked for; they are imported here."""
-    wanted = {
-        "figures": output.plots,
-        "tensorboard": output.tensorboard,
-        "csv": True,
-        "json": True,
-    }
-    names = [name for name, is_wanted in wanted.items() if is_wanted]
-    return [cast("Sink", importlib.import_module(f"regbench.report.{name}")) for name in names]
+VIEWS = ("figures", "tensorboard")
+"""The outputs that can be left out, and made again from a run's blocks."""
+
+
+def sinks_of(output: Output) -> list[str]:
+    """Return the names of the outputs into files that were asked for."""
+    wanted = {"figures": output.plots, "tensorboard": output.tensorboard}
+    return ["json", "csv", *(name for name in VIEWS if wanted[name])]
+
+
+def sink(name: str) -> Sink:
+    """Return the module that writes an output; it is imported here."""
+    return cast("Sink", importlib.import_module(f"regbench.report.{name}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from regbench.report.format import count, probability
 from regbench.report.json import document_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from regbench.experiments.dropout_scale import DropoutScale, Scale, ScaleResult
     from regbench.report.figures import Picture
     from regbench.report.tensorboard import Log
@@ -44,7 +47,7 @@ def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
         verdicts=verdicts,
         exit_code=int("does not fit" in verdicts.values()),
         picture_count=len(verdicts),
-        draw=lambda: map(scale_picture, result.scales),
+        draw=partial(scale_pictures, result),
         logs=lambda pictures: zip(verdicts, map(scale_log, result.scales, pictures), strict=True),
     )
 
@@ -122,6 +125,13 @@ def scale_record(scale: Scale) -> dict[str, Any]:
         **{name: getattr(scale, name) for name in (*probabilities, "scale_error", "fits_law")},
         "outputs": scale.outputs.tolist(),
     }
+
+
+def scale_pictures(result: ScaleResult) -> Iterator[Picture]:
+    """Return the picture of each p; matplotlib is imported here."""
+    from regbench.report.plain import plain
+
+    return plain(lambda: map(scale_picture, result.scales))()
 
 
 def scale_picture(scale: Scale) -> Picture:

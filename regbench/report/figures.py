@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# First, because it imports matplotlib whatever the user's settings are:
+from regbench.report.plain import plain
+
+# isort: split
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,6 +92,7 @@ def encode(canvas: FigureCanvasAgg, name: str, epoch: int = 0) -> Picture:
     return Picture(name, epoch, png.getvalue(), width, height)
 
 
+@plain
 def fit_pictures(result: Result) -> Iterator[Picture]:
     """Yield the first replicate's fits at every kept epoch; what stays the same is drawn once."""
     history, labels = result.history, list(result.study.labels.values())
@@ -126,6 +131,14 @@ def fit_pictures(result: Result) -> Iterator[Picture]:
         for artist in changing:
             figure.draw_artist(artist)
         yield encode(canvas, f"fit-epoch-{epoch:06d}", epoch)
+
+
+@plain
+def summary_pictures(result: Result) -> Iterator[Picture]:
+    """Yield the pictures of all replicates."""
+    yield loss_picture(result)
+    if result.study.replicates > 1:
+        yield comparison_picture(result)
 
 
 def loss_picture(result: Result) -> Picture:

@@ -102,12 +102,10 @@ def fits(result: Result) -> Iterator[Picture]:
 
 
 def summaries(result: Result) -> Iterator[Picture]:
-    """Yield the pictures of all replicates; matplotlib is imported here."""
-    from regbench.report.figures import comparison_picture, loss_picture
+    """Return the pictures of all replicates; matplotlib is imported here."""
+    from regbench.report.figures import summary_pictures
 
-    yield loss_picture(result)
-    if result.study.replicates > 1:
-        yield comparison_picture(result)
+    return summary_pictures(result)
 
 
 def logs(result: Result, fits: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
