@@ -37,20 +37,12 @@ Together = Literal[
 
 @dataclass(frozen=True)
 class Claim:
-    """Whether a claim holds for an arm.
-
-    Attributes:
-        arm: The arm's name.
-        claim: A key of `CLAIMS`.
-        holds: None where the interval does not tell.
-        measure: Whose paired difference decides.
-        mean_difference, ci: That difference, arm − baseline.
-    """
+    """Whether a claim holds for an arm."""
 
     arm: str
-    claim: str
-    holds: bool | None
-    measure: str
+    claim: str  # a key of `CLAIMS`
+    holds: bool | None  # None where the interval does not tell
+    measure: str  # whose paired difference, arm − baseline, decides
     mean_difference: float
     ci: Interval | None
 

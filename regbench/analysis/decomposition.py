@@ -60,10 +60,7 @@ class Decomposition:
 class PartDifferences:
     """Why the risk of an arm differs from the baseline's: arm − baseline, paired.
 
-    Attributes:
-        arm: The arm's name.
-        bias_squared, variance: Their differences, with intervals that hold together with those of
-            all other arms.
+    Intervals hold together with those of all other arms.
     """
 
     arm: str

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regbench.analysis.simultaneous import MANY_REPLICATES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,17 +28,11 @@ CURVE_POINTS = 401
 
 @dataclass(frozen=True)
 class Optimum:
-    """The strength at which a curve through the arms' mean losses is the lowest.
+    """The strength at which a curve through the arms' mean losses is the lowest."""
 
-    Attributes:
-        strength: Of the one part in which the arms differ.
-        ci: Its percentile interval, or None of one replicate.
-        is_at_end: Whether it is an end of the sweep: the best may lie beyond.
-    """
-
-    strength: float
-    ci: Interval | None
-    is_at_end: bool
+    strength: float  # of the one part in which the arms differ
+    ci: Interval | None  # its percentile interval, or None of one replicate
+    is_at_end: bool  # whether it is an end of the sweep: the best may lie beyond
 
 
 def optimum_of(arms: Sequence[Arm], losses: Array, confidence: float) -> Optimum | None:
@@ -44,16 +40,15 @@ def optimum_of(arms: Sequence[Arm], losses: Array, confidence: float) -> Optimum
 
     By the minimum of the modified Akima curve through mean losses, over the logarithm of the
     strength, or over itself for a probability; its interval by the bootstrap of replicates, which
-    are drawn for all arms together (Efron & Tibshirani 1993, ch. 13). `losses` are `(A, R)` of
-    `arms`, the baseline left out.
+    are drawn for all arms together (Efron & Tibshirani 1993, ch. 13), or for many replicates by its
+    normal limit. `losses` are `(A, R)` of `arms`, the baseline left out.
     """
     parts = [part for arm in arms for part in arm.parts]
     varied = [[part for part in arm.parts if parts.count(part) < len(arms)] for arm in arms]
     if {len(own) for own in varied} != {1} or len({type(own[0]) for own in varied}) > 1:
         return None
-    swept = [
-        (own[0], values) for own, values in zip(varied, losses, strict=True) if own[0].is_active
-    ]
+    found = [(own[0], values) for own, values in zip(varied, losses, strict=True)]
+    swept = [pair for pair in found if pair[0].is_active and pair[0].strength > 0]
     swept.sort(key=lambda pair: pair[0].strength)
     if len(swept) < FEWEST_STRENGTHS or not np.isfinite(losses).all():
         return None
@@ -64,9 +59,13 @@ def optimum_of(arms: Sequence[Arm], losses: Array, confidence: float) -> Optimum
     x = x if is_probability else np.log(x)
     fine = np.linspace(x[0], x[-1], CURVE_POINTS)
     ordered = np.array([values for _, values in swept], dtype=np.float64)
-    count = ordered.shape[1]
-    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    means = np.column_stack([ordered.mean(axis=1), ordered @ drawn.T / count])
+    count, generator, mean = ordered.shape[1], np.random.default_rng(0), ordered.mean(axis=1)
+    if count > MANY_REPLICATES:
+        drawn = generator.multivariate_normal(mean, np.cov(ordered) / count, RESAMPLES).T
+    else:
+        times = generator.multinomial(count, np.full(count, 1 / count), RESAMPLES)
+        drawn = ordered @ times.T / count
+    means = np.column_stack([mean, drawn])
     curves = Akima1DInterpolator(x, means, method="makima")(fine)
     lowest = fine[curves.argmin(axis=0)]
     lowest = lowest if is_probability else np.exp(lowest)

@@ -24,15 +24,9 @@ last. In each module one regularizer is defined."""
 
 def defined_in(module: str) -> type[Regularizer]:
     """Return the regularizer that a module of this package defines."""
-    found = importlib.import_module(f"regbench.regularizers.{module}")
-    (kind,) = (
-        kind
-        for kind in vars(found).values()
-        if isinstance(kind, type)
-        and issubclass(kind, Regularizer)
-        and kind.__module__ == found.__name__
-    )
-    return kind
+    name = f"regbench.regularizers.{module}"
+    kinds = vars(importlib.import_module(name)).values()
+    return next(k for k in kinds if isinstance(k, type) and k.__module__ == name)
 
 
 BY_CLASS = {kind.__name__: kind for kind in map(defined_in, MODULES)}

@@ -23,12 +23,6 @@ WORDS = {
 }
 HOLDS = {True: "yes", False: "no", None: "cannot tell"}
 MARKS = {True: "yes", False: "no", None: "?"}
-MEASURES = {"train_loss_eval": "training loss in evaluation mode", "risk": "risk"}
-MEASURES |= {
-    "test_loss": "test loss",
-    "roughness": "roughness",
-    "weight_norm": "norm of all weights",
-}
 FEW_ARMS = 2
 """So many have a row for each claim; more have a row for each arm."""
 
@@ -149,7 +143,7 @@ def interaction_sentences(result: Result) -> list[str]:
             "diverged": "cannot be told apart: a value is not finite",
         }.get(found.verdict, found.verdict)
         lines.append(
-            f"{' and '.join(parts)} {what}: the sum changes the {MEASURES[found.measure]} by "
+            f"{' and '.join(parts)} {what}: the sum changes the {result.question.words} by "
             f"{amount} beyond its parts."
         )
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from regbench.report.claims import MEASURES, interaction_sentences, optimum_sentences
+from regbench.report.claims import interaction_sentences, optimum_sentences
 from regbench.report.format import interval_text, number, percent, rounded, seeds_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def sentences(result: Result) -> list[str]:
 
 def sentence(label: str, comparison: Comparison, given: str = "") -> str:
     """Return the verdict on an arm in one sentence."""
-    mean, ci, what = comparison.mean_difference, comparison.ci, MEASURES[comparison.measure]
+    mean, ci, what = comparison.mean_difference, comparison.ci, comparison.measure.replace("_", " ")
     if comparison.verdict == "diverged":
         return f"{label}: no comparison, because a {what} is not finite."
     if comparison.replicates == 1:

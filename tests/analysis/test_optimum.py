@@ -8,6 +8,7 @@ import pytest
 from regbench.analysis.optimum import Optimum, optimum_of
 from regbench.regularizers import Arm
 from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.early_stopping import EarlyStopping
 from regbench.regularizers.weight_decay import WeightDecay
 
 
@@ -68,6 +69,27 @@ def test_there_is_none_where_arms_are_no_sweep_or_few_or_diverged() -> None:
     assert optimum_of(decays[:1], losses[:1], 0.95) is None
     losses[2, 3] = np.nan
     assert optimum_of(decays, losses, 0.95) is None
+
+
+@pytest.mark.parametrize("replicates", [200, 201])
+def test_many_replicates_have_the_interval_of_the_normal_limit(replicates: int) -> None:
+    found = [sweep(0.02, replicates=replicates, spread=0.5, seed=3) for _ in range(2)]
+    assert found[0] == found[1]
+    tilts = np.random.default_rng(3).normal(0, 0.5, replicates)
+    # d/dl of (l - l0)²/10 + tilt·l is 0 at l = l0 - 5 tilt.
+    middle, half = np.log(0.02) - 5 * tilts.mean(), 1.96 * 5 * tilts.std() / replicates**0.5
+    assert found[0].ci is not None
+    assert np.log(found[0].ci) == pytest.approx((middle - half, middle + half), abs=0.12)
+
+
+def test_strength_0_of_a_bound_is_no_point_of_the_curve() -> None:
+    stops = [Arm((EarlyStopping(epoch),)) for epoch in (0, 10, 20, 40, 80, 160)]
+    losses = np.square(np.log(np.array([1e-9, 10, 20, 40, 80, 160]) / 40))[:, None] + np.zeros(
+        (1, 4)
+    )
+    found = optimum_of(stops, losses, 0.95)
+    assert found is not None
+    assert found.strength == pytest.approx(40, rel=0.02)
 
 
 def test_one_replicate_has_no_interval() -> None:
