@@ -47,12 +47,11 @@ def test_view_that_fails_costs_one_line_and_can_be_made_again(
     assert Path("run", made).is_file()
 
 
-def test_unexpected_error_keeps_the_promise_of_the_resume_line(
-    regbench: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(ENGINES, "batched", fail)
+def test_unexpected_error_keeps_the_promise_of_the_resume_line(regbench: Command) -> None:
     for debug in ([], ["--debug"]):
-        finished = regbench("wdecay", *TINY, "--engine=batched", "--quiet", *debug)
+        with pytest.MonkeyPatch.context() as broken:
+            broken.setitem(ENGINES, "batched", fail)
+            finished = regbench("wdecay", *TINY, "--engine=batched", "--quiet", *debug)
         assert finished.code == 1
         last = finished.err.splitlines()[-1]
         assert last.startswith("regbench: error: unexpected KeyError: ")
@@ -60,7 +59,6 @@ def test_unexpected_error_keeps_the_promise_of_the_resume_line(
         assert "--debug shows where" in last
         assert ("Traceback" in finished.err) == bool(debug)
         assert debug or finished.err.count("\n") == 1
-    monkeypatch.undo()
     assert regbench("resume", str(next(Path("runs/wdecay").iterdir())), "--quiet").code == 0
 
 
