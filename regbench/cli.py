@@ -19,6 +19,7 @@ import typer
 from regbench import __version__, commands
 from regbench.errors import (
     RegbenchError,
+    RunError,
     UsageError,
     cannot_write,
     error_line,
@@ -57,6 +58,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     commands.is_debugging = DEBUG in arguments
     try:
         command = typer.main.get_command(app)
+        require_folder()
         with stopping("interrupted"):
             given = [argument for argument in arguments if argument != DEBUG]
             code = command.main(given, prog_name="regbench", standalone_mode=False)
@@ -68,6 +70,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code, message = explain(error)
     print(error_line(message), file=sys.stderr)
     sys.exit(code)
+
+
+def require_folder() -> None:
+    """Raise `RunError` where the current folder was removed: libraries fail in odd ways then."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        raise RunError("the current folder is no longer there: cd to one that is") from None
 
 
 def explain(error: Exception) -> tuple[int, str]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from commands import TINY
+from training import make_request
 
 from regbench import commands
-from regbench.engines import ENGINES
+from regbench.engines import ENGINES, choose_engine
+from regbench.errors import UsageError
+from regbench.experiments import resolve
 from regbench.report import figures, tensorboard
+from regbench.report.base import Table
+from regbench.report.terminal.console import make_consoles, print_line, print_table, progress
 
 if TYPE_CHECKING:
     from commands import Command
@@ -106,3 +113,63 @@ def test_every_view_of_odd_numbers_is_made(
     assert "Traceback" not in finished.err
     for file in ("DONE", "summary.json", "figures/losses.png"):
         assert Path("run", file).is_file()
+
+
+TERMINALS = [
+    {"COLUMNS": "0"}, {"COLUMNS": "-7"}, {"COLUMNS": "1"}, {"COLUMNS": "99999999999"},
+    {"LINES": "x"}, {"TERM": ""}, {"TERM": "no such terminal"}, {"FORCE_COLOR": "1"},
+    {"FORCE_COLOR": ""}, {"NO_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}, {"TTY_INTERACTIVE": "1"},
+    {"CI": "1", "GITHUB_ACTIONS": "true"}, {"PY_COLORS": "1"}, {"COLORTERM": "truecolor"},
+    {"FORCE_COLOR": "3", "TTY_COMPATIBLE": "1", "TERM": "xterm-256color", "COLUMNS": "3"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("variables", TERMINALS, ids=str)
+def test_no_variable_changes_what_a_file_gets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variables: dict[str, str]
+) -> None:
+    def told() -> tuple[str, str]:
+        details, closing, errors = make_consoles(is_quiet=False, is_json=False)
+        print_table(details, Table([["a title", "another"], ["a cell", "words " * 40]], "caption"))
+        print_line(closing, "an answer " * 30, style="bold")
+        print_line(errors, "a note " * 30)
+        with progress(errors, "work", 4) as advance:
+            advance(4)
+        shown = capsys.readouterr()
+        return shown.out, shown.err
+
+    for name in {name for names in TERMINALS for name in names}:
+        monkeypatch.delenv(name, raising=False)
+    expected = told()
+    assert "an answer " * 30 in expected[0]
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert told() == expected
+
+
+@pytest.mark.parametrize(("setting", "engine"), [("1", "batched"), ("0", "fused"), ("", "fused")])
+def test_without_a_compiler_auto_takes_another_engine(
+    monkeypatch: pytest.MonkeyPatch, setting: str, engine: str
+) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", setting)
+    request = make_request(device="cpu")
+    assert choose_engine(request.study, request.machine) == engine
+    if engine == "batched":
+        with pytest.raises(UsageError, match="cannot train with NUMBA_DISABLE_JIT set"):
+            choose_engine(request.study, request.machine.replaced(engine="fused"))
+
+
+def test_file_of_another_editor_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes(b"\xef\xbb\xbflambda = 0.25\r\nepochs = 4\r\n")
+    study = resolve("wdecay", {}, {}, str(path)).study
+    assert (study.arm_names[1], study.training.epochs) == ("wdecay=0.25", 4)
+
+
+def test_folder_that_is_gone_is_told_before_any_work(tmp_path: Path) -> None:
+    program = f'mkdir gone && cd gone && rmdir ../gone && "{sys.executable}" -m regbench wdecay'
+    finished = subprocess.run(["sh", "-c", program], cwd=tmp_path, capture_output=True, check=False)
+    assert finished.returncode == 1
+    assert finished.stderr.decode().splitlines()[-1] == (
+        "regbench: error: the current folder is no longer there: cd to one that is"
+    )

@@ -163,7 +163,7 @@ def read_file(path: Path, command: Command) -> dict[str, Any]:
             raise UsageError(source, problem="not a file")
         if path.stat().st_size > LARGEST_FILE:
             raise UsageError(source, problem=f"larger than {LARGEST_FILE} bytes")
-        values = tomllib.loads(path.read_text("utf-8"), parse_float=partial(to_float, source))
+        values = tomllib.loads(path.read_text("utf-8-sig"), parse_float=partial(to_float, source))
     except UnicodeDecodeError:
         raise UsageError(source, problem="not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:

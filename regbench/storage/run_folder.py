@@ -183,7 +183,7 @@ def git_state() -> dict[str, Any] | None:
 
     They lead to the script or configuration that was used.
     """
-    here, git = Path.cwd(), ["git", "-c", "core.fsmonitor=false"]
+    here, git = Path.cwd(), ["git", "--no-optional-locks", "-c", "core.fsmonitor=false"]
     try:
         if not any((folder / ".git").exists() for folder in (here, *here.parents)):
             return None

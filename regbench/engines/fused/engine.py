@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,8 @@ OPERATIONS_PER_REPORT = 2**29
 
 def fused_misfit(study: Study) -> str | None:
     """Return what the engine cannot train of a study, or None."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "with NUMBA_DISABLE_JIT set"
     if study.training.optimizer != "sgd":
         return f"with --optimizer {study.training.optimizer}"
     for part in (part for arm in study.arms for part in arm.active):

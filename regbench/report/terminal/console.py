@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import rich.table
 from rich import box
@@ -22,14 +22,28 @@ if TYPE_CHECKING:
 SPELT_OUT = {"λ": "lambda", "η": "eta", "μ": "mu", "α": "alpha", "σ": "sigma", "²": "^2"}
 PLAIN_STEPS = 10
 """Progress lines of a whole run off a terminal."""
+LEAST_WIDTH, MOST_WIDTH = 20, 1000
 SHORT_SECONDS = 2.0
 """Off a terminal, runs shorter than this show no progress."""
 
 
 def make_consoles(is_quiet: bool, is_json: bool) -> tuple[Console, Console, Console]:
     """Return the consoles of details and closing lines, both stdout, and of stderr."""
-    plain = partial(Console, highlight=False, markup=False, emoji=False)
-    return plain(quiet=is_quiet or is_json), plain(quiet=is_json), plain(stderr=True)
+    out = make_console(sys.stdout, quiet=is_quiet or is_json)
+    return out, make_console(sys.stdout, quiet=is_json), make_console(sys.stderr, stderr=True)
+
+
+def make_console(stream: TextIO, **options: Any) -> Console:
+    """Return a console that wraps and moves on a real terminal alone, whatever variables say."""
+    try:
+        is_terminal = stream.isatty()
+    except (AttributeError, ValueError):  # there is none, or it is closed
+        is_terminal = False
+    plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+    console = Console(force_terminal=is_terminal, **plain, **options)
+    if not LEAST_WIDTH <= console.width <= MOST_WIDTH:  # COLUMNS may hold anything
+        console.width = min(max(console.width, LEAST_WIDTH), MOST_WIDTH)
+    return console
 
 
 def print_line(console: Console, text: str, style: str | None = None) -> None:
