@@ -1,4 +1,4 @@
-"""matplotlib as it comes, whatever the user's settings are; nothing global changes for long."""
+"""matplotlib as it comes, whatever the user's settings are, until all pictures are drawn."""
 
 from __future__ import annotations
 
@@ -22,13 +22,8 @@ def plain(draw: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
 
     @functools.wraps(draw)
     def drawn(*given: Any) -> Iterator[Any]:
-        pictures = draw(*given)
-        while True:
-            with matplotlib.rc_context():
-                matplotlib.rcdefaults()
-                picture = next(pictures, None)
-            if picture is None:
-                return
-            yield picture
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            yield from draw(*given)
 
     return drawn
