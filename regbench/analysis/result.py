@@ -54,7 +54,7 @@ class Result:
     def __repr__(self) -> str:
         """Return a short table: each arm's headline measure at the last epoch, and its verdict."""
         means = self.headline[-1].mean(axis=1)
-        rows = [("arm", self.question.by.replace("-", " "), "difference", "interval", "verdict")]
+        rows = [("arm", self.question.words, "difference", "interval", "verdict")]
         rows.append((self.study.arm_names[0], f"{means[0]:.5f}", "", "", ""))
         for c, mean in zip(self.comparisons, means[1:], strict=True):
             interval = f"{c.ci[0]:.5f} to {c.ci[1]:.5f}" if c.ci else "n/a"
@@ -186,7 +186,7 @@ class Result:
                     )
         return found
 
-    @property
+    @cached_property
     def decompositions(self) -> list[list[Decomposition | None]]:
         """Each arm's expected test error in its parts, at each kept epoch; None for R = 1.
 
@@ -196,15 +196,21 @@ class Result:
         noise, confidence = self.study.task.test_noise**2, self.question.confidence
         return [[describe(parts, noise, confidence) for parts in arms] for arms in self.splits]
 
-    @property
+    @cached_property
     def decomposition_differences(self) -> list[list[PartDifferences]]:
         """Each arm's parts against the baseline's, at each kept epoch; nothing for R = 1.
+
+        There are fewer random draws before the last one.
 
         Raises:
             RunError: See `splits`.
         """
         names, confidence = self.study.compared, self.question.confidence
-        return [part_differences(names, arms, confidence) for arms in self.splits]
+        draws = [EARLIER_DRAWS] * (len(self.splits) - 1) + [DRAWS]
+        return [
+            part_differences(names, arms, confidence, count)
+            for arms, count in zip(self.splits, draws, strict=True)
+        ]
 
     @property
     def divergences(self) -> list[tuple[int, int, int]]:

@@ -123,7 +123,7 @@ class Record:
     ) -> None:
         self.study, training = batch.study, batch.study.training
         self.last = arm.stops_at(training.epochs)
-        self.epochs = sorted({min(epoch, self.last) for epoch in training.measured_epochs})
+        self.epochs = dict.fromkeys(min(epoch, self.last) for epoch in training.measured_epochs)
         self.kept_epochs = sorted({min(epoch, self.last) for epoch in training.kept_epochs})
         self.data = {**data, **{name: data[name][replicates] for name in ("train_y", "test_y")}}
         self.has_snapshots = batch.has_snapshots and not replicates.start
@@ -185,7 +185,7 @@ class Record:
         if self.shown:
             self._measure()
         training = self.study.training
-        shown = np.searchsorted(self.epochs, np.minimum(training.measured_epochs, self.last))
+        shown = np.searchsorted(list(self.epochs), np.minimum(training.measured_epochs, self.last))
         kept = np.searchsorted(self.kept_epochs, np.minimum(training.kept_epochs, self.last))
         epochs = np.array(training.measured_epochs), np.array(training.kept_epochs)
         arrays = {"epochs": epochs[0], "kept_epochs": epochs[1], **self.data}
