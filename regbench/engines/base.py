@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PENDING_NUMBERS = 2**22
 """Predictions that wait to be measured together."""
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+"""Adam's decay of the first and the second moment, and what is added to the denominator."""
 
 
 def nothing(_: object) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from regbench.analysis.history import History, join
-from regbench.engines.base import Listener, Record, draw_batch, torch_dtype
+from regbench.engines.base import BETA_1, BETA_2, EPSILON, Listener, Record, draw_batch, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.model.network import Parameters, forward
 from regbench.model.randomness import Noise, noise_keys
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 CHUNK_REPLICATES = 16
 """Replicates that one CPU thread trains together."""
 EPOCHS_PER_REPORT = 20
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-"""Adam's decay of the first and the second moment, and what is added to the denominator."""
 EAGER_EPOCHS = 3
 """On a GPU, epochs that run kernel by kernel before one is recorded: libraries set up first."""
 Pass = tuple[list[Tensor], list[Tensor]]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array, History
     from regbench.settings.study import Study
 
+every_optimizer = pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+PLANES = {"sgd": 2, "adam": 3}
 WIDER: dict[str, Any] = {"points": 10, "hidden": 20, "depth": 3, "dtype": "float64"}
 """A network that fills whole vectors and more, in the article's depth."""
 
@@ -57,7 +59,7 @@ def assert_same_bytes(a: History, b: History) -> None:
         assert array.tobytes() == expected[name].tobytes(), name
 
 
-# The kernel against torch.autograd, torch.optim.SGD and masks from Python's own integers.
+# The kernel against torch.autograd, torch.optim and masks from Python's own integers.
 
 
 def mixed(z: int) -> int:
@@ -95,11 +97,13 @@ def draw_task(sizes: list[int], points: int) -> tuple[list[Array], Array, Array]
 
 
 def train_by_autograd(
-    start: list[Array], x: Array, y: Array, c: Coefficients, seed: int, epochs: int
+    start: list[Array], x: Array, y: Array, c: Coefficients, seed: int, epochs: int, is_adam: bool
 ) -> tuple[float, list[Array], list[Array]]:
     """Return the last epoch's loss, the parameters after it and the gradients of the loss."""
     parameters = [torch.tensor(p, requires_grad=True) for p in start]
-    sgd = torch.optim.SGD(parameters, lr=c.lr, momentum=c.momentum, weight_decay=c.l2)
+    optimizer: torch.optim.Optimizer = torch.optim.SGD(parameters, c.lr, c.momentum, 0.0, c.l2)
+    if is_adam:
+        optimizer = torch.optim.Adam(parameters, c.lr, weight_decay=c.l2)
     for epoch in range(1, epochs + 1):
         hidden = torch.tensor(x)
         for layer in range(0, len(parameters), 2):
@@ -108,29 +112,31 @@ def train_by_autograd(
                 kept = mask(seed, epoch, layer // 2, len(x), hidden.shape[1], c.p)
                 hidden = hidden.relu() * torch.tensor(kept)
         loss = torch.nn.functional.mse_loss(hidden[:, 0], torch.tensor(y))
-        sgd.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        sgd.step()
+        optimizer.step()
         with torch.no_grad():
             for parameter in parameters:
                 parameter *= 1 - c.lr * c.decoupled
                 whole = parameter.clone()
                 parameter.copy_(parameter.sign() * (parameter.abs() - c.lr * c.l1).clamp(min=0))
-                if c.momentum:
-                    sgd.state[parameter]["momentum_buffer"] += (whole - parameter) / c.lr
+                if c.momentum and not is_adam:
+                    optimizer.state[parameter]["momentum_buffer"] += (whole - parameter) / c.lr
     gradients = [p.grad.numpy() for p in parameters if p.grad is not None]
     return loss.item(), [p.detach().numpy() for p in parameters], gradients
 
 
-def assert_like_autograd(sizes: list[int], points: int, c: Coefficients, epochs: int) -> None:
+def assert_like_autograd(
+    sizes: list[int], points: int, c: Coefficients, epochs: int, optimizer: str
+) -> None:
     start, x, y = draw_task(sizes, points)
     seed = 2**32 - 1
-    network = Network(start)
+    network = Network(start, PLANES[optimizer])
     workspace = Workspace(network, x)
     workspace.train(network, y, c, seed, 1, epochs - 1)
     gradients = workspace.gradients(network, y, c, seed, epochs)
     loss = workspace.train(network, y, c, seed, epochs, 1)
-    expected = train_by_autograd(start, x, y, c, seed, epochs)
+    expected = train_by_autograd(start, x, y, c, seed, epochs, optimizer == "adam")
     assert loss == pytest.approx(expected[0], rel=1e-10)
     for found, arrays in ((network.views(0), expected[1]), (gradients, expected[2])):
         for one, other in zip(found, arrays, strict=True):
@@ -157,20 +163,33 @@ def assert_like_autograd(sizes: list[int], points: int, c: Coefficients, epochs:
     ids=str,
 )
 @pytest.mark.parametrize("depth", [0, 1, 3])
-def test_every_coefficient_acts_as_in_autograd_and_sgd(
-    coefficients: Coefficients, depth: int
+@every_optimizer
+def test_every_coefficient_acts_as_in_autograd_and_torch_optim(
+    optimizer: str, coefficients: Coefficients, depth: int
 ) -> None:
-    assert_like_autograd([1, *[50] * depth, 1], 10, coefficients, epochs=200)
+    if optimizer == "adam":
+        coefficients = coefficients._replace(lr=0.002, momentum=0.9)
+    assert_like_autograd([1, *[50] * depth, 1], 10, coefficients, 200, optimizer)
 
 
 @pytest.mark.parametrize("points", [1, 7, 33])
 @pytest.mark.parametrize("hidden", [1, 5, 33])
 @pytest.mark.parametrize(("depth", "inputs"), [(0, 1), (0, 20), (1, 3), (3, 1)])
-def test_odd_shapes_train_as_in_autograd_and_sgd(
-    points: int, hidden: int, depth: int, inputs: int
+@every_optimizer
+def test_odd_shapes_train_as_in_autograd_and_torch_optim(
+    optimizer: str, points: int, hidden: int, depth: int, inputs: int
 ) -> None:
     coefficients = Coefficients(0.01, 0.9, l2=0.1, p=0.1)
-    assert_like_autograd([inputs, *[hidden] * depth, 1], points, coefficients, epochs=60)
+    assert_like_autograd([inputs, *[hidden] * depth, 1], points, coefficients, 60, optimizer)
+
+
+@every_optimizer
+@pytest.mark.parametrize(("points", "p"), [(1, 0.9), (10, 0.9), (33, 0.95)])
+def test_units_that_are_silent_in_most_epochs_train_as_in_autograd_and_torch_optim(
+    optimizer: str, points: int, p: float
+) -> None:
+    coefficients = Coefficients(3e-4, 0.9, l2=0.1, l1=0.001, decoupled=0.2, p=p)
+    assert_like_autograd([1, 50, 50, 1], points, coefficients, 200, optimizer)
 
 
 # The engine against the batched one.
@@ -186,6 +205,9 @@ def test_odd_shapes_train_as_in_autograd_and_sgd(
         {"hidden": 1, "depth": 1, "test_points": 23},
         {"depth": 0, "momentum": 0.0},
         {"replicates": 101, "epochs": 1, "hidden": 1},  # many networks
+        {"optimizer": "adam", "momentum": 0.5, "epochs": 100, "log_every": 35},
+        {"optimizer": "adam", "points": 33, "test_points": 5, "pairing": "independent"},
+        {"optimizer": "adam", "command": "early-stopping", "strengths": (0, 20), "epochs": 50},
     ],
     ids=str,
 )
@@ -194,20 +216,26 @@ def test_history_is_that_of_the_batched_engine_in_float64(changes: dict[str, Any
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_history_of_a_sum_is_that_of_the_batched_engine_in_float64(depth: int) -> None:
+@every_optimizer
+def test_history_of_a_sum_is_that_of_the_batched_engine_in_float64(
+    optimizer: str, depth: int
+) -> None:
     parts = WeightDecay(0.1), Dropout(0.3), DecoupledDecay(0.2), L1(0.003)
     arms = Arm(parts), Arm(parts[:1] + parts[2:])
-    study = make_wider(depth=depth, epochs=100).replaced(arms=arms)
+    study = make_wider(depth=depth, epochs=100, optimizer=optimizer).replaced(arms=arms)
     assert_close(train(study, "fused"), train(study, "batched"), 1e-10)
 
 
 @pytest.mark.parametrize("command", ["wdecay", "dropout"])
-def test_history_is_that_of_the_batched_engine_in_float32(command: str) -> None:
+@every_optimizer
+def test_history_is_that_of_the_batched_engine_in_float32(optimizer: str, command: str) -> None:
     changes: dict[str, Any] = {
         "command": command,
         "dtype": "float32",
         "hidden": 200,
         "epochs": 60,
+        "lr": 0.01 if optimizer == "sgd" else 0.001,
+        "optimizer": optimizer,
     }
     assert_close(train_wider(**changes), train_wider("batched", **changes), 1e-5)
 
@@ -216,19 +244,21 @@ def test_history_is_that_of_the_batched_engine_in_float32(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["wdecay", "dropout"])
-def test_bytes_are_the_same_for_any_threads_and_batches(command: str) -> None:
-    batch = make_batch(make_wider(command, dtype="float32", replicates=30))
+@every_optimizer
+def test_bytes_are_the_same_for_any_threads_and_batches(optimizer: str, command: str) -> None:
+    study = make_wider(command, dtype="float32", replicates=30, optimizer=optimizer)
+    batch = make_batch(study)
     whole = train(batch, "fused", threads=1)
     for threads, size in itertools.product((1, 2, 3), (1, 7, 30)):
         parts = [train(part, "fused", threads) for part in batch.cut(size)]
         assert_same_bytes(join(parts, "R"), whole)
 
 
-def test_bytes_do_not_depend_on_what_is_logged() -> None:
-    often, rarely = (
-        train_wider(log_every=log_every, command="dropout", dtype="float32")
-        for log_every in (1, 30)
-    )
+@every_optimizer
+def test_bytes_do_not_depend_on_what_is_logged(optimizer: str) -> None:
+    changes: dict[str, Any] = {"command": "dropout", "dtype": "float32", "optimizer": optimizer}
+    changes["points"] = 3  # units are silent in many epochs
+    often, rarely = (train_wider(log_every=log_every, **changes) for log_every in (1, 30))
     for name, array in arrays(rarely).items():
         clock = "epochs" if AXES[name.partition("/")[0]][0] == "E" else "kept_epochs"
         ours, theirs = getattr(rarely, clock), getattr(often, clock)
@@ -238,8 +268,10 @@ def test_bytes_do_not_depend_on_what_is_logged() -> None:
 
 
 @pytest.mark.parametrize("command", ["wdecay", "dropout"])
-def test_strength_0_is_the_baseline_bit_for_bit(command: str) -> None:
-    history = train_wider(command=command, strengths=(0.0, 0.3), dtype="float32", hidden=50)
+@every_optimizer
+def test_strength_0_is_the_baseline_bit_for_bit(optimizer: str, command: str) -> None:
+    changes: dict[str, Any] = {"dtype": "float32", "hidden": 50, "optimizer": optimizer}
+    history = train_wider(command=command, strengths=(0.0, 0.3), **changes)
     for name, array in arrays(history).items():
         if not name.endswith("epochs"):
             np.testing.assert_array_equal(array[:, 0], array[:, 1], err_msg=name)
@@ -254,6 +286,11 @@ def test_one_more_arm_changes_no_other(pairing: str) -> None:
             np.testing.assert_array_equal(array, arrays(two)[name][:, :2], err_msg=name)
 
 
+def test_squared_gradients_beyond_float32_show_as_a_loss_that_is_not_finite() -> None:
+    history = train_wider(optimizer="adam", lr=1e4, dtype="float32")
+    assert not np.isfinite(history.train_loss[-1]).any()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("depth", [0, 3])
 def test_divergence_shows_as_a_loss_that_is_not_finite(dtype: str, depth: int) -> None:
@@ -263,13 +300,14 @@ def test_divergence_shows_as_a_loss_that_is_not_finite(dtype: str, depth: int) -
 
 
 @pytest.mark.parametrize("depth", [0, 3])
-def test_a_network_that_diverged_leaves_nothing_behind(depth: int) -> None:
+@pytest.mark.parametrize("planes", PLANES.values())
+def test_a_network_that_diverged_leaves_nothing_behind(planes: int, depth: int) -> None:
     start, x, y = draw_task([2, *[20] * depth, 1], 33)
     fresh, used = Workspace(Network(start), x), Workspace(Network(start), x)
-    broken = Network([np.full_like(p, np.nan) for p in start])
+    broken = Network([np.full_like(p, np.nan) for p in start], planes)
     used.train(broken, y, Coefficients(0.01, 0.9, p=0.1), seed=1, epoch=1, count=5)
     assert np.isnan(used.ask(broken)).all()
-    networks = [Network(start), Network(start)]
+    networks = [Network(start, planes) for _ in range(2)]
     losses = [
         workspace.train(network, y, Coefficients(0.01, 0.9, p=0.1), seed=1, epoch=1, count=50)
         for workspace, network in zip((fresh, used), networks, strict=True)

@@ -68,6 +68,12 @@ def test_auto_picks_fused_on_the_cpu_and_batched_where_there_is_a_gpu(
         choose_device(machine.replaced(device="cuda"), "fused")
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_every_optimizer_is_trained_by_fused(optimizer: str) -> None:
+    assert chosen_engine(make_request(optimizer=optimizer, device="cpu")) == "fused"
+    assert chosen_engine(make_request(optimizer=optimizer, engine="fused")) == "fused"
+
+
 def test_arms_that_do_not_fit_are_left_to_the_batched_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

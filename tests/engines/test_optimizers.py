@@ -10,22 +10,18 @@ import pytest
 import torch
 from oracles import Steps, Strengths, train_by_numpy, train_by_torch
 from torch import nn
-from training import make_request, make_study, train
+from training import make_study, train
 
-from regbench.commands import plan
-from regbench.engines import ENGINES, choose_engine, misfit
+from regbench.engines import ENGINES, misfit
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
 from regbench.regularizers import REGULARIZERS, Arm
 from regbench.settings.machine import Machine
 
 if TYPE_CHECKING:
-    from regbench.settings.command import Request
     from regbench.settings.study import Study
 
-SGD_ENGINES = sorted(ENGINES)
-ADAM_ENGINES = sorted(set(ENGINES) - {"fused"})
-ALL = [(engine, "sgd") for engine in SGD_ENGINES] + [(engine, "adam") for engine in ADAM_ENGINES]
+ALL = [(engine, optimizer) for optimizer in ("sgd", "adam") for engine in sorted(ENGINES)]
 
 
 def run_plain_program(study: Study) -> list[torch.Tensor]:
@@ -176,8 +172,9 @@ def test_proximal_steps_give_exact_zeros_and_decay_does_not(engine: str, optimiz
 
 def test_engines_agree_with_adam_in_float32_through_100_epochs() -> None:
     study = make_study(optimizer="adam", epochs=100, log_every=50, lr=0.003)
-    reference, batched = train(study, "reference"), train(study, "batched")
-    np.testing.assert_allclose(batched.test_loss, reference.test_loss, rtol=2e-6)
+    reference = train(study, "reference")
+    for engine in ("batched", "fused"):
+        np.testing.assert_allclose(train(study, engine).test_loss, reference.test_loss, rtol=2e-6)
 
 
 def test_adam_decay_and_decoupled_decay_differ_and_with_sgd_hardly() -> None:
@@ -199,17 +196,6 @@ def test_adam_decay_and_decoupled_decay_differ_and_with_sgd_hardly() -> None:
         gaps[optimizer] = (np.abs(ends[0][1] - ends[1][1]) / decayed).mean()
     assert gaps["sgd"] < 0.02
     assert gaps["adam"] > 0.5
-
-
-def test_auto_trains_adam_with_batched_and_fused_is_refused() -> None:
-    def chosen(request: Request) -> str:
-        return choose_engine(request.study, request.machine)
-
-    assert chosen(make_request(optimizer="adam", device="cpu")) == "batched"
-    assert chosen(make_request(device="cpu")) == "fused"
-    refused = make_request(optimizer="adam", engine="fused", device="cpu")
-    with pytest.raises(UsageError, match=r"--engine: got 'fused', .*adam"):
-        plan(refused, refused.machine)
 
 
 def test_strength_limits_are_those_of_the_optimizer() -> None:

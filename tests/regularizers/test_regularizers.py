@@ -122,7 +122,7 @@ def test_reference_and_batched_take_every_sum_and_fused_those_that_it_has_coeffi
             study = make_arms_study(act(kinds), depth=depth, optimizer=optimizer)
             for engine in ("reference", "batched"):
                 assert misfit_of(study, engine) is None
-            if depth > 0 and optimizer == "sgd":
+            if depth > 0:
                 is_taken = misfit_of(study, "fused") is None
                 assert is_taken == (set(kinds) <= COEFFICIENTS.keys())
 

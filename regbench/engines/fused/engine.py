@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regbench.analysis.history import Array, History, join
-from regbench.engines.base import Listener, Record, draw_batch, torch_dtype
+from regbench.engines.base import BETA_1, Listener, Record, draw_batch, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout
@@ -53,8 +53,6 @@ def fused_misfit(study: Study) -> str | None:
     """Return what the engine cannot train of a study, or None."""
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return "with NUMBA_DISABLE_JIT set"
-    if study.training.optimizer != "sgd":
-        return f"with --optimizer {study.training.optimizer}"
     for part in (part for arm in study.arms for part in arm.active):
         if type(part) not in COEFFICIENTS:
             return part.name
@@ -70,11 +68,12 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
 
     starts, data, tensors = draw_batch(batch)
     inputs = [x.numpy() for x in tensors]
+    planes = 3 if batch.study.training.optimizer == "adam" else 2
     pairs = list(itertools.product(range(len(batch.arms)), range(len(starts))))
 
     def start_network(arm_index: int, replicate_index: int) -> Network:
         parameters = starts[replicate_index].parameters[arm_index]
-        return Network([p.to(torch_dtype(batch.study)).numpy() for p in parameters])
+        return Network([p.to(torch_dtype(batch.study)).numpy() for p in parameters], planes)
 
     @functools.cache
     def workspaces(thread: int) -> list[Workspace]:
@@ -112,7 +111,8 @@ def train_network(
     at_training, at_all = workspaces
     named = [(COEFFICIENTS[type(part)], part.strength) for part in batch.arms[arm_index].active]
     own = {name: strength for name, strength in named if name}
-    coefficients = Coefficients(training.lr, training.momentum, **own)
+    momentum = BETA_1 if training.optimizer == "adam" else training.momentum
+    coefficients = Coefficients(training.lr, momentum, **own)
     train_y, seed = record.data["train_y"][0], batch.noise_seeds[replicate_index]
     epochs_per_report = 1 + OPERATIONS_PER_REPORT // (network.theta.size * len(train_y))
     done, loss = 0, math.nan

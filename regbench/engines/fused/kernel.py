@@ -6,7 +6,8 @@ registers at once. Knows nothing about threads, arms or what is measured.
 
 A row of parameters holds the weights that lead out of one unit, padded with zeros to whole
 vectors. The row after a layer's last unit holds the biases, as the weights of a unit that is
-always 1. `theta[r, 0]` is row r, `theta[r, 1]` its momentum:
+always 1. `theta[r, 0]` is row r, `theta[r, 1]` its momentum; Adam has the momentum of squares in
+`theta[r, 2]`:
 
     rows 0 .. D                the D inputs and their constant 1      (none without hidden layers)
     rows .. H, depth-1 times   the H hidden units and their constant 1
@@ -49,6 +50,7 @@ from regbench.engines.fused.simd import (
     load,
     load_each,
     mul,
+    over_root,
     restore_denormals,
     spread,
     store,
@@ -175,11 +177,12 @@ def drop(grid, seed, layer, epoch, p, scale, block):
 
 
 # One network. The arguments are those of `train`; block, width and square are tuples whose length,
-# known when it is compiled, is the number of vectors that one operation takes.
+# known when it is compiled, is the number of vectors that one operation takes. That of planes is
+# theta.shape[1]: 2 is SGD, 3 is Adam.
 
 
 @compiled
-def forward(theta, signal, rows, grid, start, stop, block, width):
+def forward(theta, signal, rows, grid, start, stop, block, width, planes):
     """Compute a layer's columns from start to stop, len(width) registers at a time.
 
     grid[b, s, j] = relu(sum over r in rows of signal[r, b, s] * theta[r, 0, j]).
@@ -189,21 +192,34 @@ def forward(theta, signal, rows, grid, start, stop, block, width):
         for j in range(start, stop, len(width) * lanes_of(theta)):
             totals = zeros(theta, block, width)
             for r in rows:
-                w = load(theta, 2 * r * columns + j, 0, totals[0])
+                w = load(theta, len(planes) * r * columns + j, 0, totals[0])
                 totals = fma(load_each(signal, (r * blocks + b) * samples, totals), w, totals)
             store(grid, b * samples * columns + j, columns, where_positive(totals, totals))
 
 
+@njit(inline="always")
+def step_by_adam(theta, at, w, g, rates, rate, epsilon):
+    """Step the parameters w at theta.flat[at] by their gradient g; see `set_paces_`."""
+    mu, beta, _, _, _ = rates
+    columns = theta.shape[2]
+    momentum = fma(mu, load(theta, at + columns, 0, w), g)
+    squares = fma(beta, load(theta, at + 2 * columns, 0, w), mul(g, g))
+    store(theta, at + columns, 0, momentum)
+    store(theta, at + 2 * columns, 0, squares)
+    store(theta, at, 0, fma(rate, over_root(momentum, squares, epsilon), w))
+
+
 @compiled
-def backward(theta, signal, rows, grid, back, rates, block):
+def backward(theta, signal, rows, grid, back, total, rates, pace, block, planes):
     """Pass the derivatives back over some rows, and step each row on the way.
 
     With grid holding the derivatives of what the rows lead to, back[r, b, s] = scale * sum over j
-    of grid[b, s, j] * theta[r, 0, j] where signal[r, b, s] > 0, and 0 elsewhere.
+    of grid[b, s, j] * theta[r, 0, j] where signal[r, b, s] > 0, and 0 elsewhere. Adam's gradient is
+    squared when it is whole: until then `total` has it.
     """
     blocks, samples, columns = grid.shape
-    mu, l2, rate, scale, limits = rates
-    one, nil = fill(1, mu), fill(0, mu)
+    mu, _, l2, scale, limits = rates
+    one, nil, rate, epsilon = fill(1, mu), fill(0, mu), fill(pace[0], mu), fill(pace[1], mu)
     for r in rows:
         for b in range(blocks):
             mu_, l2_ = (mu, l2) if b == 0 else (one, nil)
@@ -212,13 +228,22 @@ def backward(theta, signal, rows, grid, back, rates, block):
             here = (r * blocks + b) * samples
             factors = load_each(signal, here, dots)
             for j in range(0, columns, lanes_of(theta)):
-                at = 2 * r * columns + j
-                w, v = load(theta, at, 0, mu), load(theta, at + columns, 0, mu)
+                at = len(planes) * r * columns + j
+                w = load(theta, at, 0, mu)
                 g = load(grid, b * samples * columns + j, columns, dots)
                 dots = fma(g, w, dots)
-                v = sum_products(fma(mu_, v, mul(l2_, w)), g, factors)
-                store(theta, at + columns, 0, v)
-                store(theta, at, 0, fma(rate_, v, w))
+                if len(planes) == 2:
+                    v = load(theta, at + columns, 0, mu)
+                    v = sum_products(fma(mu_, v, mul(l2_, w)), g, factors)
+                    store(theta, at + columns, 0, v)
+                    store(theta, at, 0, fma(rate_, v, w))
+                else:
+                    v = mul(l2, w) if b == 0 else load(total, j, 0, mu)
+                    v = sum_products(v, g, factors)
+                    if b < blocks - 1:
+                        store(total, j, 0, v)
+                    else:
+                        step_by_adam(theta, at, w, v, rates, rate, epsilon)
             sums = lane_sums(dots)
             gate = load(signal, here, 0, sums)
             store(back, here, 0, where_positive(gate, mul(sums, fill(scale, sums))))
@@ -238,26 +263,47 @@ def shrink(theta, r, limits):
 
 
 @compiled
-def step(theta, r, times, gradient, rates):
-    """Take some steps of one row, with the same gradient for all of its columns."""
+def step(theta, r, paces, start, stop, gradient, rates, planes):
+    """Take a step of one row at each pace from start to stop, with one gradient for all columns."""
     columns = theta.shape[2]
-    mu, l2, rate, _, limits = rates
-    for _ in range(times):
-        for at in range(2 * r * columns, (2 * r + 1) * columns, lanes_of(theta)):
-            w, v = load(theta, at, 0, mu), load(theta, at + columns, 0, mu)
-            v = fma(mu, v, fma(l2, w, fill(gradient, mu)))
-            store(theta, at + columns, 0, v)
-            store(theta, at, 0, fma(rate, v, w))
+    mu, _, l2, _, limits = rates
+    for i in range(start, stop):
+        rate, epsilon = fill(paces[i, 0], mu), fill(paces[i, 1], mu)
+        for j in range(0, columns, lanes_of(theta)):
+            at = len(planes) * r * columns + j
+            w = load(theta, at, 0, mu)
+            g = fma(l2, w, fill(gradient, mu))
+            if len(planes) == 2:
+                v = fma(mu, load(theta, at + columns, 0, mu), g)
+                store(theta, at + columns, 0, v)
+                store(theta, at, 0, fma(rate, v, w))
+            else:
+                step_by_adam(theta, at, w, g, rates, rate, epsilon)
         shrink(theta, r, limits)
 
 
 @compiled
-def catch_up(theta, rows, rest, rates):
-    """Take the rest[r] steps that silent rows have put off."""
+def catch_up(theta, rows, rest, paces, done, rates, planes):
+    """Take the rest[r] steps of the `done` ones that silent rows have put off."""
     for r in rows:
         if rest[r]:
-            step(theta, r, rest[r], 0, rates)
+            step(theta, r, paces, done - rest[r], done, 0, rates, planes)
             rest[r] = 0
+
+
+@compiled
+def set_paces_(paces, epoch, lr, mu, beta, epsilon, planes):
+    """Fill in the rate of each epoch from `epoch` on and, for Adam, its epsilon.
+
+    Adam's step, -lr * m / (1 - mu**t) / (sqrt(v / (1 - beta**t)) + epsilon), whose averages are
+    m = (1 - mu) * momentum and v = (1 - beta) * squares, is rate * momentum / (sqrt(squares) +
+    epsilon) with these.
+    """
+    paces[:, 0] = -lr
+    for i in range(len(paces) if len(planes) == 3 else 0):
+        root = np.sqrt((1 - beta ** (epoch + i)) / (1 - beta))
+        paces[i, 0] = -lr * (1 - mu) / (1 - mu ** (epoch + i)) * root
+        paces[i, 1] = epsilon * root
 
 
 @compiled
@@ -298,7 +344,7 @@ def emit(grid, signal, first, units, order, square):
 
 
 @compiled
-def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, block, square):
+def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, block, square, planes):
     """Train one network for `count` epochs from `epoch` on; return its loss before the last update.
 
     `theta` is changed in place; with a count of 0 the network only leaves its answers in `guess`.
@@ -307,20 +353,22 @@ def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, blo
     `scratch` are those of `Coefficients` and `Workspace`; `square` is as long as a register.
     """
     control_word = flush_denormals()
-    signal, back, grid, slope, guess, order, rest = scratch
+    signal, back, grid, slope, total, guess, order, rest = scratch
     blocks, samples, columns = grid.shape
     inputs, units, depth = sizes
     lanes, number, out = lanes_of(theta), theta.dtype.type, theta.shape[0] - 2
     even = columns - columns % (2 * lanes)
-    lr, momentum, l2, l1, decoupled, p = coefficients
+    lr, momentum, l2, l1, decoupled, p, beta, epsilon = coefficients
     empty = zeros(theta, block, (0,))
     vector, scale = empty[0], number(1 / (1 - p))
-    per_lr = number(1 / lr) if l1 > 0 else number(0)
+    per_lr = number(1 / lr) if l1 > 0 and len(planes) == 2 else number(0)
     limits = number(1 - lr * decoupled), number(lr * l1), per_lr
-    rates = (fill(momentum, vector), fill(l2, vector), fill(-lr, vector), scale, limits)
+    rates = fill(momentum, vector), fill(beta, vector), fill(l2, vector), scale, limits
+    paces = np.empty((max(count, 1), 2), theta.dtype)
+    set_paces_(paces, epoch, lr, momentum, beta, epsilon, planes)
     speaking = np.full(depth + 1, inputs + 1)
     loss = number(0)
-    for now in range(epoch, epoch + max(count, 1)):
+    for done in range(len(paces)):
         first = 0
         for layer in range(depth):
             if layer > 0:
@@ -329,18 +377,18 @@ def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, blo
                     for s in range(len(block)):
                         signal[first + units, b, s] = share[b, s] > 0
             rows = order[first : first + speaking[layer]]
-            catch_up(theta, rows, rest, rates)
-            forward(theta, signal, rows, grid, 0, even, block, (0, 0))
-            forward(theta, signal, rows, grid, even, columns, block, (0,))
+            catch_up(theta, rows, rest, paces, done, rates, planes)
+            forward(theta, signal, rows, grid, 0, even, block, (0, 0), planes)
+            forward(theta, signal, rows, grid, even, columns, block, (0,), planes)
             if p > 0:
-                drop(grid, seed, layer, now, p, fill(scale, vector), block)
+                drop(grid, seed, layer, epoch + done, p, fill(scale, vector), block)
             first += (units if layer else inputs) + 1
 
         loss, tilt = number(0), number(0)
         for b in range(blocks):
             dots, here = empty, b * samples * columns
             for j in range(0, columns, lanes):
-                w = load(theta, 2 * out * columns + j, 0, vector)
+                w = load(theta, len(planes) * out * columns + j, 0, vector)
                 dots = fma(load(grid, here + j, columns, dots), w, dots)
             store(guess, b * samples, 0, lane_sums(dots))
             for s in range(len(block)):
@@ -351,20 +399,21 @@ def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, blo
                 tilt += signal[out, b, s]
             errors = load_each(signal, (out * blocks + b) * samples, empty)
             for j in range(0, columns, lanes):
-                w = load(theta, 2 * out * columns + j, 0, vector)
+                w = load(theta, len(planes) * out * columns + j, 0, vector)
                 pushed = mul(errors, mul(w, fill(scale, vector)))
                 sent = load(grid, here + j, columns, empty)
                 store(slope, here + j, columns, where_positive(sent, pushed))
         if count == 0:
             break
-        backward(theta, signal, order[out : out + 1], grid, back, rates, block)
-        step(theta, out + 1, 1, tilt, rates)
+        last, pace = order[out : out + 1], (paces[done, 0], paces[done, 1])
+        backward(theta, signal, last, grid, back, total, rates, pace, block, planes)
+        step(theta, out + 1, paces, done, done + 1, tilt, rates, planes)
 
         for layer in range(depth - 1, -1, -1):
             width = units if layer else inputs
             first -= width + 1
             rows = order[first : first + speaking[layer]]
-            backward(theta, signal, rows, slope, back, rates, block)
+            backward(theta, signal, rows, slope, back, total, rates, pace, block, planes)
             for r in order[first + speaking[layer] : first + width + 1]:
                 rest[r] += 1
                 back[r] = 0
@@ -374,6 +423,6 @@ def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, blo
                     target = b * samples * columns + j
                     turn(back, source, blocks * samples, slope, target, columns, samples, square)
             slope[:, :, units:] = 0
-    catch_up(theta, order, rest, rates)
+    catch_up(theta, order, rest, paces, count, rates, planes)
     restore_denormals(control_word)
     return loss

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from regbench.engines.base import BETA_2, EPSILON
 from regbench.engines.fused.kernel import LARGEST_BLOCK, U64, train
 from regbench.engines.fused.simd import VECTOR_BYTES
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Coefficients(NamedTuple):
-    """What one network is trained with.
+    """What one network is trained with; what SGD calls momentum is Adam's first decay.
 
     `l2`: λθ is added to the gradient; `decoupled`: θ is multiplied by 1 - ηλ after the step; `l1`:
     soft thresholding by ηλ after that, where the momentum takes up what is cut off, over η; `p`:
@@ -34,22 +35,25 @@ class Coefficients(NamedTuple):
     l1: float = 0.0
     decoupled: float = 0.0
     p: float = 0.0
+    beta_2: float = BETA_2
+    epsilon: float = EPSILON
 
 
 class Network:
     """The parameters and momenta of one network, in the layout of `train`.
 
     It starts from weights `(out, in)` and biases `(out,)` in turn, of one dtype (float32 or
-    float64), for hidden layers of one width and a single output.
+    float64), for hidden layers of one width and a single output. With 2 planes it is trained by
+    SGD, with 3 by Adam.
     """
 
-    def __init__(self, parameters: Sequence[Array]) -> None:
+    def __init__(self, parameters: Sequence[Array], planes: int = 2) -> None:
         weights = parameters[::2]
         self.sizes = [weights[0].shape[1], *(weight.shape[0] for weight in weights)]
         dtype = weights[0].dtype
         columns = round_up(self.sizes[-2], VECTOR_BYTES // dtype.itemsize)
         rows = sum(size + 1 for size in self.sizes[:-2]) + 2
-        self.theta = aligned((rows, 2, columns), dtype)
+        self.theta = aligned((rows, planes, columns), dtype)
         for view, parameter in zip(self.views(0), parameters, strict=True):
             view[:] = parameter
 
@@ -76,8 +80,9 @@ class Workspace:
         samples = round_up(self.block, self.lanes)
         signal, back = (aligned((rows + self.lanes, blocks, samples), dtype) for _ in range(2))
         grid, slope = (aligned((blocks, samples, columns), dtype) for _ in range(2))
-        self.answer = aligned((blocks, samples), dtype)
-        self.scratch = signal, back, grid, slope, self.answer, np.arange(rows), np.zeros(rows, int)
+        total, self.answer = aligned((columns,), dtype), aligned((blocks, samples), dtype)
+        by_row = np.arange(rows), np.zeros(rows, int)
+        self.scratch = signal, back, grid, slope, total, self.answer, *by_row
         self.share = self.in_blocks(np.full((1, self.points), 1 / self.points, dtype))[0]
         if len(network.sizes) > 2:
             signal[:inputs, :, : self.block] = self.in_blocks(x.T)
@@ -103,7 +108,8 @@ class Workspace:
         """Train a network in place towards `y`, `(N,)`, and return its loss; see `kernel.train`."""
         targets, numbers = self.in_blocks(y[None])[0], tuple(map(float, coefficients))
         about = self.share, self.sizes, numbers, U64(seed), epoch, count, self.scratch
-        return float(train(network.theta, targets, *about, (0,) * self.block, (0,) * self.lanes))
+        lengths = self.block, self.lanes, network.theta.shape[1]
+        return float(train(network.theta, targets, *about, *((0,) * length for length in lengths)))
 
     def ask(self, network: Network) -> Array:
         """Return a network's answers `(N,)` in evaluation mode."""
@@ -115,8 +121,9 @@ class Workspace:
         self, network: Network, y: Array, coefficients: Coefficients, seed: int, epoch: int
     ) -> list[Array]:
         """Return the gradients of the loss that the epoch's update will use, without penalties."""
-        copied = Network(network.views(0))  # a step of length 0 leaves them in its momenta
-        self.train(copied, y, Coefficients(0.0, 0.0, p=coefficients.p), seed, epoch, 1)
+        copied = Network(network.views(0), network.theta.shape[1])
+        still = Coefficients(0.0, 0.0, p=coefficients.p)  # a step of length 0: the momenta
+        self.train(copied, y, still, seed, epoch, 1)
         return copied.views(1)
 
 

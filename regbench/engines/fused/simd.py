@@ -123,6 +123,24 @@ def where_positive(builder, gate, value):
     return builder.select(builder.fcmp_unordered(">", gate, zero), value, zero)
 
 
+@elementwise
+def over_root(builder, a, b, c):
+    """Return a / (sqrt(b) + c), where c > 0.
+
+    In float32 LLVM may take a processor's estimates, each with a Newton step, where it has them.
+    They are for no 0, and make NaN of infinity.
+    """
+    is_single = b.type.element == ir.FloatType()
+    flags = ["arcp", "ninf", "contract"] if is_single else []
+    kind, name = ir.FunctionType(b.type, [b.type]), f"v{b.type.count}f{32 if is_single else 64}"
+    sqrt = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.{name}")
+    if is_single:
+        b = builder.fadd(b, b.type([2.0**-126] * b.type.count))
+    root = builder.call(sqrt, [b])
+    root = builder.fdiv(b, root, flags=flags) if is_single else root
+    return builder.fdiv(a, builder.fadd(root, c, flags=flags), flags=flags)
+
+
 @intrinsic
 def lanes_of(typingctx, array):
     """Return how many numbers of an array fill a register."""
