@@ -16,6 +16,7 @@ from regbench.analysis.history import GRID_POINTS
 from regbench.engines import ENGINES, Listener, batched, choose_device, choose_engine
 from regbench.engines.base import draw_start
 from regbench.engines.batched import train_stacks
+from regbench.engines.threads import in_threads
 from regbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -224,6 +225,16 @@ def test_training_leaves_torchs_global_random_numbers_alone(engine: str) -> None
     state = torch.get_rng_state()
     train(make_study("dropout", (0.5,), pairing="independent"), engine)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_denormal_numbers_are_0_in_threads_and_stay_in_the_main_one() -> None:
+    denormals = torch.full((4,), 1e-310, dtype=torch.float64)
+
+    def halve(_: int, advance: Callable[[int], None]) -> float:
+        return (denormals * 0.5).max().item()
+
+    assert in_threads(halve, [1, 2], 2, lambda _: None) == [0, 0]
+    assert halve(1, lambda _: None) > 0
 
 
 def test_an_error_in_one_thread_stops_the_others() -> None:
