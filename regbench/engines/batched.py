@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from regbench.analysis.history import History, join
 from regbench.engines.base import BETA_1, BETA_2, EPSILON, Listener, Record, draw_batch, torch_dtype
@@ -157,22 +158,24 @@ def update_by_sgd_(
 def update_by_adam_(
     stack: Stack, activations: list[Tensor], deltas: list[Tensor], lr: float, clock: Tensor
 ) -> None:
-    """Take one step of Adam (Kingma & Ba 2015, algorithm 1), with torch's defaults.
+    """Take one step of Adam (Kingma & Ba 2015, algorithm 1) by torch, with its defaults.
 
     The penalty's gradient is part of the gradient, as in `torch.optim.Adam(weight_decay=...)`.
     """
-    time = clock.double()  # as torch's: in float32, 1 - 0.999 would be off by 1e-5 of itself
-    first, second = 1 - BETA_1**time, (1 - BETA_2**time).sqrt()
-    moments = zip(stack.parameters, stack.momenta, stack.squares, strict=True)
-    for index, (parameter, momentum, square) in enumerate(moments):
+    gradients = []
+    for index, parameter in enumerate(stack.parameters):
         delta, is_bias = deltas[index // 2], index % 2 == 1
         gradient = delta.sum(1) if is_bias else torch.bmm(delta.mT, activations[index // 2])
         stack.arm.add_penalty_gradient_(gradient, parameter, is_bias)
-        momentum.lerp_(gradient, 1 - BETA_1)
-        square.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
-        scale = square.sqrt().div_(second).add_(EPSILON)
-        parameter.sub_(momentum.div(scale).mul_(lr / first))
-        stack.arm.after_step_(parameter, None, lr, is_bias)
+        gradients.append(gradient)
+    steps = [clock.float() - 1 for _ in gradients]  # torch counts this one
+    adam(
+        stack.parameters, gradients, stack.momenta, stack.squares, [], steps, fused=True,
+        capturable=True, amsgrad=False, beta1=BETA_1, beta2=BETA_2, lr=lr, weight_decay=0.0,
+        eps=EPSILON, maximize=False,
+    )  # fmt: skip
+    for index, parameter in enumerate(stack.parameters):
+        stack.arm.after_step_(parameter, None, lr, index % 2 == 1)
 
 
 def measure(record: Record, epoch: int, stack: Stack, done: Pass, all_x: Tensor, y: Tensor) -> None:
