@@ -17,8 +17,7 @@ from numba.core.caching import FunctionCache
 from training import CPU, make_batch, make_request, make_study
 
 from regbench.engines import ENGINES, Listener, choose_device, choose_engine
-from regbench.engines.fused import kernel as fused_kernel
-from regbench.engines.fused import simd
+from regbench.engines.fused import compilation, simd
 from regbench.engines.fused.engine import COEFFICIENTS, COMPILING
 from regbench.errors import UsageError
 from regbench.regularizers import Arm
@@ -139,12 +138,12 @@ def test_full_disk_or_damaged_cache_costs_a_compilation_and_no_more(
 
     monkeypatch.setattr(FunctionCache, "save_overload", fail)
     monkeypatch.setattr(FunctionCache, "load_overload", stumble)
-    assert fused_kernel.compiled(add_one)(1) == 2  # type: ignore[no-untyped-call]
+    assert compilation.compiled(add_one)(1) == 2  # type: ignore[no-untyped-call]
 
 
 def test_processes_that_compile_at_once_do_not_share_file_names() -> None:
     caches: list[Any] = [
-        fused_kernel.KernelCache(add_one)  # type: ignore[no-untyped-call]
+        compilation.KernelCache(add_one)  # type: ignore[no-untyped-call]
         for _ in range(100)
     ]
     assert len({cache._cache_file._data_name(1) for cache in caches}) == 100
@@ -157,14 +156,14 @@ def test_a_change_of_the_vectors_renews_the_compiled_kernel(
     noted = []
 
     def compilations() -> int:
-        with fused_kernel.compilation_noted(lambda: noted.append("compiled")):
-            assert fused_kernel.compiled(add_one)(1) == 2  # type: ignore[no-untyped-call]
+        with compilation.compilation_noted(lambda: noted.append("compiled")):
+            assert compilation.compiled(add_one)(1) == 2  # type: ignore[no-untyped-call]
         return len(noted)
 
     assert [compilations(), compilations()] == [1, 1]
     source = Path(simd.__file__).read_bytes()
-    assert hashlib.sha256(source).hexdigest() == fused_kernel.SIMD_DIGEST
+    assert hashlib.sha256(source).hexdigest() == compilation.SIMD_DIGEST
     monkeypatch.setattr(
-        fused_kernel, "SIMD_DIGEST", hashlib.sha256(source + b"# changed").hexdigest()
+        compilation, "SIMD_DIGEST", hashlib.sha256(source + b"# changed").hexdigest()
     )
     assert [compilations(), compilations()] == [2, 2]

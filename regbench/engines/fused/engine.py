@@ -63,7 +63,7 @@ def fused_misfit(study: Study) -> str | None:
 
 def train_fused(batch: Batch, device: torch.device, threads: int, listener: Listener) -> History:
     """Train a batch, on the CPU; see `engines.base.Engine`."""
-    from regbench.engines.fused.kernel import compilation_noted
+    from regbench.engines.fused.compilation import compilation_noted
     from regbench.engines.fused.network import Network, Workspace
 
     starts, data, tensors = draw_batch(batch)
