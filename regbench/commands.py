@@ -105,7 +105,8 @@ def complete(run: Run, planned: Plan) -> int:
     with resumable(run):
         output, report = run.request.output, report_of(planned.study)
         screen, archive = Screen(output), open_archive(run, is_cached=output.cache)
-        screen.begin(report.header(run.request, planned.study, planned.engine, planned.device))
+        device = planned.device + planned.reason
+        screen.begin(report.header(run.request, planned.study, planned.engine, device))
         screen.estimate(planned.work, planned.seconds)
         result = interruptible(partial(experiment_of(planned.study).run, planned, archive, screen))
         view = report.view(run, result, is_complete=True)

@@ -42,6 +42,17 @@ def test_one_replicate_runs_and_says_which_seed(regbench: Command) -> None:
     assert "s.e." not in finished.out
 
 
+def test_header_says_why_auto_takes_no_fused_engine(regbench: Command) -> None:
+    for command, engine, why in (
+        ("max-norm", "auto", "batched engine, cpu (fused cannot train max-norm=0.5), float32"),
+        ("max-norm", "batched", "batched engine, cpu, float32"),
+        ("wdecay", "auto", "fused engine, cpu, float32"),
+    ):
+        finished = regbench(command, *TINY, *NO_FILES, f"--engine={engine}")
+        assert finished.code == 0
+        assert why in " ".join(finished.err.split()) + " ".join(finished.out.split())
+
+
 def test_several_strengths_may_be_repeated_or_separated_by_commas(regbench: Command) -> None:
     names = ["baseline", "wdecay=0.1", "wdecay=0.2", "wdecay=0.3"]
     for texts in (["0.1,0.2,0.3"], ["0.1", "0.2,0.3"], ["0.1", "0.2", "0.3"]):

@@ -36,6 +36,8 @@ class Plan:
     engine: str = ""
     device: str = "cpu"
     threads: int = 1
+    reason: str = ""
+    """Why the engine is not the fastest one of the device, in brackets, or nothing."""
 
 
 class Observer:

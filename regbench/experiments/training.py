@@ -29,7 +29,7 @@ def plan(
     study: Study, question: Question, machine: Machine, began: Environment | None = None
 ) -> Plan:
     """Choose engine and device, and check that the work fits; see `base.Experiment.plan`."""
-    from regbench.engines import choose_device, choose_engine
+    from regbench.engines import choose_device, choose_engine, fused_misfit
     from regbench.engines.environment import describe_environment, describe_provenance
     from regbench.experiments.feasibility import batch_size, check_feasible, seconds_estimate
 
@@ -41,7 +41,9 @@ def plan(
         began = describe_environment(device, engine=engine, threads=threads, batch_replicates=size)
     provenance = describe_provenance(engine, device)
     seconds = seconds_estimate(study, question, engine, device, threads)
-    where = engine, str(device), threads
+    cause = fused_misfit(study) if machine.engine == "auto" and device.type == "cpu" else None
+    reason = f" (fused cannot train {cause})" if cause else ""
+    where = engine, str(device), threads, reason
     return Plan(study, question, began, provenance, "training", seconds, *where)
 
 
