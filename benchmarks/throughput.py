@@ -20,7 +20,7 @@ from torch import nn
 
 from regbench import run
 from regbench.experiments import resolve
-from regbench.settings.machine import available_cores
+from regbench.limits import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,5 +1,6 @@
 """`python -m regbench`, and the command `regbench`."""
 
+import os
 import signal
 from typing import NoReturn
 
@@ -8,6 +9,7 @@ def main() -> NoReturn:
     """Run the command line; until that is loaded, Ctrl-C ends the process without a word."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's for the background
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # where it may not start more, it interrupts
     from regbench.process.streams import open_streams
 
     open_streams()

@@ -59,6 +59,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         command = typer.main.get_command(app)
         require_folder()
+        forget_odd_sizes()
         with stopping("interrupted"):
             given = [argument for argument in arguments if argument != DEBUG]
             code = command.main(given, prog_name="regbench", standalone_mode=False)
@@ -70,6 +71,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code, message = explain(error)
     print(error_line(message), file=sys.stderr)
     sys.exit(code)
+
+
+def forget_odd_sizes() -> None:
+    """Unset variables of a terminal's size that hold none: libraries fail, or print nothing."""
+    for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
+        text = os.environ.get(name, "")
+        if not (text.isascii() and text.isdigit() and 20 <= int(text[:9]) <= 1000):
+            os.environ.pop(name, None)
 
 
 def require_folder() -> None:

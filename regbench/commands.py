@@ -25,8 +25,14 @@ from regbench.experiments import COMMANDS, experiment_of
 from regbench.process.signals import interruptible, stopping
 from regbench.report import VIEWS, report_of, sink, sinks_of
 from regbench.storage import run_folder
-from regbench.storage.files import Store
-from regbench.storage.run_list import find_runs, is_prunable, remove_run, summarize_run
+from regbench.storage.files import Store, remove
+from regbench.storage.run_list import (
+    find_runs,
+    find_unfinished,
+    is_prunable,
+    remove_run,
+    summarize_run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,7 +78,8 @@ def resume_run(name: str, options: Mapping[str, bool], is_mixed_allowed: bool) -
     if began.engine and not is_mixed_allowed:
         machine = machine.replaced(engine=began.engine, device=began.device)
     planned = plan(run.request, machine, began)
-    return complete(run_folder.admit(run, planned.provenance, is_mixed_allowed), planned)
+    with run_folder.in_use(run.folder):
+        return complete(run_folder.admit(run, planned.provenance, is_mixed_allowed), planned)
 
 
 def report_run(name: str, options: Mapping[str, bool], is_rewriting: bool) -> int:
@@ -88,7 +95,8 @@ def report_run(name: str, options: Mapping[str, bool], is_rewriting: bool) -> in
         screen.begin(report.header(request, result.study, began.engine or "", began.device))
         screen.show(view)
         if is_rewriting and done == total:
-            notes = write(run, view, screen)
+            with run_folder.in_use(run.folder):
+                notes = write(run, view, screen)
     screen.close(view, notes, is_new=False)
     if run.done is not None and done == total:
         return view.exit_code
@@ -238,27 +246,33 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
     now = datetime.datetime.now(datetime.UTC)
     _, console, errors = make_consoles(is_quiet=False, is_json=False)
     found = [summarize_run(folder, COMMANDS) for folder in find_runs(folder)]
+    unfinished = find_unfinished(folder, now) if is_pruning else []
     if is_pruning:
         found = [run for run in found if is_prunable(run, now)]
     if is_json:
         sys.stdout.write(runs_text(found))
     elif found:
         print_runs(console, found, now)
-    else:
+    elif not unfinished:
         what = "abandoned runs: not done, and untouched for an hour" if is_pruning else "runs"
         errors.print(f"no {what}, below {visible(folder)}", soft_wrap=True)
-    if not (is_pruning and found):
+    if not (is_pruning and (found or unfinished)):
         return 0
+    parts = f" and {count(len(unfinished), 'unfinished file')} of killed processes"
+    also = parts if unfinished else ""
     if not is_sure and sys.stdin.isatty():
-        question = f"remove {count(len(found), 'run')} with all their blocks? [y/N] "
+        question = f"remove {count(len(found), 'run')} with all their blocks{also}? [y/N] "
         print(question, end="", file=sys.stderr, flush=True)
         is_sure = sys.stdin.readline().strip().lower() in {"y", "yes"}
     if not is_sure:
-        errors.print("nothing was removed; --yes removes them", soft_wrap=True)
+        what = f"{count(len(found), 'run')}{also}"
+        errors.print(f"nothing was removed; --yes removes {what}", soft_wrap=True)
         return 0
     again = [summarize_run(run.folder, COMMANDS) for run in found]  # changed since asked?
     found = [run for run in again if is_prunable(run, now)]
     for run in found:
         remove_run(run.folder)
-    errors.print(f"removed {count(len(found), 'run')}", soft_wrap=True)
+    for path in unfinished:
+        remove(path)
+    errors.print(f"removed {count(len(found), 'run')}{also}", soft_wrap=True)
     return 0

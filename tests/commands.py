@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from regbench.engines.fused.compilation import cache_folder
 from regbench.errors import option_of
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ def word_of(key: str) -> str:
     return "ARM" if key == "arms" else option_of(key)
 
 
-SOURCES = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
-"""Where this process finds the package, if not installed: for one that gets no other variable."""
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() or ""))  # else each home compiles
+SOURCES = {n: os.environ[n] for n in ("PYTHONPATH", "NUMBA_CACHE_DIR") if n in os.environ}
+"""Where this process finds package and compiled kernel: for one that gets no other variable."""
 
 
 def run_process(arguments: list[str], folder: Path, **environment: str) -> Finished:

@@ -17,14 +17,15 @@ HEAVY = {"torch", "numba", "matplotlib", "scipy", "tensorboard", "PIL", "rich", 
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "regularizers": ({"errors"}, {"torch"}),  # for type checkers only, see below
-    "settings": ({"errors", "regularizers"}, {"torch"}),  # likewise
+    "limits": (set(), set()),
+    "settings": ({"errors", "regularizers", "limits"}, {"torch"}),  # likewise
     "analysis": ({"errors", "regularizers", "settings"}, {"scipy"}),
     "model": ({"settings"}, {"torch"}),
     "engines": ({"errors", "regularizers", "settings", "analysis", "model"}, {"torch", "numba"}),
     "storage": ({"errors", "settings", "analysis"}, {"tomli_w"}),
-    "process": ({"errors", "storage"}, set()),
+    "process": ({"errors", "limits", "storage"}, set()),
     "experiments": (
-        {"errors", "regularizers", "settings", "analysis", "engines", "storage"},
+        {"errors", "regularizers", "limits", "settings", "analysis", "engines", "storage"},
         {"torch", "scipy"},
     ),
     "verify": (
@@ -32,7 +33,16 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"scipy"},
     ),
     "report": (
-        {"errors", "regularizers", "settings", "analysis", "storage", "experiments", "verify"},
+        {
+            "errors",
+            "limits",
+            "regularizers",
+            "settings",
+            "analysis",
+            "storage",
+            "experiments",
+            "verify",
+        },
         {"matplotlib", "PIL", "rich", "tensorboard"},
     ),
     "commands": (
@@ -45,7 +55,16 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     # Each name where it is first used: for type checkers only, see below.
     "__init__": ({"errors", "regularizers", "settings", "analysis", "experiments", "api"}, set()),
 }
-AT_START = {"__init__", "errors", "process", "regularizers", "settings", "storage", "experiments"}
+AT_START = {
+    "__init__",
+    "errors",
+    "limits",
+    "process",
+    "regularizers",
+    "settings",
+    "storage",
+    "experiments",
+}
 AT_START |= {"commands", "cli", "api", "__main__", "report/__init__.py"}
 """Rooms and modules that every command imports at once."""
 LATE = {"experiments/feasibility.py"}

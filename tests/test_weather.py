@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import random
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from commands import TINY
+from commands import NO_FILES, TINY, run_process
 from training import make_request
 
 from regbench import commands
+from regbench.cli import forget_odd_sizes
 from regbench.engines import ENGINES, choose_engine
-from regbench.errors import UsageError
-from regbench.experiments import resolve
+from regbench.errors import UsageError, option_of
+from regbench.experiments import COMMANDS, resolve
 from regbench.report import figures, tensorboard
 from regbench.report.base import Table
 from regbench.report.terminal.console import make_consoles, print_line, print_table, progress
@@ -121,10 +125,19 @@ TERMINALS = [
     {"FORCE_COLOR": ""}, {"NO_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}, {"TTY_INTERACTIVE": "1"},
     {"CI": "1", "GITHUB_ACTIONS": "true"}, {"PY_COLORS": "1"}, {"COLORTERM": "truecolor"},
     {"FORCE_COLOR": "3", "TTY_COMPATIBLE": "1", "TERM": "xterm-256color", "COLUMNS": "3"},
+    {"COLUMNS": "²"}, {"LINES": "²"}, {"LINES": "0"}, {"JUPYTER_COLUMNS": "7"},
+    {"TERMINAL_WIDTH": "abc"}, {"TERMINAL_WIDTH": "5"}, {"TERMINAL_WIDTH": "-5"},
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("variables", TERMINALS, ids=str)
+def mixed(seed: int) -> dict[str, str]:
+    """Return a random combination of terminals' variables."""
+    draw, names = random.Random(seed), {name for names in TERMINALS for name in names}
+    odd = ["", "0", "1", "-1", "3", "²", "x", "true", "99999999999", "\x1b[31m", "dumb", "no"]
+    return {name: draw.choice(odd) for name in draw.sample(sorted(names), 6)}
+
+
+@pytest.mark.parametrize("variables", [*TERMINALS, *map(mixed, range(30))], ids=str)
 def test_no_variable_changes_what_a_file_gets(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variables: dict[str, str]
 ) -> None:
@@ -144,7 +157,21 @@ def test_no_variable_changes_what_a_file_gets(
     assert "an answer " * 30 in expected[0]
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    forget_odd_sizes()
     assert told() == expected
+
+
+@pytest.mark.parametrize("variables", [*TERMINALS[15:], *map(mixed, range(8))], ids=str)
+def test_help_is_whole_whatever_variables_say(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    finished = regbench("wdecay", "--help")
+    assert (finished.code, finished.err) == (0, "")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", finished.out)  # colours may be asked for
+    for key in COMMANDS["wdecay"].settings:
+        assert option_of(key)[:12] in plain
 
 
 @pytest.mark.parametrize(("setting", "engine"), [("1", "batched"), ("0", "fused"), ("", "fused")])
@@ -157,6 +184,17 @@ def test_without_a_compiler_auto_takes_another_engine(
     if engine == "batched":
         with pytest.raises(UsageError, match="cannot train with NUMBA_DISABLE_JIT set"):
             choose_engine(request.study, request.machine.replaced(engine="fused"))
+
+
+@pytest.mark.parametrize("module", ["numba", "llvmlite"])
+def test_broken_compiler_is_told_and_another_engine_trains(tmp_path: Path, module: str) -> None:
+    (tmp_path / module).mkdir()
+    (tmp_path / module / "__init__.py").write_text("raise ImportError('of another\\nversion')")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    finished = run_process(["wdecay", *TINY, *NO_FILES], tmp_path, PYTHONPATH=path)
+    assert (finished.code, finished.err) == (0, "")
+    assert "batched engine" in finished.out
+    assert "cannot train where Numba does not work: of another\\nversion" in finished.out
 
 
 def test_file_of_another_editor_is_read(tmp_path: Path) -> None:

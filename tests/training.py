@@ -12,7 +12,8 @@ from regbench.analysis.history import AXES
 from regbench.analysis.result import Result
 from regbench.engines import ENGINES, Listener
 from regbench.experiments import COMMANDS
-from regbench.settings.machine import Environment, available_cores
+from regbench.limits import available_cores
+from regbench.settings.machine import Environment
 from regbench.settings.parse import build_request
 
 if TYPE_CHECKING:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from regbench.storage.blocks import Archive
 
 MOST_DRAWS = 10**11
+CHUNK_NUMBERS = 2**22
+"""Masks of so many units are drawn at once, or else of one trial."""
 ARTICLE_OUTPUT = 9868.0
 """The one training-mode output that the article prints, of 10 000 units at p = 0.5."""
 
@@ -174,6 +176,10 @@ def plan(
     study: DropoutScale, question: Question, machine: Machine, began: Environment | None = None
 ) -> Plan:
     """Return the plan of a run, which the CPU draws; see `base.Experiment.plan`."""
+    from regbench.experiments.feasibility import check_memory
+
+    drawn = 16 * max(CHUNK_NUMBERS, study.units) + 50 * study.trials * len(study.p)
+    check_memory(drawn, "lower --trials or --units")
     import torch
 
     from regbench.engines.environment import describe_environment, describe_provenance
@@ -233,7 +239,7 @@ def measure_scale(p: float, study: DropoutScale, advance: Callable[[int], None])
 
     dropout, linear = nn.Dropout(p), nn.Linear(study.units, 1, bias=False, device="meta")
     linear.weight = nn.Parameter(torch.ones(1, study.units))
-    chunk = max(1, 2**22 // study.units)  # trials drawn at once
+    chunk = max(1, CHUNK_NUMBERS // study.units)  # trials drawn at once
     outputs, kept = [], []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(study.seed)

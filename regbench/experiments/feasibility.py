@@ -5,15 +5,15 @@ Estimates are rough: they refuse the absurd, say how long to wait, and cut batch
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
-
-import torch
 
 from regbench.analysis.history import GRID_POINTS
 from regbench.errors import UsageError
+from regbench.limits import memory_limits
 
 if TYPE_CHECKING:
+    import torch
+
     from regbench.settings.question import Question
     from regbench.settings.study import Study
 
@@ -32,18 +32,23 @@ BYTES = {"float32": 4, "float64": 8}
 def check_feasible(study: Study, question: Question) -> None:
     """Raise `UsageError` where the work does not fit the machine or a lifetime."""
     wider = ", or raise --target-width" if question.target_width is not None else ""
-    needed = memory_estimate(study)
-    available = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    if needed > available:
-        has = f"the machine has {available / 1e9:,.1f} GB"
-        problem = f"this run needs about {needed / 1e9:,.1f} GB of memory and {has}"
-        hint = "lower --hidden, --depth, --points, --replicates or the number of arms, or raise "
-        raise UsageError(problem=problem, hint=f"{hint}--log-every{wider}")
+    hint = "lower --hidden, --depth, --points, --replicates or the number of arms, or raise "
+    check_memory(memory_estimate(study), f"{hint}--log-every{wider}")
     operations = operations_of_one(study) * len(study.arms) * study.replicates
     if operations / OPERATIONS_PER_SECOND > 365 * 24 * 3600:
         problem = f"this run needs about {operations:.0e} operations, which is years of work"
         hint = "lower --epochs, --replicates, --hidden, --depth, --points or the number of arms"
         raise UsageError(problem=problem, hint=f"{hint}{wider}")
+
+
+def check_memory(estimate: float, hint: str) -> None:
+    """Raise `UsageError` where a process may not have so many bytes besides its libraries'."""
+    for size, taken, words in memory_limits():
+        if (needed := estimate + taken) > size:
+            problem = f"this run needs about {needed / 1e9:,.1f} GB of memory and {words}"
+            if taken > size:
+                hint = f"raise that limit: the libraries alone take {taken / 1e9:,.1f} GB"
+            raise UsageError(problem=f"{problem} {size / 1e9:,.1f} GB", hint=hint)
 
 
 def seconds_estimate(
@@ -87,6 +92,8 @@ def batch_size(study: Study, engine: str, device: torch.device) -> int:
     since an interrupted batch is lost; `batched` wants whole chunks for every core.
     """
     if device.type == "cuda":
+        import torch
+
         free, _ = torch.cuda.mem_get_info(device)
         return max(1, int(free / 2 / replicate_bytes(study)))
     if engine == "batched":

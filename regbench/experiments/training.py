@@ -29,14 +29,15 @@ def plan(
     study: Study, question: Question, machine: Machine, began: Environment | None = None
 ) -> Plan:
     """Choose engine and device, and check that the work fits; see `base.Experiment.plan`."""
+    from regbench.experiments.feasibility import batch_size, check_feasible, seconds_estimate
+
+    check_feasible(study, question)  # before torch: with too little memory its import fails
     from regbench.engines import choose_device, choose_engine, fused_misfit
     from regbench.engines.environment import describe_environment, describe_provenance
-    from regbench.experiments.feasibility import batch_size, check_feasible, seconds_estimate
 
     engine = choose_engine(study, machine)
     device, threads = choose_device(machine, engine), machine.threads
     if began is None:
-        check_feasible(study, question)
         size = batch_size(study, engine, device)
         began = describe_environment(device, engine=engine, threads=threads, batch_replicates=size)
     provenance = describe_provenance(engine, device)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,21 @@ if TYPE_CHECKING:
 class Outlet(io.FileIO):
     """A descriptor that fails once, as on a full disk, and then takes everything and keeps nothing.
 
-    A reader that leaves, such as `head`, is no failure.
+    A reader that leaves, such as `head`, is no failure; one that is slow is waited for, also where
+    whoever else has the descriptor has set it not to block.
     """
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write bytes and return how many were taken."""
         try:
-            return super().write(data)
+            while (taken := super().write(data)) is None:
+                select.select([], [self], [])
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
             if not isinstance(error, BrokenPipeError):
                 raise
             return super().write(data)
+        return taken
 
 
 def open_streams() -> None:

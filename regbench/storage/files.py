@@ -6,6 +6,7 @@ the SHA-256 of the rest, which is checked at every read. Knows nothing about wha
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".block"
+TEMPORARY_BYTES = 8
+TEMPORARY = f".{2 * TEMPORARY_BYTES * '[0-9a-f]'}.part"
+"""The pattern of temporary names; what has one and is in no process's hands is left of a kill."""
+UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system answers that cannot do what was asked at all."""
 DIGEST_BYTES = hashlib.sha256().digest_size
 _unfinished: set[Path] = set()
 """Temporary names in use, for a signal that ends the process."""
@@ -48,7 +54,7 @@ def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
                 for piece in pieces:
                     file.write(piece)
                 file.flush()
-                os.fsync(file.fileno())
+                flush(file.fileno())
             temporary.replace(path)
         flush_folder(path.parent)
     except OSError as error:
@@ -58,13 +64,18 @@ def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
 @contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside a path; a file or folder that still has it then is removed."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    _unfinished.add(temporary)
+    temporary = path.with_name(f".{secrets.token_hex(TEMPORARY_BYTES)}.part")
+    discard_at_signal(temporary)
     try:
         yield temporary
     finally:
         remove(temporary)
         _unfinished.discard(temporary)
+
+
+def discard_at_signal(temporary: Path) -> None:
+    """Let a file or folder be removed where a signal ends the process."""
+    _unfinished.add(temporary)
 
 
 def discard_unfinished() -> None:
@@ -81,12 +92,24 @@ def remove(path: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush a folder's names to disk, so that a rename in it outlives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Flush a folder's names to disk, so that a rename in it outlives a power cut; see `flush`."""
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder in which one may write and not look
+        return
+    try:
+        flush(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush(descriptor: int) -> None:
+    """Flush a file or folder to disk, where its file system can: some network ones cannot."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
 
 
 def seal(content: bytes) -> bytes:

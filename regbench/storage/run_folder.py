@@ -26,7 +26,14 @@ from typing import TYPE_CHECKING, Any
 from regbench.errors import UsageError, cannot_write, shell_word, visible
 from regbench.settings.machine import Environment
 from regbench.settings.parse import resolve
-from regbench.storage.files import canonical, flush_folder, unfinished, write_text
+from regbench.storage.files import (
+    TEMPORARY,
+    canonical,
+    flush_folder,
+    remove,
+    unfinished,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -149,8 +156,11 @@ def publish(draft: Path, folder: Path, is_exact: bool) -> Path:
 
 def occupied(folder: Path) -> UsageError:
     """Return what to say about a folder that holds something."""
-    resume = f"; to finish a run: regbench resume {shell_word(folder, sys.stderr.encoding)}"
-    hint = "name a new folder" + (resume if (folder / MANIFEST).exists() else "")
+    hint, left = "name a new folder", {BLOCKS, CONFIGURATION}
+    if (folder / MANIFEST).exists():
+        hint += f"; to finish a run: regbench resume {shell_word(folder, sys.stderr.encoding)}"
+    elif all(path.name in left or path.suffix == ".part" for path in folder.iterdir()):
+        hint += " or empty this one: the start of a run was cut off there"
     return UsageError("--out", folder, problem="which is not empty", hint=hint)
 
 
@@ -281,14 +291,19 @@ def check_writable(run: Run) -> None:
 def in_use(folder: Path) -> Iterator[None]:
     """Let `is_in_use` be true of a run within, until the process ends in whatever way.
 
-    Any number of processes may use a run at once, and none ever waits: the lock is shared, is given
-    back by the system, and does without where the file system has no locks.
+    Any number of processes may use a run at once: the lock is shared, is given back by the system,
+    and does without where the file system has no locks. The first one removes what a killed process
+    had not finished writing.
     """
     with ExitStack() as stack:
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            with suppress(BlockingIOError):  # others use it
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for path in find_paths(folder, f"**/{TEMPORARY}"):
+                    remove(path)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for no more than such a removal
         yield
 
 
@@ -315,6 +330,7 @@ def other_blocks(folder: Path) -> list[Path]:
 def find_paths(root: Path, pattern: str) -> list[Path]:
     """Return the paths below a folder that fit a pattern, whatever comes and goes there meanwhile.
 
-    Hidden names, such as those of drafts, fit no `*`.
+    Hidden names, such as those of drafts, fit no `*`; `**` are folders at any depth.
     """
-    return [root / name for name in glob.glob(pattern, root_dir=root)]  # noqa: PTH207 - see above
+    names = glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207 - see above
+    return [root / name for name in names]

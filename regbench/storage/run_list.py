@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regbench.errors import UsageError
-from regbench.storage.files import SUFFIX
+from regbench.storage.files import SUFFIX, TEMPORARY
 from regbench.storage.run_folder import BLOCKS, MANIFEST, find_paths, is_in_use, open_run
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ def find_runs(root: Path) -> list[Path]:
             with suppress(FileNotFoundError):  # removed just now
                 begun[manifest.parent] = manifest.stat().st_mtime
     return sorted(begun, key=begun.__getitem__)
+
+
+def find_unfinished(root: Path, now: datetime.datetime) -> list[Path]:
+    """Return what processes left unfinished in runs below a folder, `ABANDONED` for so long."""
+    found = []
+    for path in find_paths(root, f"**/{TEMPORARY}"):
+        with suppress(FileNotFoundError):
+            if now.timestamp() - path.stat().st_mtime > ABANDONED.total_seconds():
+                found.append(path)
+    return found
 
 
 def remove_run(folder: Path) -> None:

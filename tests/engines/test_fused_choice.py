@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numba
 import pytest
 import torch
 from numba.core.caching import FunctionCache
@@ -152,7 +151,7 @@ def test_processes_that_compile_at_once_do_not_share_file_names() -> None:
 def test_a_change_of_the_vectors_renews_the_compiled_kernel(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     noted = []
 
     def compilations() -> int:

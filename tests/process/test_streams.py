@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,3 +53,43 @@ def test_what_an_encoding_lacks_is_escaped(tmp_path: Path) -> None:
         cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"}, capture_output=True, check=True,
     )  # fmt: skip
     assert (process.stdout, process.stderr) == (b"\\u03bb\\udcff\n", b"\\xe9\n")
+
+
+KINDS = ["pipe", "socket", "terminal"]
+
+
+@pytest.mark.parametrize("is_blocking", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_slow_reader_gets_every_byte_of_a_megabyte(
+    tmp_path: Path, kind: str, is_blocking: bool, stream: str
+) -> None:
+    if kind == "pipe":
+        source, target = os.pipe()
+    elif kind == "socket":
+        source, target = (end.detach() for end in socket.socketpair())
+    else:
+        source, target = pty.openpty()
+    os.set_blocking(target, is_blocking)
+    program = (
+        "import sys\n"
+        "from regbench.process.streams import open_streams\n"
+        "open_streams()\n"
+        f"sys.{stream}.write(''.join(f'{{number:07d}}\\n' for number in range(2**17)))\n"
+        f"sys.{stream}.flush()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        stdout=target if stream == "stdout" else None,
+        stderr=target if stream == "stderr" else None,
+    )
+    os.close(target)
+    taken = bytearray()
+    with suppress(OSError):  # a terminal's end
+        while part := os.read(source, 8192):
+            taken += part
+    os.close(source)
+    assert process.wait() == 0
+    lines = bytes(taken).split()
+    assert [int(line) for line in lines] == list(range(2**17))

@@ -281,7 +281,7 @@ def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(
     assert set(folders()) == {done, recent}
     age(recent)
     monkeypatch.setattr(sys, "stdin", Answer("", is_terminal=False))
-    assert "--yes removes them" in regbench("runs", "--prune").err
+    assert "--yes removes 1 run" in regbench("runs", "--prune").err
     assert set(folders()) == {done, recent}
     assert "removed 1 run" in regbench("runs", "--prune", "--yes").err
     assert folders() == [done]

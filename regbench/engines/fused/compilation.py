@@ -1,19 +1,21 @@
-"""What Numba compiles is kept on disk, and who waits for it is told.
+"""What Numba compiles, kept on disk in a folder that belongs to this user alone.
 
-Knows nothing about what is compiled, but that it is written with `simd.py`.
+What lies in it is run, so that a folder which others can write to is worse than none. It is good
+until the file of the function or `simd.py` changes.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import secrets
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from numba import njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserWideCacheLocator
 from numba.core.event import Listener, install_listener
 
 from regbench.engines.fused import simd
@@ -25,12 +27,49 @@ SIMD_DIGEST = hashlib.sha256(Path(simd.__file__).read_bytes()).hexdigest()
 """Numba compares the file of a function with what it has compiled, but none that this imports."""
 
 
+def cache_folder() -> Path | None:
+    """Return where to keep what is compiled, or None where there is no proper place.
+
+    That is `NUMBA_CACHE_DIR`, or `regbench` in `XDG_CACHE_HOME` or in `~/.cache`: an absolute path,
+    made where its parent's folder is there, of this user, and that not everyone may write to.
+    """
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or f"{caches}/regbench")
+    with suppress(OSError, ValueError):
+        if folder.is_absolute():
+            folder.parent.mkdir(0o700, exist_ok=True)
+            folder.mkdir(0o700, exist_ok=True)
+            found = folder.stat()
+            is_own = found.st_uid == os.geteuid() and not found.st_mode & 0o002
+            if is_own and os.access(folder, os.W_OK):
+                return folder
+    return None
+
+
+class OwnFolder(UserWideCacheLocator):
+    """Numba's way to say where files are: below `cache_folder`."""
+
+    def __init__(self, function, file):
+        super().__init__(function, file)
+        if (folder := cache_folder()) is None:
+            raise PermissionError
+        self._cache_path = str(folder / self.get_suitable_cache_subpath(file))
+
+
+class Implementation(CompileResultCacheImpl):
+    """Numba's way to write what it has compiled, in no other folder."""
+
+    _locator_classes = (OwnFolder,)
+
+
 class KernelCache(FunctionCache):
     """Numba's cache on disk, which must never stop or mislead a run.
 
     A full disk or a damaged file costs a compilation, and no more. Numba numbers its files from 1,
     so that two processes which compile at once could take each other's; here each begins at random.
     """
+
+    _impl_class = Implementation
 
     def __init__(self, function):
         super().__init__(function)
@@ -54,7 +93,7 @@ class KernelCache(FunctionCache):
 def compiled(function):
     """Compile a function when it is first called, and keep the result on disk where possible."""
     dispatcher = njit(nogil=True, error_model="numpy")(function)
-    with suppress(RuntimeError):  # neither the package's folder nor the user's cache is writable
+    with suppress(OSError, RuntimeError):  # there is no such folder, or none that can be used
         dispatcher._cache = KernelCache(function)
     return dispatcher
 

@@ -2,7 +2,7 @@
 
 Serves the regularizers of `COEFFICIENTS`. A network's numbers depend on its own replicate and arm
 alone, to the bit, in any batch and on any number of threads. Knows nothing about how a step is
-computed; Numba is imported when the first network is trained.
+computed; Numba is imported when a study is planned that the kernel can train.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from regbench.analysis.history import Array, History, join
 from regbench.engines.base import BETA_1, Listener, Record, draw_batch, torch_dtype
 from regbench.engines.threads import in_threads
+from regbench.errors import visible
 from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.early_stopping import EarlyStopping
@@ -45,25 +46,30 @@ COEFFICIENTS: dict[type[Regularizer], str | None] = {
 """What the kernel calls the strengths of the regularizers that it can do; see `Coefficients`. A
 strength of which it need not know has no name."""
 COMPILING = "compiling the fused kernel, once for so many points ..."
+COMPILING_ANEW = "compiling the fused kernel, for this run alone: no cache folder is its user's ..."
 OPERATIONS_PER_REPORT = 2**29
 """Parameters and momenta times points times epochs: about ten milliseconds."""
 
 
 def fused_misfit(study: Study) -> str | None:
     """Return what the engine cannot train of a study, or None."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return "with NUMBA_DISABLE_JIT set"
     for part in (part for arm in study.arms for part in arm.active):
         if type(part) not in COEFFICIENTS:
             return part.name
         if study.network.depth == 0 and part.acts_on_hidden:
             return f"{part.name} with --depth 0"
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "with NUMBA_DISABLE_JIT set"
+    try:
+        import regbench.engines.fused.kernel  # noqa: F401
+    except Exception as error:  # it is missing, or broken, or cannot read one of its variables
+        return f"where Numba does not work: {visible(error, 200)[1:-1]}"
     return None
 
 
 def train_fused(batch: Batch, device: torch.device, threads: int, listener: Listener) -> History:
     """Train a batch, on the CPU; see `engines.base.Engine`."""
-    from regbench.engines.fused.compilation import compilation_noted
+    from regbench.engines.fused.compilation import cache_folder, compilation_noted
     from regbench.engines.fused.network import Network, Workspace
 
     starts, data, tensors = draw_batch(batch)
@@ -87,7 +93,8 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
         train_network(batch, record, pair, start_network(*pair), at, advance)
         return record.history()
 
-    with compilation_noted(lambda: listener.say(COMPILING)):
+    note = COMPILING if cache_folder() else COMPILING_ANEW
+    with compilation_noted(lambda: listener.say(note)):
         alone = in_threads(train_one, pairs, threads, listener.advance)
     arms = [alone[start : start + len(starts)] for start in range(0, len(alone), len(starts))]
     return join([join(histories, "R") for histories in arms], "A")

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
+from regbench.limits import can_start_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -108,7 +110,7 @@ def progress(
     """Show a bar on a terminal, or a line every tenth; yields what takes the amount done since."""
     if is_quiet:
         yield lambda amount: None
-    elif console.is_terminal and not console.is_dumb_terminal:
+    elif console.is_terminal and not console.is_dumb_terminal and can_start_thread():
         done = "{task.description}", BarColumn(bar_width=None), "{task.percentage:>3.0f} %"
         times = TimeElapsedColumn(), "left", TimeRemainingColumn()
         with Progress(*done, *times, console=console, transient=True) as bar:
