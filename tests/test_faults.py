@@ -18,7 +18,7 @@ FEW = {
     "disk": (["--sizes=4", "--file-systems=2"], "limits of a file"),
     "corruption": (["--flips=60", "--truncations=20"], "none silent"),
     "concurrency": (["--runs=2", "--processes=4"], "no block lost, doubled or different"),
-    "weather": (["--combinations=4"], "are those of a run in fair weather"),
+    "weather": (["--combinations=4"], "4 of 4 runs ended well"),
     "memory": (["--replicates=1000", "--hidden=50"], "KB for each more"),
 }
 """Options of each script for a short form, and what it says in the end."""

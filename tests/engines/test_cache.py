@@ -92,9 +92,10 @@ def test_without_a_folder_functions_are_compiled_all_the_same(
     def refuse(*_: object) -> None:
         raise error
 
-    for spoil in (lambda: monkeypatch.setattr(CacheImpl, "__init__", refuse), lambda: None):
+    for is_refused in (False, True):
         place(monkeypatch, tmp_path / "nowhere")
-        spoil()
+        if is_refused:
+            monkeypatch.setattr(CacheImpl, "__init__", refuse)
         add: Callable[[int], int]
         add = compilation.compiled(add_one)  # type: ignore[no-untyped-call]
         assert add(1) == 2
