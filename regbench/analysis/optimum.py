@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from regbench.analysis.history import Array
     from regbench.analysis.statistics import Interval
-    from regbench.regularizers import Arm
+    from regbench.regularizers import Arm, Regularizer
 
 FEWEST_STRENGTHS = 5
 RESAMPLES = 1999
@@ -35,6 +35,33 @@ class Optimum:
     is_at_end: bool  # whether it is an end of the sweep: the best may lie beyond
 
 
+def sweep_of(arms: Sequence[Arm]) -> list[tuple[Regularizer, int]]:
+    """Return the one part in which arms differ and the arm's index, by strength; or none.
+
+    Where they are no sweep of one regularizer there is none. Neutral strengths are left out.
+    """
+    parts = [part for arm in arms for part in arm.parts]
+    varied = [[part for part in arm.parts if parts.count(part) < len(arms)] for arm in arms]
+    if {len(own) for own in varied} != {1} or len({type(own[0]) for own in varied}) > 1:
+        return []
+    found = [(own[0], index) for index, own in enumerate(varied)]
+    swept = [pair for pair in found if pair[0].is_active and pair[0].strength > 0]
+    return sorted(swept, key=lambda pair: pair[0].strength)
+
+
+def curve_through(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return many points of the modified Akima curves through `y` `(S,)` or `(S, ...)` at `x`.
+
+    Of fewer than `FEWEST_STRENGTHS` the points themselves.
+    """
+    if len(x) < FEWEST_STRENGTHS:
+        return x, y
+    from scipy.interpolate import Akima1DInterpolator
+
+    fine = np.linspace(x[0], x[-1], CURVE_POINTS)
+    return fine, Akima1DInterpolator(x, y, method="makima")(fine)
+
+
 def optimum_of(arms: Sequence[Arm], losses: Array, confidence: float) -> Optimum | None:
     """Return the best strength of a sweep, or None where the arms are none, or too few.
 
@@ -43,22 +70,13 @@ def optimum_of(arms: Sequence[Arm], losses: Array, confidence: float) -> Optimum
     are drawn for all arms together (Efron & Tibshirani 1993, ch. 13), or for many replicates by its
     normal limit. `losses` are `(A, R)` of `arms`, the baseline left out.
     """
-    parts = [part for arm in arms for part in arm.parts]
-    varied = [[part for part in arm.parts if parts.count(part) < len(arms)] for arm in arms]
-    if {len(own) for own in varied} != {1} or len({type(own[0]) for own in varied}) > 1:
-        return None
-    found = [(own[0], values) for own, values in zip(varied, losses, strict=True)]
-    swept = [pair for pair in found if pair[0].is_active and pair[0].strength > 0]
-    swept.sort(key=lambda pair: pair[0].strength)
+    swept = sweep_of(arms)
     if len(swept) < FEWEST_STRENGTHS or not np.isfinite(losses).all():
         return None
-    from scipy.interpolate import Akima1DInterpolator
-
     is_probability = swept[0][0].is_probability
     x = np.array([part.strength for part, _ in swept])
     x = x if is_probability else np.log(x)
-    fine = np.linspace(x[0], x[-1], CURVE_POINTS)
-    ordered = np.array([values for _, values in swept], dtype=np.float64)
+    ordered = losses[[index for _, index in swept]].astype(np.float64)
     count, generator, mean = ordered.shape[1], np.random.default_rng(0), ordered.mean(axis=1)
     if count > MANY_REPLICATES:
         drawn = generator.multivariate_normal(mean, np.cov(ordered) / count, RESAMPLES).T
@@ -66,7 +84,7 @@ def optimum_of(arms: Sequence[Arm], losses: Array, confidence: float) -> Optimum
         times = generator.multinomial(count, np.full(count, 1 / count), RESAMPLES)
         drawn = ordered @ times.T / count
     means = np.column_stack([mean, drawn])
-    curves = Akima1DInterpolator(x, means, method="makima")(fine)
+    fine, curves = curve_through(x, means)
     lowest = fine[curves.argmin(axis=0)]
     lowest = lowest if is_probability else np.exp(lowest)
     tail = (1 - confidence) / 2
