@@ -32,6 +32,7 @@ from regbench.settings import parse
 from regbench.settings.base import is_list, kind_of
 from regbench.settings.command import Command
 from regbench.settings.machine import Machine
+from regbench.settings.output import FigureFormat  # noqa: TC001 - Typer reads it
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -243,8 +244,13 @@ def runs(
 def report(
     run: RunFolder,
     files: Annotated[bool, typer.Option("--files", help="Make a run's files again.")] = False,
+    figure_format: Annotated[
+        FigureFormat | None, typer.Option("--figure-format", help="Of pictures that are made.")
+    ] = None,
     json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:
     """Show a run again from its blocks, finished or not."""
-    return commands.report_run(run, {"json_": json, "quiet": quiet}, is_rewriting=files)
+    options = {"json_": json, "quiet": quiet, "figure_format": figure_format}
+    given = {key: value for key, value in options.items() if value is not None}
+    return commands.report_run(run, given, is_rewriting=files)

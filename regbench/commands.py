@@ -66,7 +66,7 @@ def plan(request: Request, machine: Machine, began: Environment | None = None) -
         raise error.named(origins) from None
 
 
-def resume_run(name: str, options: Mapping[str, bool], is_mixed_allowed: bool) -> int:
+def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) -> int:
     """Finish a run that was cut off, with fields of `Output` to set; returns the exit code."""
     run = run_folder.open_run(name, COMMANDS, options)
     machine, began = run.request.machine, run.environment
@@ -82,7 +82,7 @@ def resume_run(name: str, options: Mapping[str, bool], is_mixed_allowed: bool) -
         return complete(run_folder.admit(run, planned.provenance, is_mixed_allowed), planned)
 
 
-def report_run(name: str, options: Mapping[str, bool], is_rewriting: bool) -> int:
+def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int:
     """Show a run, finished or not, from its blocks; returns the exit code: 1 where it is not."""
     from regbench.report.terminal.screen import Screen
 
@@ -134,13 +134,16 @@ def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
 def write(run: Run, view: View, screen: Screen) -> list[str]:
     """Write the files of a run; returns what there is to say about them."""
     names, pictures, notes = sinks_of(run.request.output), list[Any](), list[str]()
+    formats = {"figures": view.figure_format, "tensorboard": "png"}
+    wanted = {formats[name] for name in names if name in formats}
     hint = f"make them again with: regbench report --files {shown_folder(run)}"
-    with screen.stage("pictures and logs", view.picture_count) as advance:
-        if {*VIEWS} & {*names}:
-            with survived("pictures", hint, notes):
-                for picture in view.draw():
-                    pictures.append(picture)
-                    advance(1)
+    with screen.stage("pictures and logs", len(view.pictures)) as advance:
+        for name in view.pictures if wanted else ():
+            with survived(f"picture of {name}", hint, notes):
+                from regbench.report.figures import draw
+
+                pictures.append(draw(name, view.subject, wanted))
+            advance(1)
         for name in names:
             with survived(name, hint, notes) if name in VIEWS else nullcontext():
                 notes += sink(name).write(view, pictures)

@@ -72,7 +72,7 @@ LATE = {"experiments/feasibility.py"}
 FOR_TYPES_ONLY = {"regularizers", "settings"}
 """Rooms that import heavy libraries for type checkers alone, in no function either."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 7, 12, 400
+MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 7, 13, 400
 
 
 def part_of(path: Path) -> str:

@@ -19,8 +19,9 @@ from regbench.cli import forget_odd_sizes
 from regbench.engines import ENGINES, choose_engine
 from regbench.errors import UsageError, option_of
 from regbench.experiments import COMMANDS, resolve
-from regbench.report import figures, tensorboard
+from regbench.report import tensorboard
 from regbench.report.base import Table
+from regbench.report.figures import course
 from regbench.report.terminal.console import make_consoles, print_line, print_table, progress
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def fail(*_: object) -> NoReturn:
 @pytest.mark.parametrize(
     ("module", "name", "missing", "made"),
     [
-        (figures, "loss_picture", "figures", "figures/losses.png"),
-        (figures, "fit_pictures", "pictures", "figures/fit-epoch-000004.png"),
+        (course, "draw", "picture of course", "figures/course.png"),
         (tensorboard, "Log", "tensorboard", "tensorboard/baseline/events.out.tfevents.regbench"),
     ],
 )
@@ -115,7 +115,7 @@ def test_every_view_of_odd_numbers_is_made(
     assert finished.code == code, finished.err
     assert "note: no" not in finished.err
     assert "Traceback" not in finished.err
-    for file in ("DONE", "summary.json", "figures/losses.png"):
+    for file in ("DONE", "summary.json", "figures/course.png"):
         assert Path("run", file).is_file()
 
 

@@ -79,6 +79,11 @@ class History:
         return int(np.searchsorted(self.epochs, epoch))
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """Return at most so many indices of `count`, evenly, the first and the last among them."""
+    return sorted({*np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()})
+
+
 def axis_of(name: str, letter: str) -> int:
     """Return which axis of an array has a letter of `AXES`, or -1 for none."""
     return AXES[name.partition("/")[0]].find(letter)

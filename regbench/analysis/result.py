@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,6 +85,11 @@ class Result:
         table = pandas.DataFrame({"value": values}, index).reset_index()
         table["seed"] = table["replicate"] + self.study.seed
         return table[["arm", "replicate", "seed", "epoch", "measure", "value"]]
+
+    @property
+    def figures(self) -> Any:
+        """Its pictures: `result.figures.fan(axes)`; see `regbench.report.figures`."""
+        return import_module("regbench.report.figures").Figures(self)
 
     @property
     def headline(self) -> Array:

@@ -45,9 +45,9 @@ class View:
     verdicts: Mapping[str, str] = field(default_factory=dict)  # by the name of what is compared
     exit_code: int = 0
     csv: Iterable[bytes] = ()  # the numbers as a tidy table, in pieces
-    picture_count: int = 0  # of those that `draw` makes
-    draw: Callable[[], Iterable[Picture]] = tuple  # pictures that also stand in the logs
-    summaries: Callable[[], Iterable[Picture]] = tuple  # the others
+    pictures: Sequence[str] = ()  # their modules
+    subject: Any = None  # what they are drawn of
+    figure_format: str = "png"
     logs: Callable[[Sequence[Picture]], Iterable[tuple[str, Log]]] = lambda pictures: ()
 
     @cached_property
@@ -70,4 +70,4 @@ class Sink(Protocol):
     """A module that writes files of a result into the run's folder."""
 
     write: Callable[[View, Sequence[Picture]], Iterable[str]]
-    """Takes the pictures of `View.draw` too; returns what there is to say about the files."""
+    """Takes the pictures, drawn; returns what there is to say about the files."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from regbench.report.base import Table, View
 from regbench.report.format import count, probability
 from regbench.report.json import document_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from regbench.experiments.dropout_scale import DropoutScale, Scale, ScaleResult
     from regbench.report.figures import Picture
@@ -46,9 +44,10 @@ def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
         sentences=[scale_sentence(scale) for scale in result.scales],
         verdicts=verdicts,
         exit_code=int("does not fit" in verdicts.values()),
-        picture_count=len(verdicts),
-        draw=partial(scale_pictures, result),
-        logs=lambda pictures: zip(verdicts, map(scale_log, result.scales, pictures), strict=True),
+        pictures=["scale"],
+        subject=result,
+        figure_format=run.request.output.figure_format,
+        logs=partial(logs, result),
     )
 
 
@@ -63,17 +62,22 @@ def scale_sentence(scale: Scale) -> str:
     )
 
 
-def scale_log(scale: Scale, picture: Picture) -> Log:
-    """Return a TensorBoard log of the outputs, their mean and standard deviation."""
+def logs(result: ScaleResult, pictures: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
+    """Yield a TensorBoard log for each p: outputs, mean and standard deviation; the first has more.
+
+    That is the pictures.
+    """
     from regbench.report.tensorboard import Log
 
-    log = Log()
-    log.add_histogram("output/train", scale.outputs, 0)
-    log.add_scalar("output/mean", scale.outputs.mean(), 0)
-    log.add_scalar("output/sd", scale.outputs.std(ddof=1), 0)
-    log.add_scalar("output/eval", scale.eval_output, 0)
-    log.add_picture("distribution", picture)
-    return log
+    for index, scale in enumerate(result.scales):
+        log = Log()
+        log.add_histogram("output/train", scale.outputs, 0)
+        log.add_scalar("output/mean", scale.outputs.mean(), 0)
+        log.add_scalar("output/sd", scale.outputs.std(ddof=1), 0)
+        log.add_scalar("output/eval", scale.eval_output, 0)
+        for picture in pictures if index == 0 else ():
+            log.add_picture(picture, 0)
+        yield f"p={scale.drop_probability!r}", log
 
 
 def scale_table(scale: Scale) -> Table:
@@ -125,33 +129,3 @@ def scale_record(scale: Scale) -> dict[str, Any]:
         **{name: getattr(scale, name) for name in (*probabilities, "scale_error", "fits_law")},
         "outputs": scale.outputs.tolist(),
     }
-
-
-def scale_pictures(result: ScaleResult) -> Iterator[Picture]:
-    """Return the picture of each p; matplotlib is imported here."""
-    from regbench.report.plain import plain
-
-    return plain(lambda: map(scale_picture, result.scales))()
-
-
-def scale_picture(scale: Scale) -> Picture:
-    """Return the histogram of the outputs in training mode against the exact law."""
-    from regbench.report.figures import legend_below, make_figure, render
-
-    figure = make_figure(8, 4.5, legend_rows=1)
-    axes = figure.add_subplot()
-    p, keep = scale.drop_probability, 1 - scale.drop_probability
-    low, high = int(scale.kept.min()), int(scale.kept.max())
-    width = max(1, (high - low) // 30)
-    edges = np.arange(low, high + width + 1, width)
-    expected = len(scale.kept) * np.diff(scale.law.cdf(edges - 1))
-    bins, middles = list(edges - 0.5), (edges[:-1] + edges[1:] - 1) / 2
-    axes.hist(scale.kept, bins, color="blue", alpha=0.35, label="torch, training mode")
-    axes.plot(middles, expected, "k.-", linewidth=1, label="exact binomial law")
-    axes.axvline(scale.units * keep, color="red", linewidth=2, label="evaluation mode")
-    axes.xaxis.set_major_formatter(lambda kept, position: f"{kept / keep:.6g}")
-    axes.set_title(f"Output of a dropout layer, p = {p!r}, {scale.units} units of one")
-    axes.set_xlabel("output of inverted dropout = units kept / (1 - p)")
-    axes.set_ylabel(f"trials of {len(scale.kept)}")
-    legend_below(figure, axes, columns=3)
-    return render(figure, f"outputs-p={p!r}")

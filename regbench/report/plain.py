@@ -1,12 +1,12 @@
-"""matplotlib as it comes, whatever the user's settings are, until all pictures are drawn."""
+"""matplotlib as it comes, whatever the user's settings are, while pictures are drawn."""
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.storage.files import discard_at_signal
 
@@ -24,16 +24,13 @@ finally:
         os.environ["MPLBACKEND"] = BEFORE["MPLBACKEND"]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
-def plain(draw: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """Let what draws pictures, one after the other, draw by matplotlib's own defaults."""
-
-    @functools.wraps(draw)
-    def drawn(*given: Any) -> Iterator[Any]:
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            yield from draw(*given)
-
-    return drawn
+@contextmanager
+def plain() -> Iterator[None]:
+    """Let what is drawn and saved within have matplotlib's own defaults, and names that repeat."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["svg.hashsalt"] = "regbench"
+        yield

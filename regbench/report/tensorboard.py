@@ -68,16 +68,18 @@ class Log:
             half = max(0.5, 1e-3 * abs(high))
             low, high = low - half, high + half
         counts, edges = np.histogram(values, bins=100, range=(low, high))
+        is_shown = (counts > 0) | np.append(counts[1:] > 0, True)  # runs of empty bins are one
+        counts, edges = counts[is_shown], edges[1:][is_shown]
         all_of_them = {"min": values.min(), "max": values.max(), "num": values.size}
         sums = {"sum": values.sum(), "sum_squares": values @ values}
-        histogram = HistogramProto(**all_of_them, **sums, bucket_limit=edges[1:], bucket=counts)
+        histogram = HistogramProto(**all_of_them, **sums, bucket_limit=edges, bucket=counts)
         self._add_value(epoch, tag=tag, histo=histogram)
 
-    def add_picture(self, tag: str, picture: Picture) -> None:
-        """Add a picture as the PNG that it is."""
+    def add_picture(self, picture: Picture, epoch: int) -> None:
+        """Add a picture under its name, as a PNG."""
         size = {"width": picture.width, "height": picture.height, "colorspace": 3}
-        image = Summary.Image(encoded_image_string=picture.png, **size)
-        self._add_value(picture.epoch, tag=tag, image=image)
+        image = Summary.Image(encoded_image_string=picture.files["png"], **size)
+        self._add_value(epoch, tag=picture.name, image=image)
 
     def write(self, folder: Path) -> None:
         """Write the log into a folder, which is made where it is missing."""

@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from regbench.analysis.history import evenly
+from regbench.analysis.optimum import sweep_of
 from regbench.report.base import View
 from regbench.report.claims import claims_table, why_table
 from regbench.report.csv import csv_pieces
@@ -30,6 +32,10 @@ JUDGED = {
     "risk": "Judged by the risk: the expected squared error at a fresh input of the range.",
     "test-loss": "Judged by the test loss: the squared error at the test points alone.",
 }
+FEWEST_SWEPT = 3
+"""Strengths of which there is a picture of the risk over strength, in place of its parts."""
+MOST_HISTOGRAMS = 10
+"""Of a parameter: at epochs from 0 to the last."""
 VARIES = {
     "both": "",
     "data": "; data vary, initial weights and masks are those of the first",
@@ -87,29 +93,27 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
         verdicts=result.verdicts,
         exit_code=result.exit_code,
         csv=csv_pieces(result),
-        picture_count=len(result.history.kept_epochs),
-        draw=partial(fits, result),
-        summaries=partial(summaries, result),
+        pictures=pictures_of(result),
+        subject=result,
+        figure_format=run.request.output.figure_format,
         logs=partial(logs, result),
     )
 
 
-def fits(result: Result) -> Iterator[Picture]:
-    """Return the pictures of the fits; matplotlib is imported here."""
-    from regbench.report.figures import fit_pictures
-
-    return fit_pictures(result)
-
-
-def summaries(result: Result) -> Iterator[Picture]:
-    """Return the pictures of all replicates; matplotlib is imported here."""
-    from regbench.report.figures import summary_pictures
-
-    return summary_pictures(result)
+def pictures_of(result: Result) -> list[str]:
+    """Return which pictures there are: over replicates of several, over strengths of a sweep."""
+    is_sweep = len(sweep_of(result.study.arms[1:])) >= FEWEST_SWEPT
+    names = ["fan", "parts"] if result.study.replicates > 1 else []
+    if is_sweep:
+        names = [*names[:1], "risk_over_strength"]
+    return [*names, "pairs", "course", "weights", "fit"]
 
 
-def logs(result: Result, fits: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
-    """Yield a TensorBoard log for each arm, with the same tags in all but for the fits."""
+def logs(result: Result, pictures: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
+    """Yield a TensorBoard log for each arm, with the same tags in all but for the pictures.
+
+    Those stand with the baseline.
+    """
     from regbench.report.tensorboard import Log
 
     history, measures = result.history, result.history.named("measures")
@@ -120,18 +124,20 @@ def logs(result: Result, fits: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
         "risk": "risk",
     }
     snapshots = {"weights": history.named("parameters"), "gradients": history.named("gradients")}
+    kept_indices = evenly(len(history.kept_epochs), MOST_HISTOGRAMS)
     for arm_index, arm in enumerate(result.study.arm_names):
         log = Log()
         for epoch_index, epoch in enumerate(history.epochs.tolist()):
             for tag, name in losses.items():
                 mean = measures[name][epoch_index, arm_index].mean()
                 log.add_scalar(f"loss/{tag}", mean, epoch)
-        for kept_index, epoch in enumerate(history.kept_epochs.tolist()):
+        for kept_index in kept_indices:
+            epoch = int(history.kept_epochs[kept_index])
             for kind, by_name in snapshots.items():
                 for name, values in by_name.items() if epoch or kind == "weights" else ():
                     log.add_histogram(f"{kind}/{name}", values[kept_index, arm_index], epoch)
-        for picture in fits if arm_index else ():
-            log.add_picture("fit", picture)
+        for picture in pictures if arm_index == 0 else ():
+            log.add_picture(picture, int(history.epochs[-1]))
         yield arm, log
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from regbench.settings.base import Settings
+
+FigureFormat = Literal["png", "svg", "pdf"]
 
 
 class Output(Settings, title="Output"):
@@ -18,6 +22,7 @@ class Output(Settings, title="Output"):
     )
     tensorboard: bool = Field(default=True, description="Write TensorBoard logs.")
     plots: bool = Field(default=True, description="Draw pictures.")
+    figure_format: FigureFormat = Field(default="png", description="Format of the pictures.")
     cache: bool = Field(default=True, description="Use blocks that earlier runs have trained.")
     json_: bool = Field(
         default=False, alias="json", description="Print one JSON document and nothing else."

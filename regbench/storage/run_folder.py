@@ -207,7 +207,7 @@ def git_state() -> dict[str, Any] | None:
 
 
 def open_run(
-    name: str, commands: Mapping[str, Command], output: Mapping[str, bool] = MappingProxyType({})
+    name: str, commands: Mapping[str, Command], output: Mapping[str, Any] = MappingProxyType({})
 ) -> Run:
     """Open a run folder by its path, with those commands that make runs; see `Run`.
 

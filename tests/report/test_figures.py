@@ -1,266 +1,420 @@
-"""Pictures: legends beside the axes, one per kept epoch, and nothing global."""
+"""Pictures: what is read back from the axes is the result's, titles say it, and all is seen."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from commands import TINY
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
-from training import make_result
+from training import ENVIRONMENT, make_result
 
 from regbench.analysis.measures import LOSSES
 from regbench.engines.base import nothing
-from regbench.experiments.dropout_scale import DropoutScale, measure_scale
+from regbench.experiments.dropout_scale import DropoutScale, ScaleResult, measure_scale
 from regbench.regularizers import REGULARIZERS
-from regbench.report import figures as plots
-from regbench.report.dropout_scale import scale_picture
+from regbench.report import figures
+from regbench.report.figures import (
+    course,
+    fan,
+    fit,
+    pairs,
+    palette,
+    parts,
+    risk_over_strength,
+    scale,
+    sheet,
+    weights,
+)  # fmt: skip
+from regbench.report.plain import plain
+from regbench.report.training import pictures_of
+from regbench.report.verdicts import sentences
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from pathlib import Path
 
+    from commands import Command
+    from matplotlib.axes import Axes
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Return the list to which every figure is added that is made from here on."""
-    made: list[Figure] = []
-    make_figure = plots.make_figure
+    from regbench.analysis.result import Result
 
-    def remember(*arguments: Any, **named: Any) -> Figure:
-        made.append(make_figure(*arguments, **named))
-        return made[-1]
-
-    monkeypatch.setattr(plots, "make_figure", remember)
-    return made
-
-
-def assert_nothing_covered_or_cut(figure: Figure) -> None:
-    """Compare extents in pixels: legends against axes with their labels, all against the page."""
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    page = figure.bbox
-    assert figure.legends
-    for axes in figure.axes:
-        panel = axes.get_tightbbox(renderer)
-        assert panel is not None
-        assert not axes.get_legend()
-        assert panel.x0 >= page.x0
-        assert panel.y0 >= page.y0
-        assert panel.x1 <= page.x1
-        assert panel.y1 <= page.y1
-        for legend in figure.legends:
-            box = legend.get_window_extent(renderer)
-            assert box.y1 <= panel.y0
-            assert box.x0 >= page.x0
-            assert box.x1 <= page.x1
-            assert box.y0 >= page.y0
-
-
-def pixels_of(picture: plots.Picture) -> Any:
-    pixels = np.asarray(Image.open(io.BytesIO(picture.png)))
-    assert pixels.shape == (picture.height, picture.width, 3)
-    return pixels
-
-
-@pytest.mark.parametrize("arms", [1, 2, 7, 30, 100])
-def test_legends_cover_nothing_and_nothing_is_cut(figures: list[Figure], arms: int) -> None:
-    strengths = tuple(0.123456789 / (index + 1) for index in range(arms))
-    result = make_result(strengths=strengths, epochs=10)
-    list(plots.fit_pictures(result))
-    plots.loss_picture(result)
-    plots.comparison_picture(result)
-    assert len(figures) == 3
-    for figure in figures:
-        assert_nothing_covered_or_cut(figure)
-
-
+MODULES = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (fan, risk_over_strength, pairs, course, weights, parts, fit, scale)
+}
 SUMS = {
-    "short": ("wdecay=0.01", "dropout=0.5", "wdecay=0.01+dropout=0.5"),
-    "mixed": ("wdecay=0.01", "l1=0.001", "dropout=0.5+decoupled=0.01+l1=0.001", "l1=1", "l1=2"),
-    "long": tuple(
+    "three": tuple(f"wdecay=0.0{digit}234567+dropout=0.2345678+l1=0.001234567" for digit in (1, 2)),
+    "nine": tuple(
+        f"{kind}=0.{digit}" for kind in ("wdecay", "l1", "dropout") for digit in (1, 2, 3)
+    ),
+    "all": tuple(
         "+".join(
             f"{name}={'' if kind.is_whole else '0.'}{digit}2345678901234568"
             for name, kind in REGULARIZERS.items()
         )
-        for digit in (1, 2, 3, 4, 5)
+        for digit in (1, 2, 3)
     ),
 }
 
 
+def drawn(name: str, result: Any) -> Figure:
+    """Return the figure of a picture, drawn as for a file."""
+    with plain():
+        figure: Figure = getattr(figures.Figures(result), name)()
+        figure.canvas.draw()
+    return figure
+
+
+def texts_of(figure: Figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def curves_of(panel: Axes, points: int) -> list[Any]:
+    """Return y of the lines of so many points."""
+    curves = [np.asarray(line.get_ydata()) for line in panel.lines]
+    return [curve for curve in curves if len(curve) == points]
+
+
+def assert_texts_are_seen(figure: Figure) -> None:
+    """Compare extents in pixels: of every text with the page, and with all other texts."""
+    texts = [text for axes in figure.axes for text in axes.texts if text.get_text()]
+    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in texts]  # no leaders
+    for text, box in boxes:
+        assert box.x0 >= 0, text
+        assert box.y0 >= 0, text
+        assert box.x1 <= figure.bbox.x1, text
+        assert box.y1 <= figure.bbox.y1, text
+    for (one, box), (other, near) in itertools.combinations(boxes, 2):
+        across = min(box.x1, near.x1) - max(box.x0, near.x0)
+        along = min(box.y1, near.y1) - max(box.y0, near.y0)
+        assert min(across, along) <= 6, f"{one!r} covers {other!r}"  # an em has about 25
+
+
+def spoil(result: Result, arms: list[int], bad: float, replicates: int = 1) -> Result:
+    """Return a result in which arms are not finite from the second kept epoch on."""
+    names = ("predictions", *LOSSES)
+    changed = {name: getattr(result.history, name).copy() for name in names}
+    for values in changed.values():
+        values[1:, arms, :replicates] = bad
+    history = result.history.replaced(**changed)
+    for values in history.named("parameters").values():
+        values[1:, arms] = bad
+    return dataclasses.replace(result, history=history)
+
+
+@pytest.mark.parametrize("replicates", [1, 2, 5])
+@pytest.mark.parametrize("arms", [1, 2, 3, 9, 30])
+def test_every_text_is_seen_with_any_number_of_arms(arms: int, replicates: int) -> None:
+    strengths = tuple(0.123456789 / (index + 1) for index in range(arms))
+    result = make_result(strengths=strengths, epochs=10, replicates=replicates)
+    assert {"risk_over_strength", "parts"} & {*pictures_of(result)} or replicates == 1
+    for name in pictures_of(result):
+        assert_texts_are_seen(drawn(name, result))
+
+
 @pytest.mark.parametrize("length", SUMS)
-def test_legends_of_sums_cover_nothing_and_no_name_is_cut(
-    figures: list[Figure], length: str
-) -> None:
+def test_every_text_is_seen_with_long_labels(length: str) -> None:
     result = make_result("compare", arms=SUMS[length], epochs=10)
     fresh = make_result("compare", arms=SUMS[length][-1:], epochs=10, seed=4)
-    list(plots.fit_pictures(result))
-    plots.loss_picture(result)
-    plots.comparison_picture(dataclasses.replace(result, confirmation=fresh))
-    assert len(figures) == 3
-    for figure in figures:
-        assert_nothing_covered_or_cut(figure)
-    names = [text.get_text() for text in figures[1].legends[0].get_texts()]
-    assert names == list(result.study.labels.values())
-    assert [t.get_text() for t in figures[2].axes[0].get_yticklabels()] == names
+    confirmed = dataclasses.replace(result, confirmation=fresh)
+    for name in pictures_of(result):
+        assert_texts_are_seen(drawn(name, confirmed))
 
 
-@pytest.mark.parametrize(("p", "units"), [(0.5, 10_000), (0.0, 5), (0.1, 1), (0.99, 1000)])
-def test_scale_picture_covers_nothing(figures: list[Figure], p: float, units: int) -> None:
-    scale_picture(measure_scale(p, DropoutScale(units=units, trials=50), nothing))
-    assert_nothing_covered_or_cut(figures[0])
-
-
-def test_there_is_a_fit_picture_of_every_kept_epoch_and_they_differ() -> None:
-    result = make_result(strengths=(0.1,))
-    pictures = list(plots.fit_pictures(result))
-    assert [picture.epoch for picture in pictures] == [0, 1, 10, 20, 30]
-    names = [f"fit-epoch-0000{epoch}" for epoch in ("00", "01", "10", "20", "30")]
-    assert [picture.name for picture in pictures] == names
-    assert len({picture.png for picture in pictures}) == 5
-
-
-# What is the same in all pictures is drawn once: the last one must still be drawn like the first.
-def test_a_fit_picture_does_not_depend_on_those_before_it() -> None:
-    result = make_result(strengths=(0.1,))
-    history = result.history
-    by_epoch = ("epochs", "kept_epochs", "predictions", *LOSSES)
-    last = history.replaced(**{name: getattr(history, name)[-1:] for name in by_epoch})
-    (alone,) = plots.fit_pictures(dataclasses.replace(result, history=last))
-    *_, expected = plots.fit_pictures(result)
-    assert alone.epoch == expected.epoch == 30
-    assert (pixels_of(alone) == pixels_of(expected)).all()
-
-
-def test_fit_picture_shows_a_solid_red_baseline_a_dashed_blue_arm_and_both_losses(
-    figures: list[Figure],
-) -> None:
-    result = make_result(strengths=(0.1,), epochs=10)
-    list(plots.fit_pictures(result))
-    truth, baseline, arm = figures[0].axes[0].lines
-    assert (truth.get_color(), baseline.get_color(), arm.get_color()) == ("grey", "red", "blue")
-    assert (baseline.get_linestyle(), arm.get_linestyle()) == ("-", "--")
-    np.testing.assert_allclose(np.asarray(arm.get_ydata()), result.history.predictions[-1, 1, 0])
-    texts = [text.get_text() for text in figures[0].legends[0].get_texts()]
-    for arm_index in (0, 1):
-        for losses in (result.history.train_loss, result.history.test_loss):
-            assert any(f"{losses[-1, arm_index, 0]:.5g}" in text for text in texts)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("lost", [[1], [0], [0, 1, 2], [2]])
 @pytest.mark.parametrize("replicates", [1, 3])
-def test_values_that_cannot_be_drawn_leave_a_gap(
-    figures: list[Figure], bad: float, replicates: int
+def test_what_is_not_finite_is_said_and_draws_nothing(
+    bad: float, lost: list[int], replicates: int
 ) -> None:
-    result = make_result(strengths=(0.1,), replicates=replicates)
-    changed = {name: getattr(result.history, name).copy() for name in ("predictions", *LOSSES)}
-    for name, values in changed.items():
-        values[1:, 1] = np.inf if name == "risk" else bad
-    broken = dataclasses.replace(result, history=result.history.replaced(**changed))
-    assert len(list(plots.fit_pictures(broken))) == 5
-    plots.loss_picture(broken)
-    if replicates > 1:
-        plots.comparison_picture(broken)
-    for figure in figures:
-        assert_nothing_covered_or_cut(figure)
-    if not np.isfinite(bad):
-        curve = figures[1].axes[1].lines[1].get_ydata()
-        assert np.isfinite(curve).tolist() == [True, *[False] * 9]
+    healthy = make_result(strengths=(0.1, 0.2), replicates=replicates, epochs=20)
+    result = spoil(healthy, lost, bad, replicates)
+    result.history.risk[1:, lost] = np.inf
+    for name in pictures_of(result):
+        figure = drawn(name, result)
+        assert_texts_are_seen(figure)
+        assert any("diverged" in text for text in texts_of(figure)) or bad == 1e30
+    assert "nan" not in " ".join(texts_of(drawn("pairs", result)))
 
 
-def test_mean_curve_does_not_average_over_lost_replicates(figures: list[Figure]) -> None:
-    result = make_result(strengths=(0.1,))
-    risk = result.history.risk.copy()
-    risk[-1, 1, 0] = np.nan
-    history = result.history.replaced(risk=risk)
-    plots.loss_picture(dataclasses.replace(result, history=history))
-    curve = figures[0].axes[1].lines[1].get_ydata()
-    assert np.isfinite(curve).tolist() == [*[True] * 9, False]
+@pytest.mark.parametrize(("p", "units"), [((0.5,), 10_000), ((0.0, 0.9), 5), ((0.1,), 1)])
+def test_scale_shows_outputs_law_and_the_articles_draw(p: tuple[float, ...], units: int) -> None:
+    study = DropoutScale(p=p, units=units, trials=50)
+    result: Any = ScaleResult(study, ENVIRONMENT, [measure_scale(q, study, nothing) for q in p])
+    figure = drawn("scale", result)
+    assert_texts_are_seen(figure)
+    counts, edges, _ = figure.axes[1].patches[0].get_data()  # type: ignore[attr-defined]
+    assert counts.sum() == 50
+    kept = result.scales[0].kept
+    assert counts.tolist() == np.histogram(kept, edges * (1 - p[0]))[0].tolist()
+    expected = np.asarray(figure.axes[1].lines[0].get_ydata())
+    assert expected.sum() == pytest.approx(50, rel=0.05)
+    assert any("9868" in text for text in texts_of(figure)) == (units == 10_000)
+    if units == 10_000:
+        assert scale.title(result) == "The article's 9868 is ordinary luck: z = −1.32, p = 0.19"
+        wrong = dataclasses.replace(result.scales[0], eval_output=1.0)
+        result = dataclasses.replace(result, scales=[wrong])
+        assert scale.title(result) == "torch's dropout does not fit the binomial law at p=0.5"
 
 
-def test_comparison_shows_every_difference_and_every_part_of_the_error(
-    figures: list[Figure],
-) -> None:
+def test_fan_shows_every_fit_the_mean_and_where_the_error_stands() -> None:
+    result = make_result(strengths=(0.1,), replicates=5)
+    figure, history = drawn("fan", result), result.history
+    for index, (upper, lower) in enumerate(zip(figure.axes[1::2], figure.axes[2::2], strict=True)):
+        fits = history.predictions[-1, index].astype(float)
+        (collection,) = upper.collections
+        segments = np.array(collection.get_segments())  # type: ignore[attr-defined]
+        np.testing.assert_allclose(segments[..., 1], fits)
+        truth, _, mean = curves_of(upper, 200)
+        np.testing.assert_allclose(truth, history.grid_truth)
+        np.testing.assert_allclose(mean, fits.mean(axis=0))
+        *baseline, variance, bias = curves_of(lower, 200)
+        assert len(baseline) == index
+        found = result.decompositions[-1][index]
+        assert found
+        assert variance.mean() == pytest.approx(found.variance.value)
+        assert bias.mean() == pytest.approx(found.bias_squared.value, abs=1e-9)
+    ends = [f"{d.variance.value:.3f}" for d in result.decompositions[-1] if d]
+    assert " from {} to {}".format(*ends) in fan.title(result).replace("(", " ").replace(")", "")
+
+
+def test_pairs_has_a_dot_for_each_replicate_the_interval_and_the_screens_numbers() -> None:
     result = make_result(strengths=(0.1, 0.2), replicates=5)
-    plots.comparison_picture(result)
-    differences, errors = figures[0].axes
-    dots = [line for line in differences.lines if line.get_marker() == "o"]
-    whiskers = [bars.get_segments()[0][:, 0] for bars in differences.collections]  # type: ignore[attr-defined]
-    for dot, ends, c in zip(dots, whiskers, result.comparisons, strict=True):
-        assert np.asarray(dot.get_xdata()).item() == pytest.approx(c.mean_difference)
-        assert ends == pytest.approx(c.ci)
-    widths = [patch.get_width() for patch in errors.patches]  # type: ignore[attr-defined]
-    expected = [[0.09, p.variance.value, p.bias_squared.value]
-                for p in result.decompositions[-1] if p]  # fmt: skip
-    assert widths == pytest.approx(np.transpose(expected).ravel().tolist())
-    assert [t.get_text() for t in differences.get_yticklabels()] == ["baseline", "λ=0.1", "λ=0.2"]
+    figure = drawn("pairs", result)
+    panel = figure.axes[1]
+    dots = [c for c in panel.collections if np.shape(c.get_offsets()) == (5, 2)]
+    bars = [line for line in panel.lines if line.get_linewidth() == 4.5]
+    for index, (dot, bar, c) in enumerate(zip(dots, bars, result.comparisons, strict=True), 1):
+        values = result.headline[-1].astype(float)
+        expected = np.sort(values[index] - values[0])
+        np.testing.assert_allclose(np.asarray(dot.get_offsets())[:, 0], expected)
+        assert np.asarray(bar.get_xdata()).tolist() == pytest.approx(c.ci)
+        assert any(text == f"{c.wins} of 5" for text in texts_of(figure))
+    titles = pairs.title(result)
+    for sentence in sentences(result)[:2]:
+        label, _, rest = sentence.partition(" ")
+        if "lowers" in rest and label in titles:
+            assert rest.split(" (")[0].replace("-", "−").split(" by ")[1] in titles
 
 
-def test_drawing_imports_no_pyplot() -> None:
+def test_pairs_of_one_arm_shows_both_networks_of_each_replicate() -> None:
+    result = make_result(strengths=(0.1,), replicates=4)
+    slopes = drawn("pairs", result).axes[1].collections[0]
+    segments = np.array(slopes.get_segments())  # type: ignore[attr-defined]
+    np.testing.assert_allclose(segments[..., 1], result.headline[-1].T)
+
+
+def test_no_dot_of_a_swarm_covers_another_and_it_is_always_the_same() -> None:
+    places = np.sort(np.random.default_rng(1).normal(0, 3, 200))
+    offsets = pairs.swarm(places)
+    points = np.stack([places, offsets], axis=1)
+    apart = np.linalg.norm(points[:, None] - points, axis=2)[~np.eye(200, dtype=bool)]
+    assert apart.min() >= 1 - 1e-6
+    assert (offsets == pairs.swarm(places)).all()
+    assert pairs.swarm(np.arange(5.0)).tolist() == [0] * 5
+
+
+def test_course_begins_before_training_and_has_means_medians_and_bands() -> None:
+    result = make_result(strengths=(0.1, 0.2), epochs=10, replicates=5)
+    history = result.history
+    risk, loss, change = drawn("course", result).axes[1:]
+    expected = (
+        (risk, history.risk.mean(axis=2), 0),
+        (loss, np.median(history.train_loss_eval, axis=2), 0),
+        (change, (history.risk - history.risk[:, :1]).mean(axis=2), 1),
+    )
+    for panel, curves, first in expected:
+        lines = [line for line in panel.lines if len(np.asarray(line.get_xdata())) == 7]
+        starts = [line for line in panel.lines if line.get_linestyle() == ":"]
+        assert len(panel.collections) == len(lines) == len(starts) == 3 - first
+        for index, (line, start) in enumerate(zip(lines, starts, strict=True), first):
+            np.testing.assert_allclose(np.asarray(line.get_ydata()), curves[1:, index], atol=1e-6)
+            np.testing.assert_allclose(np.asarray(start.get_ydata()), curves[:2, index], atol=1e-6)
+            np.testing.assert_allclose(
+                np.asarray(line.get_xdata()), np.log10([1, 2, 3, 4, 6, 7, 10])
+            )
+    assert loss.get_yscale() == "log"
+
+
+def test_course_says_when_the_baseline_was_best_only_where_it_got_worse() -> None:
+    result = make_result(strengths=(0.1,), replicates=5, epochs=20)
+    risk = result.history.risk
+    risk[:] = np.linspace(1, 0.5, len(risk))[:, None, None]
+    assert course.title(result) == "The baseline's risk ends at 0.50; λ=0.1 ends at 0.50"
+    risk[3] = 0.25 + np.arange(5) / 100
+    at = result.history.epochs[3]
+    assert course.title(result) == (
+        f"The baseline is best at epoch {at} (risk 0.27) and ends at 0.50; λ=0.1 ends at 0.50"
+    )
+
+
+def test_weights_has_the_shares_of_every_layer_before_and_after_on_one_axis() -> None:
+    result = make_result(strengths=(0.1,))
+    figure = drawn("weights", result)
+    parameters = result.history.named("parameters")
+    for panel, layer in zip(figure.axes[1:], result.study.network.layer_names, strict=True):
+        values = parameters[f"{layer}.weight"]
+        assert panel.get_ylim() == (2, 0)
+        for index in (0, 1):
+            rms = np.sqrt(np.square(values[-1, index]).mean())
+            assert f"rms {rms:.3f}" in [text.get_text() for text in panel.texts]
+        outlines = [patch.get_data() for patch in panel.patches if not patch.get_fill()]  # type: ignore[attr-defined]
+        counts = np.histogram(values[0, 0], outlines[0].edges)[0] / values[0, 0].size
+        heights = 1 - outlines[0].values
+        np.testing.assert_allclose(heights / heights.sum(), counts / counts.sum(), atol=1e-9)
+
+
+def test_a_spike_of_weights_is_cut_off_at_its_share() -> None:
+    result = make_result(strengths=(0.1,))
+    result.history.named("parameters")["hidden1.weight"][-1, 1] = 0
+    assert "↑ 100 %" in texts_of(drawn("weights", result))
+
+
+def test_parts_are_bars_that_add_up_and_a_negative_bias_reaches_left_of_0() -> None:
+    result = make_result(strengths=(0.1, 0.2), replicates=5)
+    bars = drawn("parts", result).axes[1].patches
+    noise, variances, biases = bars[:3], bars[3:6], bars[6:]
+    for found, *own in zip(result.decompositions[-1], noise, variances, biases, strict=True):
+        assert found
+        widths = [bar.get_width() for bar in own]  # type: ignore[attr-defined]
+        assert widths == pytest.approx([0.09, found.variance.value, found.bias_squared.value])
+        assert sum(widths) == pytest.approx(found.expected_test_error.value)
+        start = own[2].get_x()  # type: ignore[attr-defined]
+        assert start == pytest.approx(0 if widths[2] < 0 else sum(widths[:2]))
+
+
+def test_parts_has_the_paired_differences_of_variance_and_bias() -> None:
+    result = make_result(strengths=(0.1, 0.2), replicates=5)
+    for panel, name in zip(
+        drawn("parts", result).axes[2:], ("variance", "bias_squared"), strict=True
+    ):
+        bars = [line for line in panel.lines if line.get_linewidth() == 4.5]
+        cis = [getattr(change, name).ci for change in result.decomposition_differences[-1]]
+        for bar, ci in zip(bars, cis, strict=True):
+            assert np.asarray(bar.get_xdata()).tolist() == pytest.approx(ci)
+
+
+def test_fit_shows_the_first_replicate_at_first_and_last_epoch() -> None:
+    result = make_result(strengths=(0.1,))
+    panels = drawn("fit", result).axes[1:]
+    for panel, kept in ((panels[0], 0), (panels[-1], -1)):
+        curves = curves_of(panel, 200)
+        np.testing.assert_allclose(curves[0], result.history.grid_truth)
+        np.testing.assert_allclose(curves[1:], result.history.predictions[kept, :, 0])
+        points = np.asarray(panel.collections[0].get_offsets())
+        np.testing.assert_allclose(points[:, 1], result.history.train_y[0])
+    assert "epoch 30" in texts_of(panels[0].figure)  # type: ignore[arg-type]
+
+
+def test_sweep_is_drawn_over_strength_with_its_best() -> None:
+    strengths = (0.01, 0.03, 0.1, 0.3, 1.0)
+    result = make_result(strengths=strengths, replicates=5)
+    panel = drawn("risk_over_strength", result).axes[1]
+    risk, variance, bias = [line for line in panel.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(np.asarray(risk.get_xdata()), np.log10(strengths))
+    np.testing.assert_allclose(
+        np.asarray(risk.get_ydata()), result.history.risk[-1, 1:].mean(axis=1), rtol=1e-6
+    )
+    found = [d for d in result.decompositions[-1][1:] if d]
+    np.testing.assert_allclose(np.asarray(variance.get_ydata()), [d.variance.value for d in found])
+    np.testing.assert_allclose(np.asarray(bias.get_ydata()), [d.bias_squared.value for d in found])
+    optimum = result.optimum
+    assert optimum
+    assert f"λ* = {optimum.strength:.2g}" in risk_over_strength.title(result)
+    marks = [np.asarray(line.get_xdata()) for line in panel.lines]
+    assert any(x[0] == pytest.approx(np.log10(optimum.strength)) for x in marks)
+
+
+def test_titles_are_sentences_of_the_numbers() -> None:
+    result = make_result(strengths=(0.1,), replicates=6)
+    last = result.headline[-1]
+    last[:] = np.linspace(0.3, 0.4, 6)
+    last[1] -= 0.1 + np.arange(6) / 1000
+    assert pairs.title(result) == "λ=0.1 lowers the risk by 0.1025, in 6 of 6 replicates"
+    fresh = make_result(strengths=(0.1,), replicates=6)
+    fresh.headline[-1, 1] = fresh.headline[-1, 0] - 0.25 - np.arange(6) / 1000
+    confirmed = dataclasses.replace(result, confirmation=fresh)
+    assert pairs.title(confirmed) == "λ=0.1 lowers the risk by 0.2525, in 6 of 6 fresh replicates"
+    one = make_result(strengths=(0.1,), replicates=1)
+    assert pairs.title(one).endswith("than the baseline's (one replicate, no interval)")
+
+
+def test_an_arm_has_the_same_colour_everywhere_and_strengths_differ_in_lightness() -> None:
+    study = make_result("compare", arms=SUMS["nine"], epochs=1).study
+    colors = palette.colors_of(study.arms)
+    assert len(set(colors)) == 10
+    assert colors[0] == palette.BASELINE
+    for first in (1, 4, 7):
+        lightness = [np.mean(mpl.colors.to_rgb(color)) for color in colors[first : first + 3]]
+        assert lightness == sorted(lightness, reverse=True)
+    assert {*palette.RAMPS} == {*REGULARIZERS}
+
+
+def test_short_labels_stay_apart() -> None:
+    study = make_result("compare", arms=("wdecay=0.12345678", "l1=1e-20"), epochs=1).study
+    assert list(palette.labels_of(study).values()) == ["baseline", "wdecay=0.1235", "l1=1e-20"]
+    close = make_result(strengths=(0.12345678, 0.12345679), epochs=1).study
+    assert palette.labels_of(close) == close.labels
+
+
+def test_labels_are_spread_apart_as_little_as_can_be() -> None:
+    assert sheet.spread(np.array([0.5, 0.1]), 0.1, 0, 1).tolist() == [0.5, 0.1]
+    assert sheet.spread(np.array([0.5, 0.5]), 0.1, 0, 1) == pytest.approx([0.45, 0.55])
+    assert sheet.spread(np.array([1.0, 1.0, 0.0]), 0.1, 0, 1) == pytest.approx([0.9, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_files_are_the_same_whenever_they_are_drawn_again(suffix: str) -> None:
+    result = make_result(strengths=(0.1,), epochs=10)
+    first = figures.draw("fan", result, {suffix})
+    with mpl.rc_context({"font.size": 30, "svg.hashsalt": "other", "lines.linewidth": 9}):
+        assert figures.draw("fan", result, {suffix}).files == first.files
+    if suffix == "png":
+        image = Image.open(io.BytesIO(first.files["png"]))
+        assert image.size == (first.width, first.height)
+
+
+def test_result_draws_into_axes_that_are_given_and_without_any_changes_nothing_global() -> None:
+    result = make_result(strengths=(0.1,), epochs=10)
+    figure = Figure(figsize=(12, 8))
+    left, right = figure.subplots(1, 2)
+    assert result.figures.fan(left) is figure
+    assert result.figures.parts(right) is figure
+    middle = figure.bbox.width / 2
+    assert all(axes.get_window_extent().x1 <= middle for axes in figure.axes[2:6])
+    with pytest.raises(AttributeError, match="no picture is called 'fam'"):
+        result.figures.fam()
+
+
+def test_drawing_imports_no_pyplot_and_a_result_no_matplotlib() -> None:
     program = (
-        "import sys, regbench.report.figures as plots\n"
-        "plots.make_figure(3, 3, 1).add_subplot()\n"
+        "import sys, regbench.analysis.result\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "import regbench.report.figures.fan\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
-def test_arms_have_styles_of_their_own() -> None:
-    styles = [tuple(plots.arm_style(index).items()) for index in range(25)]
-    assert len(set(styles)) == 25
-
-
-def test_comparison_marks_a_diverged_arm_and_draws_no_error_of_it(figures: list[Figure]) -> None:
-    result = make_result(strengths=(0.1, 0.2), replicates=5)
-    result.history.risk[-1, 2, 0] = np.nan
-    result.history.predictions[-1, 2, 0] = np.nan
-    plots.comparison_picture(result)
-    differences, errors = figures[0].axes
-    (mark,) = differences.texts
-    assert (mark.get_text(), mark.get_position()) == (" diverged", (0, 2))
-    assert errors.get_ylim()[0] > 2, "its row is there"
-    drawn = [patch.get_width() for patch in errors.patches]  # type: ignore[attr-defined]
-    assert [bar for bar, width in enumerate(drawn) if np.isnan(width)] == [2, 5, 8]
-
-
-def test_comparison_shows_the_confirmation_below_what_it_confirms(figures: list[Figure]) -> None:
-    result = make_result(strengths=(0.1, 0.2), replicates=5)
-    fresh = make_result(strengths=(0.2,), replicates=7, seed=6)
-    plots.comparison_picture(dataclasses.replace(result, confirmation=fresh))
-    (square,) = [line for line in figures[0].axes[0].lines if line.get_marker() == "s"]
-    expected = fresh.comparisons[0].mean_difference
-    assert np.asarray(square.get_xdata()).item() == pytest.approx(expected)
-    assert 2 < np.asarray(square.get_ydata()).item() < 2.5
-    assert (
-        figures[0].legends[0].get_title().get_text().endswith("square: λ=0.2 on 7 fresh replicates")
-    )
-
-
-def test_losses_begin_at_epoch_0_and_show_the_spread_of_every_arm(figures: list[Figure]) -> None:
-    result = make_result(strengths=(0.1, 0.2), epochs=10, replicates=5)
-    history = result.history
-    plots.loss_picture(result)
-    losses = (history.train_loss_eval, history.risk)
-    for axes, measured in zip(figures[0].axes, losses, strict=True):
-        assert axes.get_xlim() == (0, 10)
-        assert axes.get_xlabel() == "epoch"
-        bands = [area.get_paths()[0].vertices for area in axes.collections]
-        assert len(axes.lines) == len(bands) == 3
-        for arm_index, (line, band) in enumerate(zip(axes.lines, bands, strict=True)):
-            values = measured[:, arm_index]
-            assert np.asarray(line.get_xdata()).tolist() == [0, 1, 2, 3, 4, 6, 7, 10]
-            np.testing.assert_allclose(np.asarray(line.get_ydata()), values.mean(axis=1))
-            points = np.asarray(band)
-            for epoch_index, epoch in enumerate(history.epochs):
-                at_epoch = points[points[:, 0] == epoch, 1]
-                expected = np.percentile(values[epoch_index], (10, 90))
-                np.testing.assert_allclose((at_epoch.min(), at_epoch.max()), expected)
-
-
-def test_long_numbers_at_the_axes_are_not_cut(figures: list[Figure]) -> None:
-    result = make_result(strengths=(0.1,))
-    result.history.train_loss_eval[:] = np.geomspace(0.02, 0.6, 10)[:, None, None]  # 6 × 10⁻¹
-    plots.loss_picture(result)
-    assert_nothing_covered_or_cut(figures[0])
+def test_format_of_pictures_is_a_setting_and_can_be_asked_for_again(
+    regbench: Command, tmp_path: Path
+) -> None:
+    assert regbench("wdecay", *TINY, "--figure-format=svg", "--out=run", "--quiet").code == 0
+    folder = tmp_path / "run" / "figures"
+    assert {path.suffix for path in folder.iterdir()} == {".svg"}
+    kept = (folder / "pairs.svg").read_bytes()
+    again = regbench("report", "run", "--files", "--figure-format=pdf", "--quiet")
+    assert again.code == 0, again.err
+    assert {path.suffix for path in folder.iterdir()} == {".svg", ".pdf"}
+    assert regbench("report", "run", "--files", "--quiet").code == 0
+    assert (folder / "pairs.svg").read_bytes() == kept
+    assert regbench("report", "run", "--files", "--figure-format=gif").code == 2

@@ -11,17 +11,17 @@ import pytest
 from commands import TINY
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training import make_result
+from training import ENVIRONMENT, make_result
 
 from regbench.engines.base import nothing
-from regbench.experiments.dropout_scale import DropoutScale, measure_scale
-from regbench.report import tensorboard
+from regbench.experiments.dropout_scale import DropoutScale, ScaleResult, measure_scale
+from regbench.report import dropout_scale, tensorboard
 from regbench.report.base import View
-from regbench.report.dropout_scale import scale_log, scale_picture
-from regbench.report.figures import fit_pictures
+from regbench.report.figures import Picture, draw
 from regbench.report.training import logs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from commands import Command
@@ -42,10 +42,10 @@ def result() -> Result:
     return make_result("dropout", (0.2, 0.5))
 
 
-def write(result: Result, folder: Path) -> list[str]:
-    """Write the logs of a result and its fits into a folder; return what is said about them."""
+def write(result: Result, folder: Path, pictures: Sequence[Picture] = ()) -> list[str]:
+    """Write the logs of a result and pictures into a folder; return what is said about them."""
     view = View(folder, dict, logs=partial(logs, result))
-    return list(tensorboard.write(view, list(fit_pictures(result))))
+    return list(tensorboard.write(view, pictures))
 
 
 def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> None:
@@ -92,18 +92,30 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
                     ):
                         at_least, at_most = (expected < limit - 1e-9), (expected <= limit + 1e-9)
                         assert at_least.sum() <= below <= at_most.sum()
-        assert tags["images"] == (["fit"] if arm_index else [])
 
 
-def test_fit_image_is_the_picture_of_the_epoch(result: Result, tmp_path: Path) -> None:
-    write(result, tmp_path)
-    images = read(tmp_path / "tensorboard" / "dropout=0.5").Images("fit")
-    assert [image.step for image in images] == [0, 1, 10, 20, 30]
-    for image, picture in zip(images, fit_pictures(result), strict=True):
-        assert image.step == picture.epoch
-        assert image.encoded_image_string == picture.png
+def test_pictures_stand_with_the_baseline_alone(result: Result, tmp_path: Path) -> None:
+    pictures = [draw(name, result, {"png"}) for name in ("fit", "pairs")]
+    write(result, tmp_path, pictures)
+    for name in result.study.arm_names:
+        reader = read(tmp_path / "tensorboard" / name)
+        assert reader.Tags()["images"] == (["fit", "pairs"] if name == "baseline" else [])
+    reader = read(tmp_path / "tensorboard" / "baseline")
+    for picture in pictures:
+        (image,) = reader.Images(picture.name)
+        assert image.step == 30
+        assert image.encoded_image_string == picture.files["png"]
         size = Image.open(io.BytesIO(image.encoded_image_string)).size
         assert size == (image.width, image.height)
+
+
+def test_there_are_histograms_of_ten_epochs_at_most(tmp_path: Path) -> None:
+    result = make_result(epochs=200, log_every=10, points=2, hidden=3)
+    assert len(result.history.kept_epochs) > 10
+    write(result, tmp_path)
+    events = read(tmp_path / "tensorboard" / "baseline").Histograms("weights/output.weight")
+    steps = [event.step for event in events]
+    assert (len(steps), steps[0], steps[-1]) == (10, 0, 200)
 
 
 def test_histograms_of_values_that_are_not_finite_are_skipped_and_counted(
@@ -120,13 +132,17 @@ def test_histograms_of_values_that_are_not_finite_are_skipped_and_counted(
     assert [event.step for event in events] == [0, 1, 10]
 
 
-def test_scale_logs_hold_what_was_drawn(tmp_path: Path) -> None:
-    study = DropoutScale(units=40, trials=30)
-    for p in (0.1, 0.5):
-        scale = measure_scale(p, study, nothing)
-        picture = scale_picture(scale)
-        scale_log(scale, picture).write(tmp_path / f"p={p}")
-        reader = read(tmp_path / f"p={p}")
+def test_scale_logs_hold_what_was_drawn_and_the_first_the_picture(tmp_path: Path) -> None:
+    study = DropoutScale(p=(0.1, 0.5), units=40, trials=30)
+    result: Any = ScaleResult(
+        study, ENVIRONMENT, [measure_scale(p, study, nothing) for p in study.p]
+    )
+    picture = draw("scale", result, {"png"})
+    for (name, log), scale in zip(
+        dropout_scale.logs(result, [picture]), result.scales, strict=True
+    ):
+        log.write(tmp_path / name)
+        reader = read(tmp_path / name)
         assert reader.Histograms("output/train")[0].histogram_value.num == 30
         for tag, value in (
             ("output/mean", scale.outputs.mean()),
@@ -134,11 +150,12 @@ def test_scale_logs_hold_what_was_drawn(tmp_path: Path) -> None:
             ("output/eval", 40.0),
         ):
             assert reader.Scalars(tag)[0].value == pytest.approx(value, rel=1e-6)
-        assert reader.Images("distribution")[0].encoded_image_string == picture.png
+        assert reader.Tags()["images"] == (["scale"] if name == "p=0.1" else [])
 
 
 def test_command_writes_logs_that_can_be_read(regbench: Command, tmp_path: Path) -> None:
     assert regbench("wdecay", *TINY, "--no-plots", "--out=run").code == 0
     reader = read(tmp_path / "run" / "tensorboard" / "wdecay=0.01")
     assert [event.step for event in reader.Scalars("loss/test")] == [0, 1, 2, 4]
-    assert [image.step for image in reader.Images("fit")] == [0, 1, 2, 4]
+    reader = read(tmp_path / "run" / "tensorboard" / "baseline")
+    assert [image.step for image in reader.Images("fit")] == [4]

@@ -1,0 +1,97 @@
+"""Pictures of results, by matplotlib without pyplot, so that nothing global changes.
+
+Each module has a picture: a function that draws a result into the area of some `Axes`, one for its
+title, which is a finding with its numbers, and one for the size of its file.
+"""
+
+from __future__ import annotations
+
+# First, because it imports matplotlib whatever the user's settings are:
+from regbench.report.plain import plain
+
+# isort: split
+import io
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from regbench.report.figures.sheet import Sheet
+from regbench.storage.files import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+
+    from regbench.report.base import View
+
+PICTURES = (
+    "fan", "risk_over_strength", "pairs", "course", "weights", "parts", "fit", "scale",
+)  # fmt: skip
+DPI = 200
+NO_DATES: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure as files; width and height of the PNG in pixels."""
+
+    name: str
+    files: Mapping[str, bytes]  # by format
+    width: int
+    height: int
+
+
+class Figures:
+    """The pictures of a result by name: `figures.fan(axes)`, or of a size of its own `fan()`."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what draws a picture into the area of some axes and returns their figure."""
+        if name not in PICTURES:
+            raise AttributeError(f"no picture is called {name!r}; there are {', '.join(PICTURES)}")
+        module = import_module(f"regbench.report.figures.{name}")
+
+        @np.errstate(all="ignore")  # of what has diverged
+        def draw(axes: Axes | None = None) -> Any:
+            if axes is None:
+                figure = Figure(figsize=module.size(self.result), dpi=DPI)
+                FigureCanvasAgg(figure)
+                axes = figure.add_axes((0, 0, 1, 1))
+            module.draw(self.result, Sheet(axes))
+            return axes.figure
+
+        return draw
+
+
+def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
+    """Draw a picture as files of some formats."""
+    with plain():
+        figure = getattr(Figures(result), name)()
+        files, (width, height) = {}, map(int, figure.bbox.size)
+        for suffix in sorted(formats):
+            file = io.BytesIO()
+            if suffix == "png":
+                figure.canvas.draw()
+                pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+                Image.fromarray(pixels).save(file, "png", compress_level=1)
+            else:
+                figure.savefig(file, format=suffix, metadata=NO_DATES[suffix])
+            files[suffix] = file.getvalue()
+    return Picture(name, files, width, height)
+
+
+def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
+    """Write every picture into `figures/`, in the format that was asked for."""
+    folder, suffix = view.folder / "figures", view.figure_format
+    folder.mkdir(exist_ok=True)
+    for picture in pictures:
+        write_whole(folder / f"{picture.name}.{suffix}", [picture.files[suffix]])
+    return ()

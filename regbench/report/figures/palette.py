@@ -1,0 +1,76 @@
+"""The colours of arms and verdicts, and what arms are called in pictures.
+
+A colour says what kind of regularizer an arm is, its lightness how strong. Sums are a kind too.
+Ramps were chosen by their distances under simulated deuteranopia, protanopia and tritanopia.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import to_hex, to_rgb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regbench.regularizers import Arm
+    from regbench.settings.study import Study
+
+INK, GREY, BASELINE, TRUTH = "#1F1F1F", "#6B6B6B", "#595959", "#000000"
+NOISE, RULE, POINTS, OUTSIDE = "#D4D4D4", "#DDDDDD", "#FFD000", "#B5338A"
+VARIANCE, BIAS, BEST = "#0E7C86", "#8A5A12", "#6B5900"
+GOOD, BAD = "#1A7F37", "#B42318"
+RAMPS = {
+    "wdecay": ("#8CC3EA", "#3E95D3", "#1463A8", "#082F63"),
+    "dropout": ("#F7B267", "#E8850C", "#C25A00", "#6E2F00"),
+    "l1": ("#9BDCC0", "#45B98E", "#12875F", "#064B35"),
+    "decoupled": ("#F3C3DA", "#E08AB5", "#B64A82", "#5E1F40"),
+    "gaussian-dropout": ("#C9B8A3", "#9C8261", "#6B5234", "#38291A"),
+    "max-norm": ("#8FD3D6", "#3FA7AD", "#13757C", "#04444A"),
+    "early-stopping": ("#D5E38A", "#A9C23A", "#738A10", "#3A4A00"),
+}
+SUMS = ("#F2A0A6", "#DD5765", "#A81E36", "#5A0A1A")
+
+
+def colors_of(arms: Sequence[Arm]) -> list[str]:
+    """Return the colour of every arm; the baseline is the empty one."""
+    kinds = ["+" if len(arm.parts) > 1 else "".join(p.command for p in arm.parts) for arm in arms]
+    colors = [BASELINE] * len(arms)
+    for kind in {*kinds} - {""}:
+        own = [index for index, other in enumerate(kinds) if other == kind]
+        if kind != "+":
+            own.sort(key=lambda index: arms[index].parts[0].strength)
+            if arms[own[0]].parts[0].neutral > 0:  # of bounds the lower one is the stronger
+                own.reverse()
+        ends = {1: (0.55, 0.55), 2: (0.28, 0.9), 3: (0.28, 0.9)}.get(len(own), (0, 1))
+        ramp = np.array([to_rgb(color) for color in RAMPS.get(kind, SUMS)])
+        for index, place in zip(own, np.linspace(*ends, len(own)), strict=True):
+            steps = np.linspace(0, 1, len(ramp))
+            colors[index] = to_hex(tuple(np.interp(place, steps, channel) for channel in ramp.T))
+    return colors
+
+
+def readable(color: str) -> str:
+    """Return a colour darkened until its contrast on white is 4.5 (WCAG 2, 1.4.3)."""
+    channels = np.array(to_rgb(color))
+    while True:
+        linear = np.where(
+            channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+        )
+        if 1.05 / (linear @ (0.2126, 0.7152, 0.0722) + 0.05) >= 4.5:
+            return to_hex(tuple(channels))
+        channels = channels * 0.96
+
+
+def labels_of(study: Study) -> dict[str, str]:
+    """Return what arms are called by name: as on the screen, to four digits where that is clear."""
+    labels = study.labels
+    short = {n: re.sub(r"(?<==)[\d.]+(e[+-]\d+)?", shortened, text) for n, text in labels.items()}
+    return short if len({*short.values()}) == len(short) else labels
+
+
+def shortened(strength: re.Match[str]) -> str:
+    """Return a strength of a label to four digits."""
+    return f"{float(strength[0]):.4g}"
