@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 PICTURES = (
     "fan", "risk_over_strength", "pairs", "course", "weights", "parts", "fit", "scale",
 )  # fmt: skip
-DPI = 200
+DPI, COLORS = 200, 224
+FASTOCTREE, NO_DITHER = Image.Quantize.FASTOCTREE, Image.Dither.NONE
+"""To the eye as all colours, in a third of the bytes."""
 NO_DATES: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
@@ -81,7 +83,9 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
             if suffix == "png":
                 figure.canvas.draw()
                 pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-                Image.fromarray(pixels).save(file, "png", compress_level=1)
+                image = Image.fromarray(pixels).quantize(COLORS, FASTOCTREE, dither=NO_DITHER)
+                image.putpalette([255 if v == 254 else v for v in image.getpalette() or ()])
+                image.save(file, "png", compress_level=1)
             else:
                 figure.savefig(file, format=suffix, metadata=NO_DATES[suffix])
             files[suffix] = file.getvalue()
