@@ -167,8 +167,8 @@ def view_of(
     middle, low, high = (
         np.nan_to_num(curve[late], posinf=0, neginf=0) for curve in (middle, low, high)
     )
-    last = float(np.maximum(high[-1], -low[-1]).min())
-    far = max(2 * float(np.median(np.abs(middle))), 1.1 * last)
+    last = float(np.median(np.maximum(high[-1], -low[-1])))
+    far = max(2 * float(np.median(np.abs(middle))), 1.3 * last)
     ends = max(float(low.min()), -far), min(float(high.max()), far)
     margin = 0.08 * (ends[1] - ends[0]) or 0.5
     return ends[0] - margin, ends[1] + margin

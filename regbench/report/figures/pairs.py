@@ -97,7 +97,8 @@ def draw(result: Result, sheet: Sheet) -> None:
     zero = np.clip(left - low / (high - low) * (right - left), left + 0.5, right - 0.5)
     style = dict[str, Any]({"color": BASELINE, "ha": "center", "va": "bottom", "weight": "bold"})
     sheet.text(zero, top - 0.06, "as the baseline", 8.5, **style)
-    sheet.text(left, sheet.height - 0.27, f"← lower is better     paired difference in {what}", 8.5)
+    said = f"← lower is better     paired difference in {what}, arm − baseline"
+    sheet.text(left, sheet.height - 0.27, said, 8.5)
     for y in fine if is_dotted else ():
         draw_dots(panel, y, rows[y], step, (right - left) / (high - low))
     if cast.several and fine:
@@ -173,9 +174,8 @@ def draw_dots(panel: Any, y: int, row: Row, step: float, scale: float) -> None:
     offsets *= min(1.0, 0.27 / max(0.01, np.abs(offsets).max(initial=0)))
     is_better = values <= 0
     fills, rims = np.where(is_better, row.color, "white"), np.where(is_better, "white", row.color)
-    panel.scatter(
-        values, y - 0.1 + offsets, (66 * dot) ** 2, fills, edgecolors=rims, lw=0.6, zorder=2
-    )
+    style = dict[str, Any]({"c": fills, "edgecolors": rims, "lw": 8 * dot, "zorder": 2})
+    panel.scatter(values, y - 0.1 + offsets, (66 * dot) ** 2, **style)
 
 
 def swarm(places: Array) -> Array:

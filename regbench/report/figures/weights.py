@@ -96,9 +96,9 @@ def draw(result: Result, sheet: Sheet) -> None:
             )
             style = dict[str, Any]({"va": "top", "size": 8, "color": tone})
             rms = float(np.sqrt(np.square(values[1, row]).mean()))
-            panel.text(reach, row + 0.04, f"rms {short(rms)}", ha="right", weight="bold", **style)
+            panel.text(reach, row + 0.1, f"rms {short(rms)}", ha="right", weight="bold", **style)
             if shares[1, row].max() > 1.01 * FULL * unit:
-                panel.text(-reach, row + 0.04, f"↑ {100 * shares[1, row].max():.0f} %", **style)
+                panel.text(-reach, row + 0.1, f"↑ {100 * shares[1, row].max():.0f} %", **style)
         ticks(panel, "x", most=3)
         name = layer.replace("hidden", "hidden layer ").replace("output", "output layer")
         start = short(float(np.sqrt(np.square(values[0, 0]).mean())))
