@@ -162,12 +162,8 @@ def test_no_variable_changes_what_a_file_gets(
 
 
 @pytest.mark.parametrize("variables", [*TERMINALS[15:], *map(mixed, range(8))], ids=str)
-def test_help_is_whole_whatever_variables_say(
-    regbench: Command, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
-) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    finished = regbench("wdecay", "--help")
+def test_help_is_whole_whatever_variables_say(tmp_path: Path, variables: dict[str, str]) -> None:
+    finished = run_process(["wdecay", "--help"], tmp_path, **variables)
     assert (finished.code, finished.err) == (0, "")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", finished.out)  # colours may be asked for
     for key in COMMANDS["wdecay"].settings:
