@@ -171,6 +171,9 @@ def parameter(
 
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="The run's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Details = Annotated[
+    bool, typer.Option("--details", help="Show medians, correlations and every epoch too.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the closing lines only.")]
 
 
@@ -214,10 +217,12 @@ def resume(
         typer.Option("--allow-mixed", help="Finish it with other versions or another device."),
     ] = False,
     json: AsJson = False,
+    details: Details = False,
     quiet: Quiet = False,
 ) -> int:
     """Finish a run that was cut off."""
-    return commands.resume_run(run, {"json_": json, "quiet": quiet}, allow_mixed)
+    shown = {"json_": json, "details": details, "quiet": quiet}
+    return commands.resume_run(run, shown, allow_mixed)
 
 
 @app.command()
@@ -248,9 +253,10 @@ def report(
         FigureFormat | None, typer.Option("--figure-format", help="Of pictures that are made.")
     ] = None,
     json: AsJson = False,
+    details: Details = False,
     quiet: Quiet = False,
 ) -> int:
     """Show a run again from its blocks, finished or not."""
-    options = {"json_": json, "quiet": quiet, "figure_format": figure_format}
-    given = {key: value for key, value in options.items() if value is not None}
+    shown = {"json_": json, "details": details, "quiet": quiet}
+    given = shown | ({"figure_format": figure_format} if figure_format else {})
     return commands.report_run(run, given, is_rewriting=files)

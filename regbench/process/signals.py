@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from regbench.errors import error_line
-from regbench.limits import can_start_thread
 from regbench.storage.files import discard_unfinished
 
 if TYPE_CHECKING:
@@ -59,7 +58,9 @@ def interruptible(work: Callable[[], Answer]) -> Answer:
     Handlers run in the main thread between steps of Python; one in a library may take minutes.
     Where the system starts no more threads, there is no help for it.
     """
-    if not can_start_thread():
-        return work()
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(work).result()
+        try:
+            done = pool.submit(work)
+        except RuntimeError:
+            return work()
+        return done.result()

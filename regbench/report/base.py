@@ -37,6 +37,7 @@ class View:
 
     folder: Path
     document: Callable[[], dict[str, Any]]
+    answer: Table | None = None  # where a sentence for each arm would be too long
     tables: Sequence[Table] = ()
     remark: str = ""  # explains the tables
     sentences: Sequence[str] = ()  # the answer

@@ -21,7 +21,14 @@ WORDS = {
     "fit_smoother": "fit smoother",
     "weights_nearer_zero": "weights nearer 0",
 }
+OTHERS = {
+    "train_loss_higher": "train loss\nhigher",
+    "fit_smoother": "fit\nsmoother",
+    "weights_nearer_zero": "weights\nnearer 0",
+}
+"""What is claimed besides that it generalizes better, as titles."""
 HOLDS = {True: "yes", False: "no", None: "cannot tell"}
+CHANGES = {"inconclusive": "cannot tell", "diverged": "diverged"}
 MARKS = {True: "yes", False: "no", None: "?"}
 FEW_ARMS = 2
 """So many have a row for each claim; more have a row for each arm."""
@@ -54,6 +61,33 @@ def claims_table(result: Result) -> Table:
         dispensable=[(3, 4), (3, 4, 7)] if is_few else [],
         is_grouped=is_few,
     )
+
+
+def has_answer_table(result: Result) -> bool:
+    """Whether there are too many arms to have a sentence each."""
+    return len(result.comparisons) > FEW_ARMS and result.study.replicates > 1
+
+
+def answer_table(result: Result) -> Table:
+    """Return the answer for many arms, a row for each: the headline, and which claims hold."""
+    what, study = result.question.words, result.study
+    interval = f"{percent(result.question.confidence)} interval"
+    rows = [["\narm", f"{what}\nis", "\ndifference", f"\n{interval}", "better\nin"]]
+    rows[0] += OTHERS.values()
+    marks = {(claim.arm, claim.claim): MARKS[claim.holds] for claim in result.claims}
+    confirmed = result.confirmation.comparisons if result.confirmation else []
+    for c in sorted([*result.comparisons, *confirmed], key=lambda c: study.arm_names.index(c.arm)):
+        word = CHANGES.get(c.verdict, "lower" if c.mean_difference < 0 else "higher")
+        wins = "n/a" if c.wins is None else f"{c.wins} of {c.replicates}"
+        told = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins
+        fresh = c in confirmed
+        label = study.labels[c.arm] + (" fresh" if fresh else "")
+        rows.append([label, word, *told, *(marks.get((c.arm, name), "") for name in OTHERS)])
+    caption = f"{what.capitalize()} at epoch {result.history.epochs[-1]}: each arm - baseline"
+    if len(result.comparisons) > 1:
+        caption += f"; all {percent(result.question.confidence)} intervals hold together"
+    note, few = " ".join(layer_notes(result)), [(4,), (2, 4), (4, 5, 6, 7)]
+    return Table(rows, caption, note, left=(0, 1), dispensable=few)
 
 
 def measures_of(result: Result) -> list[Difference]:
@@ -98,11 +132,13 @@ def layer_notes(result: Result) -> list[str]:
 
 
 def why_table(result: Result) -> Table:
-    """Return what the risk is made of, and by how much each arm's parts differ, at the end."""
-    interval, noise = (
-        f"{percent(result.question.confidence)} interval",
-        result.study.task.test_noise,
-    )
+    """Return what the risk is made of, and by how much each arm's parts differ, at the end.
+
+    Of many arms each has one row, without the intervals of the values.
+    """
+    interval = f"{percent(result.question.confidence)} interval"
+    epoch, noise = result.history.epochs[-1], result.study.task.test_noise
+    caption = f"Why: the risk at epoch {epoch} is bias² + variance + noise ({noise**2:.4g})"
     rows = [["arm", "part", "value", interval, "difference", interval]]
     differences = {found.arm: found for found in result.decomposition_differences[-1]}
     for arm, parts in zip(result.study.arm_names, result.decompositions[-1], strict=True):
@@ -112,9 +148,13 @@ def why_table(result: Result) -> Table:
                 part = getattr(found, key) if found else None
                 row += [rounded(part.value, part.ci), interval_text(part.ci)] if part else ["", ""]
             rows.append(row)
-    epoch = result.history.epochs[-1]
-    caption = f"Why: the risk at epoch {epoch} is bias² + variance + noise ({noise**2:.4g})"
-    return Table(rows, caption, left=(0, 1), dispensable=[(3,)], is_grouped=True)
+    if len(result.comparisons) <= FEW_ARMS:
+        return Table(rows, caption, left=(0, 1), dispensable=[(3,)], is_grouped=True)
+    titles = "\nvalue", "\ndifference", f"\n{interval}"
+    wide = [["\narm", f"bias²{titles[0]}", *titles[1:], f"variance{titles[0]}", *titles[1:]]]
+    for bias, variance in zip(rows[1::2], rows[2::2], strict=True):
+        wide.append([bias[0], bias[2], *bias[4:], variance[2], *variance[4:]])
+    return Table(wide, caption, dispensable=[(3, 6)])
 
 
 def optimum_sentences(result: Result) -> list[str]:

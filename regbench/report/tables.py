@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 40
 """Of the table of losses: more logged epochs and arms are left to the files."""
+EARLIER = "Earlier epochs are in figures/course and in history.csv."
 
 
-def loss_table(result: Result) -> Table:
-    """Return mean losses by epoch and their differences; more than two arms stand in rows."""
+def loss_table(result: Result, has_details: bool) -> Table:
+    """Return mean losses by epoch and their differences; more than two arms stand in rows.
+
+    Of these it has the last epoch alone, but for details.
+    """
     history, study = result.history, result.study
     labels, is_replicated = list(study.labels.values()), study.replicates > 1
     is_pair, has_masks = len(labels) == 2, any(arm.acts_on_hidden for arm in study.arms)
@@ -36,7 +40,7 @@ def loss_table(result: Result) -> Table:
         titles.append(f"\n{percent(result.question.confidence)} interval")
 
     logged = list(zip(study.training.logged_epochs, result.comparisons_by_epoch, strict=True))
-    is_whole = len(logged) * len(labels) <= MOST_ROWS
+    is_whole = (is_pair or has_details) and len(logged) * len(labels) <= MOST_ROWS
     rows = [titles]
     for epoch, compared in logged if is_whole else logged[-1:]:
         epoch_index = history.at(epoch)
@@ -54,7 +58,7 @@ def loss_table(result: Result) -> Table:
     return Table(
         rows,
         f"Mean squared error{whose}",
-        note="" if is_whole else "Earlier epochs are in history.csv and in the pictures.",
+        note="" if is_whole or len(logged) == 1 else EARLIER,
         left=() if is_pair else (1,),
         dispensable=[(3, 4) if is_pair else (3,)] if has_masks else [],
         is_grouped=not is_pair,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from regbench.analysis.history import evenly
 from regbench.analysis.optimum import sweep_of
 from regbench.report.base import View
-from regbench.report.claims import claims_table, why_table
+from regbench.report.claims import answer_table, claims_table, has_answer_table, why_table
 from regbench.report.csv import csv_pieces
 from regbench.report.format import count, seeds_text
 from regbench.report.json import document_of, training_content
@@ -76,16 +76,21 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
     if result is None:
         return View(run.folder, lambda: document_of(run, run.environment, is_complete, {}))
     asked = replace(run, request=replace(run.request, study=result.study))
-    tables = [loss_table(result)]
+    has_details, is_many = run.request.output.details, has_answer_table(result)
+    tables = [loss_table(result, has_details)]
     if result.study.replicates > 1:
-        first = claims_table(result), why_table(result)
-        tables = [*first, *tables, difference_table(result)]
+        tables.insert(0, why_table(result))
+        if has_details or not is_many:
+            tables.insert(0, claims_table(result))
+        if has_details:
+            tables.append(difference_table(result))
     gate = [gate_line(label, result.question, c, said) for label, c, said in result.judgements]
     return View(
         folder=run.folder,
         document=lambda: document_of(
             asked, result.environment, is_complete, training_content(result)
         ),
+        answer=answer_table(result) if is_many else None,
         tables=tables,
         sentences=sentences(result),
         cautions=cautions(result),

@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from regbench.report.claims import interaction_sentences, optimum_sentences
+from regbench.report.claims import (
+    has_answer_table,
+    interaction_sentences,
+    optimum_sentences,
+)
 from regbench.report.format import interval_text, number, percent, rounded, seeds_text
 
 if TYPE_CHECKING:
@@ -25,12 +29,16 @@ FEWEST_FOR_SKEWNESS = 10
 
 
 def sentences(result: Result) -> list[str]:
-    """Return the verdict on each arm, from its confirmation if there is one, and the best."""
+    """Return the verdict on each of few arms, from its confirmation if there is one, and the best.
+
+    Many arms have `claims.answer_table`.
+    """
     labels, best = result.study.labels, result.best_arm
     confirmed = result.confirmation.comparisons if result.confirmation else []
     again = {c.arm for c in confirmed}
     given = GIVEN[result.study.vary]
-    lines = [sentence(labels[c.arm], c, given) for c in result.comparisons if c.arm not in again]
+    told = () if has_answer_table(result) else result.comparisons
+    lines = [sentence(labels[c.arm], c, given) for c in told if c.arm not in again]
     if best is not None and (len(result.comparisons) > 1 or confirmed):
         lines.append(choice(labels[best.name], result))
     lines += [sentence(labels[c.arm], c) for c in confirmed]

@@ -27,6 +27,9 @@ class Output(Settings, title="Output"):
     json_: bool = Field(
         default=False, alias="json", description="Print one JSON document and nothing else."
     )
+    details: bool = Field(
+        default=False, description="Show medians, correlations and every epoch too."
+    )
     quiet: bool = Field(default=False, description="Print the closing lines only.")
 
     @field_validator("out")

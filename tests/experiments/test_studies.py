@@ -125,7 +125,7 @@ def test_sweep_finds_the_best_strength_and_confirms_it_on_fresh_seeds(regbench: 
     assert f" by seeds 1 to 6: λ={strength}, measured again on 4 fresh" in shown[line_index]
     # What the fresh ones say is all that is said of it.
     assert shown[line_index + 1].startswith(f"λ={strength}")
-    assert sum(line.startswith(f"λ={strength}") for line in shown) == 1
+    assert sum(line.startswith(f"λ={strength}") and " the risk " in line for line in shown) == 1
 
 
 def test_verdict_that_is_recorded_is_the_confirmed_one(regbench: Command) -> None:

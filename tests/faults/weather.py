@@ -344,7 +344,7 @@ def check(command: str, weathers: list[Weather]) -> str:
     may_end = {code for weather in weathers for code in weather.may_end}
     if found.code != expected.code:
         assert found.code in may_end, (case, found.code, found.err.decode()[-2000:])
-        told = [line for line in found.err.splitlines() if b"error: " in line.lower()]
+        told = [line for line in (found.out + found.err).splitlines() if b"error: " in line]
         assert len(told) == 1, (case, found.err)
         return "one clear line"
     if stdout == "full":

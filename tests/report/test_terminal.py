@@ -47,11 +47,15 @@ def make_screen(console: Console) -> Screen:
 
 
 def show(
-    result: Result, width: int = 80, is_terminal: bool = False, encoding: str = "utf-8"
+    result: Result,
+    width: int = 80,
+    is_terminal: bool = False,
+    encoding: str = "utf-8",
+    details: bool = True,
 ) -> str:
     """Return tables and answer as a console shows them, without styles."""
     console = make_console(width, is_terminal, encoding)
-    run = Run(Path("run"), make_request(), manifest={}, done=None)
+    run = Run(Path("run"), make_request(details=details), manifest={}, done=None)
     make_screen(console).show(view(run, result, is_complete=True))
     return shown(console)
 
@@ -182,6 +186,47 @@ def test_claims_come_first_one_below_the_other_and_for_many_arms_side_by_side() 
     norm = next(f for f in many.measures if (f.arm, f.measure) == ("wdecay=3.0", "weight_norm"))
     assert [row[0] for row in cells] == ["λ=0.1", "λ=0.2", "λ=3.0"]
     assert cells[2][4] == f"yes {rounded(norm.mean_difference, norm.ci)}"
+
+
+def test_answer_for_many_arms_is_a_table_with_a_row_for_each() -> None:
+    result = make_result("wdecay", (0.1, 0.2, 3.0), epochs=20, replicates=8, depth=1)
+    best = result.study.replaced(arms=result.study.arms[2:3])
+    fresh_study = best.replaced(seed=9, replicates=4)
+    fresh = Result(fresh_study, result.question, ENVIRONMENT, train(fresh_study, "batched"))
+    result = dataclasses.replace(result, confirmation=fresh)
+    assert result.confirmation is not None
+    text = show(result, width=200, details=False)
+    (again,) = result.confirmation.comparisons
+    rows = []
+    for c in result.comparisons:
+        rows += [(c, result.study.labels[c.arm])]
+        rows += [(again, f"{result.study.labels[c.arm]} fresh")] if c.arm == again.arm else []
+    expected = [
+        [label, {"inconclusive": "cannot tell", "better": "lower", "worse": "higher"}[c.verdict],
+         rounded(c.mean_difference, c.ci), interval_text(c.ci), f"{c.wins} of {c.replicates}"]
+        for c, label in rows
+    ]  # fmt: skip
+    shown = cells_under(text, "Risk at epoch 20: each arm - baseline")[1:]
+    assert [row[:5] for row in shown] == expected
+    marks = {True: "yes", False: "no", None: "?"}
+    claims = {(claim.arm, claim.claim): marks[claim.holds] for claim in result.claims}
+    for (c, _), row in zip(rows, shown, strict=True):
+        others = ("train_loss_higher", "fit_smoother", "weights_nearer_zero")
+        assert row[5:] == [claims[c.arm, name] for name in others]
+    assert text.index("Risk at epoch") < text.index("Why: ") < text.index("Mean squared error")
+    assert "Earlier epochs are in" in text
+    assert "p of flips" not in text
+    assert "p of flips" in show(result, width=200)
+    why = cells_under(text, "Why: the risk at epoch 20")[1:]
+    changes = result.decomposition_differences[-1]
+    for row, parts, change in zip(why[1:], result.decompositions[-1][1:], changes, strict=True):
+        assert parts is not None
+        assert change is not None
+        bias, variance = (getattr(change, key) for key in ("bias_squared", "variance"))
+        assert row[1] == rounded(parts.bias_squared.value, parts.bias_squared.ci)
+        assert row[2:4] == [rounded(bias.value, bias.ci), interval_text(bias.ci)]
+        assert row[4] == rounded(parts.variance.value, parts.variance.ci)
+        assert row[5:] == [rounded(variance.value, variance.ci), interval_text(variance.ci)]
 
 
 def test_layers_that_go_another_way_than_all_weights_are_named() -> None:

@@ -14,11 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from regbench.report.base import View
+    from rich.console import Console
+
+    from regbench.report.base import Table, View
     from regbench.settings.output import Output
 
 LONG_SECONDS = 60
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+def show_table(console: Console, table: Table) -> None:
+    """Print a table between its caption and its note."""
+    if table.caption:
+        print_line(console, table.caption)
+    print_table(console, table)
+    if table.note:
+        print_line(console, table.note)
 
 
 class Screen(Observer):
@@ -62,15 +73,14 @@ class Screen(Observer):
     def show(self, view: View) -> None:
         """Show the answer, and the tables that explain it."""
         self.say("")
+        if view.answer:
+            show_table(self.closing, view.answer)
+            self.say("")
         for sentence in view.sentences:
             print_line(self.closing, sentence, style="bold")
         for table in view.tables:
             self.say("")
-            if table.caption:
-                self.say(table.caption)
-            print_table(self.details, table)
-            if table.note:
-                self.say(table.note)
+            show_table(self.details, table)
         self.say("")
         if view.remark:
             print_line(self.details, view.remark, style="dim")
