@@ -110,7 +110,7 @@ class Request:
 
     def to_file(self) -> dict[str, Any]:
         """Return by key what repeats the run from a file; no replicates where a width was asked."""
-        left_out = {"out", "json", "quiet", "threads"}
+        left_out = {"out", "json", "details", "quiet", "threads"}
         if self.question.target_width:
             left_out.add("replicates")
         values = self.study.by_key()
