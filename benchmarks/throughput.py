@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import multiprocessing
 import platform
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 POINTS, DEPTH, LR, MOMENTUM, DECAY = 10, 3, 0.01, 0.9, 0.01
+SIZES = (("hidden", 20), ("hidden", 800), ("points", 100), ("points", 1000))
+"""Other sizes, to see which engine is the faster one there."""
 LOOP_NETWORKS = 2
 """The loop trains this many networks, as every network costs it the same."""
 
@@ -66,6 +71,17 @@ def plain_loop(epochs: int, hidden: int, p: float) -> Callable[[], int]:
         return LOOP_NETWORKS * epochs
 
     return train
+
+
+def train_loop(epochs: int, hidden: int) -> int:
+    """Do the loop once, in a process of its own with one thread."""
+    torch.set_num_threads(1)
+    return plain_loop(epochs, hidden, 0.0)()
+
+
+def loop_per_core(pool: ProcessPoolExecutor, cores: int, epochs: int, hidden: int) -> int:
+    """Do the loop in one single-threaded process per core, the fair way to run it."""
+    return sum(pool.map(train_loop, [epochs] * cores, [hidden] * cores))
 
 
 def vmap(networks: int, epochs: int, hidden: int) -> Callable[[], int]:
@@ -154,7 +170,7 @@ def jax_scan(networks: int, epochs: int, hidden: int) -> Callable[[], int] | Non
     return train
 
 
-def engine(name: str, command: str, options: dict[str, int], threads: int) -> Callable[[], int]:
+def engine(name: str, command: str, options: dict[str, Any], threads: int) -> Callable[[], int]:
     """An engine of regbench, with all that it does around training."""
     flags = {key: [str(value)] for key, value in options.items()}
     flags |= {"engine": [name], "threads": [str(threads)], "log_every": [str(options["epochs"])]}
@@ -184,8 +200,12 @@ def main() -> None:
         "hidden": given.hidden,
         "device": given.device,
     }
+    pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"))
     contestants: dict[str, Callable[[], int] | None] = {
         "plain loop": plain_loop(given.epochs, given.hidden, 0.0),
+        "plain loop, a process per core": partial(
+            loop_per_core, pool, cores, given.epochs, given.hidden
+        ),
         "plain loop, dropout": plain_loop(given.epochs, given.hidden, 0.5),
         "torch.func vmap": vmap(networks, given.epochs, given.hidden),
         "JAX jit(scan(vmap))": jax_scan(networks, given.epochs, given.hidden),
@@ -197,6 +217,14 @@ def main() -> None:
                 contestants[f"regbench {name}, {command}, {threads} threads"] = engine(
                     name, command, options, threads
                 )
+        contestants[f"regbench {name}, Adam, {cores} threads"] = engine(
+            name, "decoupled", {**options, "optimizer": "adam"}, cores
+        )
+        for key, value in SIZES:
+            size = {**options, key: value, "epochs": max(1, given.epochs // 10)}
+            contestants[f"regbench {name}, {key} {value}, {cores} threads"] = engine(
+                name, "wdecay", size, cores
+            )
     times: dict[str, list[float]] = {name: [] for name, train in contestants.items() if train}
     for train in contestants.values():
         if train:

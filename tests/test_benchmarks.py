@@ -18,7 +18,8 @@ TINY = {
     "throughput": (
         ["--replicates=2", "--epochs=4", "--rounds=1", "--hidden=8"],
         ["plain loop  ", "torch.func vmap ", "regbench batched, wdecay, 1 threads ",
-         "regbench fused, dropout, 1 threads "],
+         "regbench fused, dropout, 1 threads ", "a process per core ", "regbench fused, Adam, ",
+         "regbench fused, hidden 20, ", "regbench batched, points 1000, "],
     ),
     "startup": (["--rounds=1", "--only=help"], ["regbench --help "]),
     "scaling": (["--largest=1"], ["replicates 1 "]),
