@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regbench.analysis.history import evenly
 from regbench.analysis.optimum import sweep_of
@@ -88,7 +88,10 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
     return View(
         folder=run.folder,
         document=lambda: document_of(
-            asked, result.environment, is_complete, training_content(result)
+            asked,
+            result.environment,
+            is_complete,
+            {**training_content(result), "gate": gate_content(result, gate)},
         ),
         answer=answer_table(result) if is_many else None,
         tables=tables,
@@ -112,6 +115,17 @@ def pictures_of(result: Result) -> list[str]:
     if is_sweep:
         names = [*names[:1], "risk_over_strength"]
     return [*names, "pairs", "course", "weights", "fit"]
+
+
+def gate_content(result: Result, lines: Sequence[str]) -> dict[str, Any] | None:
+    """Return what `--require` asked, what came of it and why, or None where it was not asked."""
+    question, outcomes = result.question, {0: "met", 3: "not met", 4: "inconclusive"}
+    if question.require is None:
+        return None
+    outcome = outcomes.get(result.exit_code, "diverged")
+    reason = "; ".join(lines or divergence_lines(result))
+    asked = {"require": question.require, "margin": question.margin}
+    return {**asked, "outcome": outcome, "reason": reason}
 
 
 def logs(result: Result, pictures: Sequence[Picture]) -> Iterator[tuple[str, Log]]:

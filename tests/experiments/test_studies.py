@@ -224,7 +224,10 @@ def test_gate_sets_the_exit_code_and_says_why_on_stderr(
     said = finished.err.splitlines()[-1]
     assert said.startswith("--require ")
     assert f": {judgement} by " in said
-    assert finished.document["comparisons"]
+    gate = finished.document["gate"]
+    assert f"--require={gate['require']}" in options
+    assert (f"--margin={gate['margin']:g}" in options) == (gate["margin"] > 0)
+    assert (gate["outcome"], gate["reason"].rpartition("; ")[2]) == (judgement, said)
 
 
 def test_gate_counts_the_confirmed_arm_alone(regbench: Command) -> None:

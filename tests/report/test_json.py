@@ -55,6 +55,7 @@ def test_training_document_is_complete_and_says_what_was_asked(
     assert set(document) == KEYS | {
         "arms", "seeds", "epochs", "history", "comparisons", "comparisons_by_epoch",
         "decomposition", "best_arm", "confirmation", "diverged", "claims", "measures", "optimum",
+        "gate",
         "decomposition_differences", "interactions",
     }  # fmt: skip
     assert document["schema"] == "regbench.result/2"
@@ -149,6 +150,7 @@ def test_divergence_is_a_result_and_exit_1(regbench: Command, tmp_path: Path, en
     assert finished.code == 1
     document = finished.document
     assert [entry["arm"] for entry in document["diverged"]] == ["baseline", "wdecay=0.01"]
+    assert document["gate"] is None
     assert document["diverged"][0]["epoch"] in document["epochs"]
     assert document["history"]["baseline"]["risk"][-1] == [None, None]
     assert document["comparisons"][0]["mean_difference"] is None
