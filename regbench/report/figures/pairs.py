@@ -51,8 +51,8 @@ def rows_of(result: Result) -> list[Row]:
             if own is None or name not in own.study.compared:
                 continue
             at, values = own.study.arm_names.index(name), own.headline[-1].astype(float)
-            found = own.comparisons[at - 1]
-            text = cast.lost.get(index) or f"the baseline {cast.lost.get(0, 'diverged')}"
+            found, lost = own.comparisons[at - 1], Cast(own).lost
+            text = lost.get(at) or f"the baseline {lost.get(0, 'diverged')}"
             text = text if found.verdict == "diverged" else ""
             color = GREY if text else cast.colors[index]
             rows.append(Row(cast.labels[index] + fresh, color, found, values[at] - values[0], text))
@@ -102,36 +102,28 @@ def draw(result: Result, sheet: Sheet) -> None:
     for y in fine if is_dotted else ():
         draw_dots(panel, y, rows[y], step, (right - left) / (high - low))
     if cast.several and fine:
-        draw_intervals(
-            panel,
-            np.array(fine) + 0.34 * is_dotted,
-            [rows[y].found.mean_difference for y in fine],
-            [rows[y].found.ci for y in fine],
-            [rows[y].color for y in fine],
-            min(0.4, 0.08 / step),
-        )
+        found = [rows[y].found for y in fine]
+        means, cis = [c.mean_difference for c in found], [c.ci for c in found]
+        bars, colors = np.array(fine) + 0.34 * is_dotted, [rows[y].color for y in fine]
+        draw_intervals(panel, bars, means, cis, colors, min(0.4, 0.08 / step))
     middles = top + (ys + 0.5) * step
     columns = sheet.width - TABLE + 0.08, sheet.width - 1.15, sheet.width - 1.05
     if is_one:
         middles, columns = [top - 0.4], (left, left + 3.6, left + 3.75)
     else:
         sheet.names([row.label for row in rows], [row.color for row in rows], middles, left - 0.1)
-        for x, name, side in zip(
-            columns,
-            ("mean and interval", "better in", what),
-            ("left", "right", "left"),
-            strict=True,
-        ):
+        titles = ("mean and interval", "left"), ("better in", "right"), (what, "left")
+        for x, (name, side) in zip(columns, titles, strict=True):
             sheet.text(x, top - 0.06, name, 8.5, color=GREY, va="bottom", ha=side)
-    for y, (*_, found, _, lost) in zip(middles, rows, strict=True):
+    for y, (*_, c, _, lost) in zip(middles, rows, strict=True):
         style = dict[str, Any]({"va": "center", "size": 8.5 if step > 0.19 else 7.5})
         if lost:
             sheet.text(columns[0], y, lost, color=BAD, **style)
             continue
-        sheet.text(columns[0], y, bracket(found.mean_difference, found.ci, "+"), **style)
+        sheet.text(columns[0], y, bracket(c.mean_difference, c.ci, "+"), **style)
         if cast.several:
-            word, color = VERDICTS[found.verdict]
-            better = f"{'better in ' * is_one}{found.wins} of {found.replicates}"
+            word, color = VERDICTS[c.verdict]
+            better = f"{'better in ' * is_one}{c.wins} of {c.replicates}"
             sheet.text(columns[1], y, better, ha="right", **style)
             sheet.text(columns[2], y, word, color=color, weight="bold", **style)
 

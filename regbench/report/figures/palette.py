@@ -66,11 +66,6 @@ def readable(color: str) -> str:
 
 def labels_of(study: Study) -> dict[str, str]:
     """Return what arms are called by name: as on the screen, to four digits where that is clear."""
-    labels = study.labels
-    short = {n: re.sub(r"(?<==)[\d.]+(e[+-]\d+)?", shortened, text) for n, text in labels.items()}
+    labels, number = study.labels, re.compile(r"(?<==)[\d.]+(e[+-]\d+)?")
+    short = {n: number.sub(lambda m: f"{float(m[0]):.4g}", text) for n, text in labels.items()}
     return short if len({*short.values()}) == len(short) else labels
-
-
-def shortened(strength: re.Match[str]) -> str:
-    """Return a strength of a label to four digits."""
-    return f"{float(strength[0]):.4g}"

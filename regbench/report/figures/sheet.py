@@ -176,15 +176,6 @@ def draw_intervals(
     panel.vlines(means, ys - tall, ys + tall, color=colors, lw=1.8, zorder=5)
 
 
-def round_places(most: int, low: float, high: float) -> Array:
-    """Return round numbers between two ends, about `most` of them."""
-    places = np.array(MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low, high))
-    low, high = sorted((low, high))
-    slack = 1e-9 * (high - low)
-    found: Array = places[(places >= low - slack) & (places <= high + slack)]
-    return found
-
-
 def ticks(
     panel: Any, axis: str, places: Array | None = None, labels: Sequence[str] | None = None,
     *, most: int = 4, sign: str = "", is_labelled: bool = True,
@@ -195,7 +186,9 @@ def ticks(
     """
     is_x = axis == "x"
     if places is None:
-        places = round_places(most, *(panel.get_xlim() if is_x else panel.get_ylim()))
+        low, high = sorted(panel.get_xlim() if is_x else panel.get_ylim())
+        places = np.array(MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low, high))
+        places = places[np.abs(places - (low + high) / 2) <= (0.5 + 1e-9) * (high - low)]
     if labels is None:
         step = float(np.diff(places).min()) if len(places) > 1 else 1.0
         decimals, largest = (
