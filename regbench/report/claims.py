@@ -15,18 +15,15 @@ if TYPE_CHECKING:
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Difference
 
-WORDS = {
-    "train_loss_higher": "train loss higher",
-    "generalizes_better": "generalizes better",
-    "fit_smoother": "fit smoother",
-    "weights_nearer_zero": "weights nearer 0",
-}
-OTHERS = {
+TITLES = {
     "train_loss_higher": "train loss\nhigher",
+    "generalizes_better": "generalizes\nbetter",
     "fit_smoother": "fit\nsmoother",
     "weights_nearer_zero": "weights\nnearer 0",
 }
-"""What is claimed besides that it generalizes better, as titles."""
+WORDS = {claim: title.replace("\n", " ") for claim, title in TITLES.items()}
+OTHERS = [claim for claim in TITLES if claim != "generalizes_better"]
+"""What is claimed besides what the headline says."""
 HOLDS = {True: "yes", False: "no", None: "cannot tell"}
 CHANGES = {"inconclusive": "cannot tell", "diverged": "diverged"}
 MARKS = {True: "yes", False: "no", None: "?"}
@@ -47,8 +44,7 @@ def claims_table(result: Result) -> Table:
             found = measures[claim.arm, claim.measure]
             rows.append([labels[claim.arm], WORDS[claim.claim], HOLDS[claim.holds], *cells(found)])
     else:
-        rows = [["\narm", *(words.replace(" ", "\n", 1) for words in WORDS.values())]]
-        rows[0][1] = "train loss\nhigher"
+        rows = [["\narm", *TITLES.values()]]
         for arm, own in itertools.groupby(claims, key=lambda claim: claim.arm):
             told = [f"{MARKS[c.holds]} {rounded(c.mean_difference, c.ci)}" for c in own]
             rows.append([labels[arm], *told])
@@ -73,19 +69,17 @@ def answer_table(result: Result) -> Table:
     what, study = result.question.words, result.study
     interval = f"{percent(result.question.confidence)} interval"
     rows = [["\narm", f"{what}\nis", "\ndifference", f"\n{interval}", "better\nin"]]
-    rows[0] += OTHERS.values()
+    rows[0] += [TITLES[claim] for claim in OTHERS]
     marks = {(claim.arm, claim.claim): MARKS[claim.holds] for claim in result.claims}
     confirmed = result.confirmation.comparisons if result.confirmation else []
     for c in sorted([*result.comparisons, *confirmed], key=lambda c: study.arm_names.index(c.arm)):
         word = CHANGES.get(c.verdict, "lower" if c.mean_difference < 0 else "higher")
         wins = "n/a" if c.wins is None else f"{c.wins} of {c.replicates}"
         told = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins
-        fresh = c in confirmed
-        label = study.labels[c.arm] + (" fresh" if fresh else "")
+        label = study.labels[c.arm] + " fresh" * (c in confirmed)
         rows.append([label, word, *told, *(marks.get((c.arm, name), "") for name in OTHERS)])
-    caption = f"{what.capitalize()} at epoch {result.history.epochs[-1]}: each arm - baseline"
-    if len(result.comparisons) > 1:
-        caption += f"; all {percent(result.question.confidence)} intervals hold together"
+    at = f"{what.capitalize()} at epoch {result.history.epochs[-1]}"
+    caption = f"{at}: each arm - baseline; all {interval}s hold together"
     note, few = " ".join(layer_notes(result)), [(4,), (2, 4), (4, 5, 6, 7)]
     return Table(rows, caption, note, left=(0, 1), dispensable=few)
 
