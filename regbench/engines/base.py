@@ -160,7 +160,7 @@ class Record:
         gradients: list[Array],
     ) -> None:
         """Take what a single network shows, its snapshot too; see `add`."""
-        zeros = np.array([sum((p == 0).sum() for p in parameters)])
+        zeros = np.array([sum(np.count_nonzero(p == 0) for p in parameters)])
         squares = np.reshape([np.square(p, dtype=np.float64).sum() for p in parameters], (1, -1, 2))
         self.add(epoch, np.array([loss], predictions.dtype), predictions[None], zeros, squares)
         if self.wants_snapshot(epoch):
