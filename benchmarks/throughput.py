@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--hidden", type=int, default=200)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="of the engines; the loop has the CPU")
     given = parser.parse_args()
     cores, networks = available_cores(), 2 * given.replicates
     options = {
@@ -203,14 +203,18 @@ def main() -> None:
     pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"))
     contestants: dict[str, Callable[[], int] | None] = {
         "plain loop": plain_loop(given.epochs, given.hidden, 0.0),
-        "plain loop, a process per core": partial(
-            loop_per_core, pool, cores, given.epochs, given.hidden
-        ),
-        "plain loop, dropout": plain_loop(given.epochs, given.hidden, 0.5),
-        "torch.func vmap": vmap(networks, given.epochs, given.hidden),
-        "JAX jit(scan(vmap))": jax_scan(networks, given.epochs, given.hidden),
     }
-    names = ["batched"] if given.device != "cpu" else ["batched", "fused"]
+    names = ["batched"]
+    if given.device == "cpu":  # which takes hours for as many networks as fill a GPU
+        names.append("fused")
+        contestants |= {
+            "plain loop, a process per core": partial(
+                loop_per_core, pool, cores, given.epochs, given.hidden
+            ),
+            "plain loop, dropout": plain_loop(given.epochs, given.hidden, 0.5),
+            "torch.func vmap": vmap(networks, given.epochs, given.hidden),
+            "JAX jit(scan(vmap))": jax_scan(networks, given.epochs, given.hidden),
+        }
     for name in names:
         for command in ("wdecay", "dropout"):
             for threads in sorted({1, cores}):

@@ -7,6 +7,7 @@ regularizer through its hooks, and knows none of them.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from regbench.model.network import Parameters, forward
 from regbench.model.randomness import Noise, noise_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from regbench.analysis.batch import Batch
     from regbench.regularizers import Arm
@@ -53,14 +54,25 @@ class Stack:
 def train_batched(batch: Batch, device: torch.device, threads: int, listener: Listener) -> History:
     """Train a batch, on the CPU in chunks that do not depend on `threads`; see `base.Engine`."""
     if device.type == "cuda":
-        with torch.cuda.device(device):
+        with torch.cuda.device(device), ieee_float32():
             return train_stacks(batch, listener.advance, device)
     train = partial(train_stacks, device=device)
     chunks = batch.cut(CHUNK_REPLICATES)
     return join(in_threads(train, chunks, threads, listener.advance), "R")
 
 
-@torch.inference_mode()
+@contextmanager
+def ieee_float32() -> Iterator[None]:
+    """Let no product of float32 be rounded to less, whatever the process or its variables say."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@torch.no_grad()  # what is recorded in inference mode can break later recordings outside it
 def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.device) -> History:
     """Train the replicates of a batch together, epoch by epoch."""
     study, dtype = batch.study, torch_dtype(batch.study)
@@ -68,13 +80,17 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
     starts, data, inputs = draw_batch(batch)
     x, all_x = (values.to(device).expand(len(starts), -1, -1) for values in inputs)
     y = torch.from_numpy(data["train_y"]).to(device).unsqueeze(-1)
-    is_adam, stacks = training.optimizer == "adam", []
+    is_adam, stacks = training.optimizer == "adam", list[Stack]()
     for arm_index, arm in enumerate(batch.arms):
-        drawn = zip(*(start.parameters[arm_index] for start in starts), strict=True)
-        parameters = [torch.stack(p).to(device, dtype) for p in drawn]
+        if stacks and study.pairing == "shared":
+            parameters = [p.clone() for p in stacks[0].parameters]
+        else:
+            drawn = zip(*(start.parameters[arm_index] for start in starts), strict=True)
+            parameters = [torch.stack(p).to(device, dtype) for p in drawn]
         momenta = [torch.zeros_like(p) for p in parameters]
         squares = [torch.zeros_like(p) for p in parameters] if is_adam else []
         stacks.append(Stack(arm, parameters, momenta, squares))
+    del starts  # on a GPU, gigabytes here
 
     seeds = torch.tensor(batch.noise_seeds, device=device)
     streams = {part.stream for arm in batch.arms for part in arm.parts if part.acts_on_hidden}
@@ -101,7 +117,7 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
     running = list(zip(stacks, records, strict=True))
     for stack, record in running:
         measure(record, 0, stack, ([y], []), all_x, y)
-    graph, networks = None, len(stacks) * len(starts)
+    graph, networks, marks = None, len(stacks) * len(batch.seeds), list[torch.cuda.Event]()
     for epoch in range(1, training.epochs + 1):
         if any(record.last < epoch for _, record in running):
             running = [(stack, record) for stack, record in running if record.last >= epoch]
@@ -115,10 +131,15 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
         else:
             if graph is None:  # an epoch's kernels, to be started at once; this runs none
                 graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph):
+                own = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # else the first device's
+                with torch.cuda.graph(graph, stream=own, capture_error_mode="thread_local"):
                     step()
             graph.replay()
         if epoch % EPOCHS_PER_REPORT == 0:
+            if device.type == "cuda":  # what was started may be far from done: wait for the last
+                marks.append(torch.cuda.current_stream().record_event())
+                if len(marks) > 1:
+                    marks.pop(0).synchronize()
             advance(EPOCHS_PER_REPORT * networks)
     advance(training.epochs % EPOCHS_PER_REPORT * networks)
     return join([record.history() for record in records], "A")

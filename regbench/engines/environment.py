@@ -43,4 +43,6 @@ def describe_provenance(engine: str, device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": numpy.__version__,
     }
+    if is_cuda:
+        found["cuda"] = str(torch.version.cuda)  # its libraries come with torch
     return found | ({"numba": metadata.version("numba")} if engine == "fused" else {})

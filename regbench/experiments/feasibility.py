@@ -5,6 +5,7 @@ Estimates are rough: they refuse the absurd, say how long to wait, and cut batch
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from regbench.analysis.history import GRID_POINTS
@@ -22,10 +23,15 @@ BATCH_REPLICATES = 64
 BATCH_OPERATIONS = 2e12
 """Most of what is trained on a CPU before it is saved, or else one arm of eight replicates, which
 fill some cores: seconds of a few."""
+CUDA_REPLICATES, CUDA_OPERATIONS = 1024, 4e13
+"""The same on a GPU, where seconds hold more. Numbers depend by rounding on the size of a batch: it
+is a power of two, whoever else uses the GPU."""
 OPERATIONS_PER_SECOND = 1e12
 """More than a CPU manages and less than a large GPU."""
 THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e10, 3e-4)}
 """Of a CPU thread: operations per second, and seconds that an epoch of a network takes besides."""
+TEMPORARY_CUDA = 3.25
+"""Times the parameters: a gradient, and what the optimizer's operations need for a moment."""
 BYTES = {"float32": 4, "float64": 8}
 
 
@@ -77,10 +83,14 @@ def memory_estimate(study: Study) -> float:
     return training + len(study.arms) * (2 * BYTES[study.dtype] * kept + measured)
 
 
-def replicate_bytes(study: Study) -> float:
-    """Return about how many bytes it takes to train all arms of one replicate."""
+def replicate_bytes(study: Study, temporary: float = 0.0) -> float:
+    """Return about how many bytes it takes to train all arms of one replicate.
+
+    Besides parameters and momenta that is so many times the parameters.
+    """
     points = study.task.points + study.task.test_points + GRID_POINTS
-    networks = len(study.arms) * 2 * study.network.parameter_count
+    kept = 3 if study.training.optimizer == "adam" else 2
+    networks = len(study.arms) * (kept + temporary) * study.network.parameter_count
     activations = 6 * points * study.network.hidden * max(study.network.depth, 1)
     return float(BYTES[study.dtype] * (networks + activations))
 
@@ -88,14 +98,16 @@ def replicate_bytes(study: Study) -> float:
 def batch_size(study: Study, engine: str, device: torch.device) -> int:
     """Return how many replicates a batch has.
 
-    On a GPU half its free memory holds them. On the CPU they take seconds rather than minutes,
-    since an interrupted batch is lost; `batched` wants whole chunks for every core.
+    They take seconds rather than minutes, since an interrupted batch is lost; on a GPU, half of its
+    memory holds them, and `batched` on the CPU wants whole chunks for every core.
     """
     if device.type == "cuda":
         import torch
 
-        free, _ = torch.cuda.mem_get_info(device)
-        return max(1, int(free / 2 / replicate_bytes(study)))
+        half = torch.cuda.get_device_properties(device).total_memory / 2
+        most = max(8.0, CUDA_OPERATIONS / operations_of_one(study))
+        most = min(CUDA_REPLICATES, most, half / replicate_bytes(study, TEMPORARY_CUDA))
+        return 1 << int(math.log2(max(1.0, most)))
     if engine == "batched":
         return BATCH_REPLICATES
     fitting = int(BATCH_OPERATIONS / operations_of_one(study))
@@ -104,6 +116,5 @@ def batch_size(study: Study, engine: str, device: torch.device) -> int:
 
 def arms_at_once(study: Study, replicates: int, device: torch.device) -> int:
     """Return how many arms of a batch to train together before they are saved; see `batch_size`."""
-    if device.type == "cuda":
-        return len(study.arms)
-    return max(1, int(BATCH_OPERATIONS / (operations_of_one(study) * replicates)))
+    budget = CUDA_OPERATIONS if device.type == "cuda" else BATCH_OPERATIONS
+    return max(1, int(budget / (operations_of_one(study) * replicates)))

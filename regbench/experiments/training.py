@@ -106,7 +106,10 @@ def is_out_of_memory(error: Exception) -> bool:
 
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
     words = ("out of memory", "allocate memory", "defaultcpuallocator")
-    return known or any(text in str(error).lower() for text in words)
+    if known or any(text in str(error).lower() for text in words):
+        return True
+    cause = error.__context__  # a recording on a GPU that ends so fails once more
+    return isinstance(cause, Exception) and is_out_of_memory(cause)
 
 
 def read_back(

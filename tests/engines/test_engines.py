@@ -272,14 +272,6 @@ def test_a_missing_cuda_device_is_never_replaced_silently(monkeypatch: pytest.Mo
         chosen_device(make_request(device="cuda:99"))
 
 
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_agrees_with_the_cpu_in_float64() -> None:
-    study = make_study("dropout", (0.5,), dtype="float64", epochs=60, depth=3)
-    on_gpu = ENGINES["batched"](make_batch(study), torch.device("cuda"), 1, Listener())
-    assert_close(on_gpu, train(study, "reference"), 1e-10)
-
-
 def test_history_cannot_be_changed_by_assignment() -> None:
     history = train(make_study(epochs=1), "batched")
     with pytest.raises(dataclasses.FrozenInstanceError):
