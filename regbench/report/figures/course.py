@@ -163,7 +163,7 @@ def view_of(
         return max(float(fine.min(initial=top)), top / 10**DECADES) / 2, top * 2
     late = epochs >= min(10, epochs[len(epochs) // 2])
     late &= np.isfinite(high).all(axis=1)
-    late |= ~late.any() & np.isfinite(high).any(axis=1)  # all have diverged before
+    late |= ~late.any() & (np.abs(high).max(axis=1) <= 10 * np.abs(high[0]).max())  # all diverge
     middle, low, high = (
         np.nan_to_num(curve[late], posinf=0, neginf=0) for curve in (middle, low, high)
     )

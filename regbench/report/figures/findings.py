@@ -40,7 +40,7 @@ def short(value: float, sign: str = "") -> str:
 def power(value: float) -> str:
     """Return a positive number with two digits, a small or a large one with its power of ten."""
     if 1e-3 <= value < 1e3:
-        return f"{value:.2g}"
+        return f"{float(f'{value:.2g}'):g}"
     digits, exponent = f"{value:.1e}".split("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{digits.removesuffix('.0')}·10{raised}".removeprefix("1·")
