@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from regbench.commands import open_archive, read_back, record, resumable
 from regbench.errors import UsageError
-from regbench.experiments import COMMANDS, experiment_of
+from regbench.experiments import COMMANDS, command_of, experiment_of
 from regbench.report import report_of
 from regbench.settings.command import Request
 from regbench.settings.machine import Machine
@@ -58,8 +58,7 @@ def run(
     screen = Screen(Output(json=True, quiet=not progress))
     if folder is None:
         return experiment.run(planned, observer=screen)
-    command = next(c for c in reversed(COMMANDS.values()) if type(study) in c.groups)
-    request = Request(command, study, question, machine, Output(out=str(folder)))
+    request = Request(command_of(study), study, question, machine, Output(out=str(folder)))
     made = create_run(request, planned.environment, planned.provenance, sys.argv)
     with resumable(made):
         result = experiment.run(planned, open_archive(made), screen)

@@ -133,16 +133,18 @@ def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
 
 def write(run: Run, view: View, screen: Screen) -> list[str]:
     """Write the files of a run; returns what there is to say about them."""
-    names, pictures, notes = sinks_of(run.request.output), list[Any](), list[str]()
-    formats = {"figures": view.figure_format, "tensorboard": "png"}
-    wanted = {formats[name] for name in names if name in formats}
+    output, pictures, notes = run.request.output, list[Any](), list[str]()
+    names, drawn = sinks_of(output), view.pictures if output.plots else ()
+    needed = {"figures": output.figure_format, "tensorboard": "png", "html": "html"}
+    wanted = {needed[name] for name in names if name in needed}
     hint = f"make them again with: regbench report --files {shown_folder(run)}"
-    with screen.stage("pictures and logs", len(view.pictures)) as advance:
-        for name in view.pictures if wanted else ():
+    with screen.stage("pictures and logs", len(drawn)) as advance:
+        for name in drawn:
             with survived(f"picture of {name}", hint, notes):
                 from regbench.report.figures import draw
 
-                pictures.append(draw(name, view.subject, wanted))
+                formats = wanted - {"html"} if name in view.moved else wanted
+                pictures.append(draw(name, view.subject, formats))
             advance(1)
         for name in names:
             with survived(name, hint, notes) if name in VIEWS else nullcontext():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TINY = ["--points=4", "--hidden=4", "--depth=1", "--replicates=2", "--epochs=4", "--log-every=2"]
 TINY += ["--device=cpu"]
 """Options that make a training run of milliseconds."""
-NO_FILES = ["--no-plots", "--no-tensorboard"]
+NO_FILES = ["--no-plots", "--no-tensorboard", "--no-report"]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 import regbench
 
 PACKAGE = Path(regbench.__file__).parent
-HEAVY = {"torch", "numba", "matplotlib", "scipy", "tensorboard", "PIL", "rich", "tomli_w"}
+HEAVY = {"torch", "numba", "matplotlib", "scipy", "tensorboard", "PIL", "rich", "tomli_w", "jinja2"}
 
 # Each room (a folder, or a module of the root) may import the rooms that are named here, all of
 # which stand above it, and these heavy libraries.
@@ -43,7 +43,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "experiments",
             "verify",
         },
-        {"matplotlib", "PIL", "rich", "tensorboard"},
+        {"matplotlib", "PIL", "rich", "tensorboard", "jinja2", "tomli_w"},
     ),
     "commands": (
         {"errors", "settings", "storage", "process", "experiments", "verify", "report"},
@@ -72,7 +72,7 @@ LATE = {"experiments/feasibility.py"}
 FOR_TYPES_ONLY = {"regularizers", "settings"}
 """Rooms that import heavy libraries for type checkers alone, in no function either."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 7, 13, 400
+MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 7, 14, 400
 
 
 def part_of(path: Path) -> str:

@@ -220,8 +220,8 @@ CHANGES: dict[str, Any] = {
     "dtype": "float64", "command": "l1", "device": "auto", "engine": "reference",
 }  # fmt: skip
 SHOWN = {
-    "out", "tensorboard", "plots", "figure_format", "cache", "json", "details", "quiet", "threads",
-    "confidence", "confirm",
+    "out", "tensorboard", "plots", "report", "figure_format", "cache", "json", "details", "quiet",
+    "threads", "confidence", "confirm",
     "target_width", "require", "margin", "by",
 }  # fmt: skip
 """Settings that change no number of a block."""

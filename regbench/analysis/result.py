@@ -65,6 +65,10 @@ class Result:
         head = f"Result of {self.study.replicates} replicates at epoch {self.history.epochs[-1]}"
         return "\n".join([head, *lines])
 
+    def _repr_html_(self) -> str:
+        """Return the answer as HTML, for a notebook."""
+        return str(import_module("regbench.report.html").notebook(self))
+
     def to_pandas(self) -> Any:
         """Return every measure as a tidy pandas table: a row for each number.
 

@@ -13,14 +13,14 @@ from regbench.settings.command import Arms, Command, strengths_of
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
 from regbench.settings.question import Question
-from regbench.settings.study import Study
+from regbench.settings.study import BaseStudy, Study
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from regbench.settings.command import Request
 
-__all__ = ["COMMANDS", "Observer", "Plan", "experiment_of", "resolve"]
+__all__ = ["COMMANDS", "Observer", "Plan", "command_of", "experiment_of", "resolve"]
 
 TRAINING = (Study, Question, Machine, Output)
 COMMANDS = {
@@ -43,6 +43,11 @@ COMMANDS = {
     )
 }
 """By name, the commands that make a run."""
+
+
+def command_of(study: BaseStudy) -> Command:
+    """Return the command that takes a study from Python: of several the one of most arms."""
+    return next(c for c in reversed(COMMANDS.values()) if type(study) in c.groups)
 
 
 def resolve(

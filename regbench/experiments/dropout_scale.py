@@ -10,6 +10,7 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -170,6 +171,10 @@ class ScaleResult:
     study: DropoutScale
     environment: Environment
     scales: list[Scale]
+
+    def _repr_html_(self) -> str:
+        """Return the answer as HTML, for a notebook."""
+        return str(import_module("regbench.report.html").notebook(self))
 
 
 def plan(

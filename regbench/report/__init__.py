@@ -16,13 +16,13 @@ def report_of(study: BaseStudy) -> Report:
     return cast("Report", importlib.import_module(f"regbench.report.{study.experiment}"))
 
 
-VIEWS = ("figures", "tensorboard")
+VIEWS = ("figures", "tensorboard", "html")
 """The outputs that can be left out, and made again from a run's blocks."""
 
 
 def sinks_of(output: Output) -> list[str]:
     """Return the names of the outputs into files that were asked for."""
-    wanted = {"figures": output.plots, "tensorboard": output.tensorboard}
+    wanted = {"figures": output.plots, "tensorboard": output.tensorboard, "html": output.report}
     return ["json", "csv", *(name for name in VIEWS if wanted[name])]
 
 

@@ -35,11 +35,12 @@ class Table:
 class View:
     """All that can be shown of a result, whichever experiment it is of."""
 
-    folder: Path
+    run: Run
     document: Callable[[], dict[str, Any]]
     answer: Table | None = None  # where a sentence for each arm would be too long
     tables: Sequence[Table] = ()
     remark: str = ""  # explains the tables
+    words: Mapping[str, str] = field(default_factory=dict)  # what those of the answer mean
     sentences: Sequence[str] = ()  # the answer
     cautions: Sequence[str] = ()  # what limits the answer
     warnings: Sequence[str] = ()  # what went wrong, and why the exit code is what it is
@@ -48,8 +49,14 @@ class View:
     csv: Iterable[bytes] = ()  # the numbers as a tidy table, in pieces
     pictures: Sequence[str] = ()  # their modules
     subject: Any = None  # what they are drawn of
-    figure_format: str = "png"
+    moving: Callable[[], dict[str, Any]] | None = None  # what a page shows of every kept epoch
+    moved: Collection[str] = ()  # the pictures that it stands in for
     logs: Callable[[Sequence[Picture]], Iterable[tuple[str, Log]]] = lambda pictures: ()
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.run.folder
 
     @cached_property
     def text(self) -> str:

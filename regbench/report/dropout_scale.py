@@ -34,7 +34,7 @@ def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
         for scale in result.scales
     }
     return View(
-        folder=run.folder,
+        run=run,
         document=lambda: document_of(
             run, result.environment, is_complete, {"scales": [*map(scale_record, result.scales)]}
         ),
@@ -46,7 +46,6 @@ def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
         exit_code=int("does not fit" in verdicts.values()),
         pictures=["scale"],
         subject=result,
-        figure_format=run.request.output.figure_format,
         logs=partial(logs, result),
     )
 

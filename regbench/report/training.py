@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from regbench.analysis.history import evenly
@@ -32,6 +33,12 @@ JUDGED = {
     "risk": "Judged by the risk: the expected squared error at a fresh input of the range.",
     "test-loss": "Judged by the test loss: the squared error at the test points alone.",
 }
+WORDS = {
+    "replicate": "one draw of data and initial weights, on which every arm is trained",
+    "difference": "arm - baseline, paired: on the same replicate, so that luck cancels",
+    "interval": "the mean differences that these replicates are compatible with",
+}
+"""Of the answer, what a reader may not know."""
 FEWEST_SWEPT = 3
 """Strengths of which there is a picture of the risk over strength, in place of its parts."""
 MOST_HISTOGRAMS = 10
@@ -74,8 +81,8 @@ def header(request: Request, study: Study, engine: str, device: str) -> list[str
 def view(run: Run, result: Result | None, is_complete: bool) -> View:
     """Return the view of a result, or of none, which has a document only."""
     if result is None:
-        return View(run.folder, lambda: document_of(run, run.environment, is_complete, {}))
-    asked = replace(run, request=replace(run.request, study=result.study))
+        return View(run, lambda: document_of(run, run.environment, is_complete, {}))
+    run = replace(run, request=replace(run.request, study=result.study))
     has_details, is_many = run.request.output.details, has_answer_table(result)
     tables = [loss_table(result, has_details)]
     if result.study.replicates > 1:
@@ -86,9 +93,9 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
             tables.append(difference_table(result))
     gate = [gate_line(label, result.question, c, said) for label, c, said in result.judgements]
     return View(
-        folder=run.folder,
+        run=run,
         document=lambda: document_of(
-            asked,
+            run,
             result.environment,
             is_complete,
             {**training_content(result), "gate": gate_content(result, gate)},
@@ -103,7 +110,9 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
         csv=csv_pieces(result),
         pictures=pictures_of(result),
         subject=result,
-        figure_format=run.request.output.figure_format,
+        words=WORDS if result.study.replicates > 1 else {},
+        moving=lambda: import_module("regbench.report.html.moving").moving(result),
+        moved=("fan", "weights", "fit"),
         logs=partial(logs, result),
     )
 

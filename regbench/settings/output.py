@@ -21,6 +21,7 @@ class Output(Settings, title="Output"):
         json_schema_extra={"allowed": "a path of printable characters"},
     )
     tensorboard: bool = Field(default=True, description="Write TensorBoard logs.")
+    report: bool = Field(default=True, description="Write report.html.")
     plots: bool = Field(default=True, description="Draw pictures.")
     figure_format: FigureFormat = Field(default="png", description="Format of the pictures.")
     cache: bool = Field(default=True, description="Use blocks that earlier runs have trained.")

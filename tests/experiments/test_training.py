@@ -117,7 +117,7 @@ def test_run_leaves_the_documented_files(regbench: Command, tmp_path: Path) -> N
     folder = tmp_path / "run"
     assert sorted(path.name for path in folder.iterdir()) == [
         "DONE", "blocks", "config.toml", "environment.json", "figures", "history.csv",
-        "summary.json", "tensorboard",
+        "report.html", "summary.json", "tensorboard",
     ]  # fmt: skip
     assert sorted(path.name for path in (folder / "figures").iterdir()) == [
         f"{name}.png" for name in ("course", "fan", "fit", "pairs", "parts", "weights")
@@ -125,19 +125,26 @@ def test_run_leaves_the_documented_files(regbench: Command, tmp_path: Path) -> N
     assert {path.name for path in (folder / "tensorboard").iterdir()} == {
         "baseline", "wdecay=0.1", "wdecay=0.2",
     }  # fmt: skip
+    assert "Look at: run/report.html\n" in finished.out
     assert "tensorboard --logdir run/tensorboard" in finished.out
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 @pytest.mark.parametrize(
-    ("option", "left"), [("--no-plots", "tensorboard"), ("--no-tensorboard", "figures")]
+    ("option", "left_out"),
+    [
+        ("--no-plots", "figures"),
+        ("--no-tensorboard", "tensorboard"),
+        ("--no-report", "report.html"),
+    ],
 )
-def test_pictures_and_logs_can_be_left_out(
-    regbench: Command, tmp_path: Path, option: str, left: str
+def test_views_can_be_left_out(
+    regbench: Command, tmp_path: Path, option: str, left_out: str
 ) -> None:
     regbench("wdecay", *TINY, "--out=run", option)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "DONE", "blocks", "config.toml", "environment.json", "history.csv", "summary.json", left,
+        "DONE", "blocks", "config.toml", "environment.json", "history.csv", "summary.json",
+        *({"figures", "tensorboard", "report.html"} - {left_out}),
     }  # fmt: skip
 
 

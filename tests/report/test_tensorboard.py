@@ -11,7 +11,7 @@ import pytest
 from commands import TINY
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training import ENVIRONMENT, make_result
+from training import ENVIRONMENT, make_request, make_result
 
 from regbench.engines.base import nothing
 from regbench.experiments.dropout_scale import DropoutScale, ScaleResult, measure_scale
@@ -19,6 +19,7 @@ from regbench.report import dropout_scale, tensorboard
 from regbench.report.base import View
 from regbench.report.figures import Picture, draw
 from regbench.report.training import logs
+from regbench.storage.run_folder import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ def result() -> Result:
 
 def write(result: Result, folder: Path, pictures: Sequence[Picture] = ()) -> list[str]:
     """Write the logs of a result and pictures into a folder; return what is said about them."""
-    view = View(folder, dict, logs=partial(logs, result))
+    view = View(Run(folder, make_request(), {}), dict, logs=partial(logs, result))
     return list(tensorboard.write(view, pictures))
 
 
@@ -154,7 +155,7 @@ def test_scale_logs_hold_what_was_drawn_and_the_first_the_picture(tmp_path: Path
 
 
 def test_command_writes_logs_that_can_be_read(regbench: Command, tmp_path: Path) -> None:
-    assert regbench("wdecay", *TINY, "--no-plots", "--out=run").code == 0
+    assert regbench("wdecay", *TINY, "--out=run").code == 0
     reader = read(tmp_path / "run" / "tensorboard" / "wdecay=0.01")
     assert [event.step for event in reader.Scalars("loss/test")] == [0, 1, 2, 4]
     reader = read(tmp_path / "run" / "tensorboard" / "baseline")

@@ -61,8 +61,8 @@ def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_pat
     }  # fmt: skip
     assert manifest["machine"] == {"engine": "auto", "device": "auto", "threads": 2}
     assert manifest["output"] == {
-        "out": str(tmp_path / "run"), "tensorboard": True, "plots": False, "cache": True,
-        "figure_format": "png", "json": False, "details": False, "quiet": False,
+        "out": str(tmp_path / "run"), "tensorboard": True, "plots": False, "report": True,
+        "cache": True, "figure_format": "png", "json": False, "details": False, "quiet": False,
     }  # fmt: skip
     origins = manifest["origins"]
     assert set(origins) == set(COMMANDS["wdecay"].settings)

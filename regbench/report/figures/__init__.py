@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -80,6 +81,7 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
         files, (width, height) = {}, map(int, figure.bbox.size)
         for suffix in sorted(formats):
             file = io.BytesIO()
+            rcParams["svg.fonttype"] = "none" if suffix == "html" else "path"
             if suffix == "png":
                 figure.canvas.draw()
                 pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
@@ -87,14 +89,15 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
                 image.putpalette([255 if v == 254 else v for v in image.getpalette() or ()])
                 image.save(file, "png", compress_level=1)
             else:
-                figure.savefig(file, format=suffix, metadata=NO_DATES[suffix])
+                form = "svg" if suffix == "html" else suffix
+                figure.savefig(file, format=form, metadata=NO_DATES[form])
             files[suffix] = file.getvalue()
     return Picture(name, files, width, height)
 
 
 def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
     """Write every picture into `figures/`, in the format that was asked for."""
-    folder, suffix = view.folder / "figures", view.figure_format
+    folder, suffix = view.folder / "figures", view.run.request.output.figure_format
     folder.mkdir(exist_ok=True)
     for picture in pictures:
         write_whole(folder / f"{picture.name}.{suffix}", [picture.files[suffix]])

@@ -94,7 +94,10 @@ class Screen(Observer):
             sys.stdout.write(view.text)
         elif is_new:
             encoding, logs = self.closing.encoding, view.folder / "tensorboard"
-            lines = [f"Results: {shell_word(view.folder, encoding)}"]
+            files = ["report.html", *(f"figures/{name}.*" for name in view.pictures)]
+            best = [path for name in files for path in view.folder.glob(name)][:1]
+            lines = [f"Look at: {shell_word(path, encoding)}" for path in best]
+            lines.append(f"Results: {shell_word(view.folder, encoding)}")
             if self.output.tensorboard:
                 lines.append(f"Look inside: tensorboard --logdir {shell_word(logs, encoding)}")
             self.closing.print(*lines, sep="\n", soft_wrap=True)

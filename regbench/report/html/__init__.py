@@ -1,0 +1,134 @@
+"""One page of everything, `report.html`, and what a result shows in a notebook.
+
+The page asks for nothing from outside, and its policy forbids it to. Templates stand beside this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from base64 import b64encode
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from regbench import __version__
+from regbench.errors import option_of
+from regbench.experiments import command_of
+from regbench.report import report_of
+from regbench.settings.command import Request
+from regbench.settings.question import Question
+from regbench.storage.files import write_text
+from regbench.storage.run_folder import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from regbench.report.base import View
+    from regbench.report.figures import Picture
+
+HERE = Path(__file__).parent
+GOOD, BAD = ("yes", "lower"), ("no", "higher", "diverged")
+TONES = {**dict.fromkeys(GOOD, "good"), **dict.fromkeys(BAD, "bad"), "?": "open", "cannot": "open"}
+"""The class of a cell by its first word."""
+FILES = {
+    "summary.json": "every number",
+    "history.csv": "the losses as a tidy table",
+    "config.toml": "the settings",
+    "environment.json": "where and how it ran",
+    "figures": "the pictures",
+    "tensorboard": "for tensorboard --logdir",
+}
+
+
+def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
+    """Write `report.html`."""
+    write_text(view.folder / "report.html", page(view, pictures))
+    return ()
+
+
+def page(view: View, pictures: Sequence[Picture]) -> str:
+    """Return the page of a view that has a run."""
+    run, result = view.run, view.subject
+    request, environment = run.request, result.environment
+    header = report_of(request.study).header
+    style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "page.js"))
+    return render(
+        "page.html",
+        view=view,
+        header=header(request, result.study, environment.engine or "", environment.device),
+        replicates=getattr(result.study, "replicates", 0),
+        moving=view.moving() if view.moving and request.output.plots else None,
+        pictures=[inline(picture, result) for picture in pictures if "html" in picture.files],
+        command=command_line(request),
+        configuration=tomli_w.dumps(request.to_file()),
+        files={name: what for name, what in FILES.items() if (view.folder / name).exists()},
+        facts={"regbench": __version__, **environment.to_record()},
+        provenances=run.manifest["provenances"],
+        style=style,
+        script=script,
+        hashes=[digest(style), digest(script)],
+    )
+
+
+def notebook(result: Any) -> str:
+    """Return the answer and its tables as HTML for a notebook, of light or dark ground."""
+    study = result.study
+    request = Request(command_of(study), study, getattr(result, "question", Question()))
+    view = report_of(study).view(Run(Path(), request, {}), result, is_complete=True)
+    return render("notebook.html", view=view)
+
+
+def render(template: str, **values: Any) -> str:
+    """Return what a template makes of values, whose texts are escaped."""
+    templates = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["tone"] = lambda cell: TONES.get(cell.partition(" ")[0], "")
+    return templates.get_template(template).render(**values)
+
+
+def digest(text: str) -> str:
+    """Return what a policy calls a text that may stand in the page."""
+    return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def inline(picture: Picture, result: Any) -> dict[str, Any]:
+    """Return a picture's SVG for a page: its names are its own there, its font is the page's."""
+    module = import_module(f"regbench.report.figures.{picture.name}")
+    svg = picture.files["html"].decode().partition("<svg ")[2]
+    svg = re.sub(r"(?s)<metadata>.*?</metadata>|<style.*?</style>| font-family:[^;]*;", "", svg)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{picture.name}-", svg)
+    attributes, _, content = svg.partition(">")
+    return {
+        "name": picture.name,
+        "title": module.title(result),
+        "what": (module.__doc__ or "").partition("\n")[0],
+        "attributes": attributes,
+        "content": content,
+    }
+
+
+def command_line(request: Request) -> str:
+    """Return the command that repeats a run, with the settings that differ from the defaults."""
+    words, values = ["regbench", request.command.name], request.to_file()
+    for key, setting in request.command.settings.items():
+        value = values.get(key)
+        value = tuple(value) if isinstance(value, list) else value
+        default = setting.field.get_default(call_default_factory=True, validated_data=values)
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        if key == "arms":
+            words += values[key]
+        elif isinstance(value, bool) and value != default:
+            words.append(option_of(key) if value else f"--no-{key}")
+        elif value not in (None, default):
+            words.append(f"{option_of(key)}={text}")
+    return shlex.join(words)

@@ -1,0 +1,247 @@
+"""`report.html` in a real browser, and what a result shows in a notebook."""
+
+from __future__ import annotations
+
+import html as entities
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from browser import browsing
+from commands import TINY
+from training import make_request, make_result
+
+import regbench as rb
+from regbench.report import html, training, verdicts
+from regbench.report.figures import draw
+from regbench.storage.run_folder import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from browser import Page
+    from commands import Command
+
+    from regbench.analysis.result import Result
+
+HOSTILE = "<img src=x onerror=document.title='hurt'>"
+"""A folder's name that would be seen to act if it were not a text."""
+MOST_BYTES = 3_000_000
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = rb.Study(
+        arms=[rb.WeightDecay(0.1), rb.Dropout(0.5)],
+        task=rb.Task(points=6),
+        network=rb.Network(hidden=8, depth=1),
+        training=rb.Training(epochs=40, log_every=20),
+        replicates=4,
+    )
+    folder = tmp_path_factory.mktemp("runs") / HOSTILE
+    rb.run(study, machine=rb.Machine(engine="batched"), folder=folder)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def result(file: Path) -> Result:
+    loaded: Result = rb.load(file.parent)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browsing(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser: Page, file: Path) -> Page:
+    browser.media()
+    browser.open(file)
+    return browser
+
+
+def all_of(page: Page, selector: str, value: str) -> Any:
+    """Return a value of each element that a selector finds."""
+    return page.ask(f"[...document.querySelectorAll({selector!r})].map(e => {value})")
+
+
+def heights(path: str) -> np.ndarray:
+    """Return the ordinates of each line of a path of unit steps, `(lines, points)`."""
+    rows = [np.array(line.replace("l", " ").split(), float) for line in path.split("M")[1:]]
+    return np.array([np.cumsum([row[1], *row[3::2]]) for row in rows])
+
+
+def test_slider_moves_fits_and_weights_to_the_epoch(page: Page, result: Result) -> None:
+    history, study = result.history, result.study
+    (truth,) = heights(all_of(page, ".truth", "e.getAttribute('d')")[0])
+    columns = np.linspace(0, len(history.grid_x) - 1, len(truth)).round().astype(int)
+    slope, shift = np.polyfit(truth, history.grid_truth[columns], 1)
+    page.ask("document.getElementById('epoch').focus()")
+    kept, seen = history.kept_epochs.tolist(), set()
+    for back, key in enumerate(["End", *["ArrowLeft"] * (len(kept) - 1)]):
+        page.press(key)
+        kept_index = len(kept) - 1 - back
+        assert page.ask("document.getElementById('shown').textContent") == str(kept[kept_index])
+        for arm_index, path in enumerate(all_of(page, ".thin", "e.getAttribute('d')")):
+            drawn = slope * heights(path) + shift
+            fits = history.predictions[kept_index, arm_index][:, columns]
+            np.testing.assert_allclose(drawn, fits, atol=abs(slope) + 1e-6)  # rounded to a unit
+        texts = all_of(page, "text.moves.tick", "e.textContent")
+        layers = [history.named("parameters")[f"{n}.weight"] for n in study.network.layer_names]
+        rms = [
+            f"{np.sqrt(np.square(w[kept_index, a]).mean()):.3f}" for a in range(3) for w in layers
+        ]
+        assert [text.split()[-1] for text in texts] == rms
+        bars = all_of(page, ".bars", "e.getAttribute('d')")
+        seen.add(tuple(bars))
+    assert len(seen) == len(kept)
+    assert bars == all_of(page, ".outline", "e.getAttribute('d')")  # none is trained at epoch 0
+
+
+def test_tables_sort_by_key_and_say_so(page: Page) -> None:
+    head = "document.querySelector('table.sorts thead th:nth-child(6)')"
+    page.ask(f"{head}.firstChild.focus()")
+    for word in ("ascending", "descending"):
+        page.press("Enter")
+        assert page.ask(f"{head}.ariaSort") == word
+        assert page.ask("document.getElementById('said').textContent").endswith(word)
+        shown = page.ask(
+            "[...document.querySelector('table.sorts').tBodies[0].rows]"
+            ".map(row => row.cells[5].textContent)"
+        )
+        values = [float(text) for text in shown]
+        assert len(set(values)) > 4
+        assert values == sorted(values, reverse=word == "descending")
+
+
+def test_page_is_light_dark_and_printed(page: Page) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    slider = "getComputedStyle(document.querySelector('.slider')).display"
+    drawing = "getComputedStyle(document.querySelector('.picture')).filter"
+    assert page.ask(f"[{ground}, {slider}, {drawing}]") == ["rgb(255, 255, 255)", "flex", "none"]
+    page.media(scheme="dark")
+    assert page.ask(ground) == "rgb(20, 20, 20)"
+    assert page.ask(drawing).startswith("invert(0.92)")
+    fits = "document.querySelector('.thin').getAttribute('d')"
+    last = page.ask(fits)
+    page.ask("document.getElementById('epoch').focus()")
+    page.press("Home")
+    assert page.ask(fits) != last
+    page.media("print", "dark")
+    page.ask("dispatchEvent(new Event('beforeprint'))")
+    assert page.ask(f"[{ground}, {slider}, {drawing}]") == ["rgb(255, 255, 255)", "none", "none"]
+    assert page.ask(fits) == last  # paper has the last epoch
+
+
+def test_tab_reaches_every_control(page: Page) -> None:
+    controls = "a[href], button:not([hidden]), input, [tabindex]"
+    places = f"[...document.querySelectorAll('{controls}')].indexOf(document.activeElement)"
+    expected = list(range(page.ask(f"document.querySelectorAll('{controls}').length")))
+    assert len(expected) > 20
+    reached = []
+    for _ in expected:
+        page.press("Tab")
+        reached.append(page.ask(places))
+    assert reached == expected
+
+
+def test_page_says_what_its_drawings_show(page: Page) -> None:
+    drawings = page.ask(
+        "[...document.querySelectorAll('svg[role=img]')].map(svg => svg.getAttribute("
+        "'aria-labelledby').split(' ').map(id => document.getElementById(id).textContent))"
+    )
+    assert len(drawings) > 5
+    assert all(title and what for title, what in drawings)
+    ids = all_of(page, "[id]", "e.id")
+    assert len(ids) == len(set(ids))
+    assert page.ask("document.querySelectorAll('table caption').length") > 2
+
+
+def test_nothing_leaves_the_page_and_no_text_acts(page: Page, file: Path) -> None:
+    assert [e["request"]["url"] for e in page.heard("Network.requestWillBeSent")] == [
+        file.resolve().as_uri()
+    ]
+    wrong = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    assert page.heard(*wrong) == []
+    assert HOSTILE in page.ask("document.body.textContent")
+    assert page.ask("document.title") != "hurt"
+    refused = page.ask(
+        "new Promise(done => { addEventListener('securitypolicyviolation', "
+        "e => done(e.effectiveDirective)); new Image().src = 'other.png'; })"
+    )
+    assert refused == "img-src"
+
+
+def test_narrow_page_does_not_scroll_sideways(page: Page) -> None:
+    page.size(375)
+    assert page.ask("document.documentElement.scrollWidth") <= 375
+
+
+def test_page_is_whole_without_scripts(page: Page, file: Path) -> None:
+    page.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        page.open(file)
+        assert page.ask("document.querySelector('.slider').hidden")
+        assert page.ask("document.querySelector('.still').offsetHeight") > 0
+        assert all(all_of(page, ".moves", "e.textContent || e.getAttribute('d')"))
+    finally:
+        page.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_page_has_the_command_and_the_file_that_repeat_the_run(regbench: Command) -> None:
+    given = ["--lambda=0.1,0.2", "--slope=-2", "--no-tensorboard", "--require=better", *TINY]
+    assert regbench("wdecay", *given, "--out=run").code in (3, 4)
+    texts = re.findall(r"<pre[^>]*>(.*?)</pre>", Path("run/report.html").read_text(), re.S)
+    command, configuration = map(entities.unescape, texts)
+    assert configuration == Path("run/config.toml").read_text()
+    regbench(*shlex.split(command)[1:], "--out=again")
+    assert Path("again/config.toml").read_text() == configuration
+
+
+def test_without_pictures_the_page_has_tables_and_matplotlib_is_not_imported(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import sys\n"
+        "from regbench.cli import main\n"
+        "try:\n"
+        f"    main(['wdecay', *{TINY}, '--no-plots', '--out=run'])\n"
+        "except SystemExit as stopped:\n"
+        "    assert stopped.code == 0\n"
+        "assert 'matplotlib' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True)
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert text.count("<table") == 3
+    assert "<svg" not in text
+
+
+def test_many_arms_and_replicates_stay_small_and_the_page_says_so() -> None:
+    strengths = tuple(0.001 * 2**index for index in range(12))
+    result = make_result("wdecay", strengths, replicates=60, hidden=5, epochs=100, log_every=10)
+    run = Run(Path(), make_request("wdecay", strengths), {"provenances": []})
+    view = training.view(run, result, is_complete=True)
+    pictures = [draw(n, result, {"html"}) for n in view.pictures if n not in view.moved]
+    text = html.page(view, pictures)
+    assert len(text.encode()) < MOST_BYTES
+    assert "50 of 60 replicates" in text
+    assert "8 of 13 arms are shown" in text
+
+
+def test_notebook_shows_answers_as_escaped_html(result: Result) -> None:
+    shown = result._repr_html_()
+    for sentence in verdicts.sentences(result):
+        assert entities.escape(sentence, quote=False) in shown.replace("&#39;", "'")
+    assert shown.count("<table") == 3
+    scale = rb.run(rb.DropoutScale(p=[0.5], units=40, trials=30))
+    assert "binomial law" in scale._repr_html_()
+    view = training.view(Run(Path(), make_request(), {}), result, is_complete=True)
+    view.sentences = ["<script>alert(1)</script>"]
+    assert "<script" not in html.render("notebook.html", view=view)
