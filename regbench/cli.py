@@ -12,9 +12,11 @@ import inspect
 import os
 import sys
 import traceback
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, get_origin
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from regbench import __version__, commands
 from regbench.errors import (
@@ -24,31 +26,55 @@ from regbench.errors import (
     cannot_write,
     error_line,
     option_of,
+    suggestion,
     unexpected,
 )
 from regbench.experiments import COMMANDS, resolve
 from regbench.process.signals import stopping
 from regbench.settings import parse
-from regbench.settings.base import is_list, kind_of
+from regbench.settings.base import bounds, choices, is_list, kind_of
 from regbench.settings.command import Command
 from regbench.settings.machine import Machine
-from regbench.settings.output import FigureFormat  # noqa: TC001 - Typer reads it
+from regbench.settings.output import Output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pydantic.fields import FieldInfo
 
     from regbench.settings.command import Setting
+
+
+class PlainSwitches:
+    """Help that says nothing of the type of a switch."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters of a command."""
+        parameters = super().get_params(ctx)  # type: ignore[misc]
+        for switch in (known for known in parameters if getattr(known, "is_flag", False)):
+            switch.metavar = ""
+        return parameters
+
+
+class Group(PlainSwitches, TyperGroup):
+    """The command line."""
+
+
+class Subcommand(PlainSwitches, TyperCommand):
+    """A command of it."""
+
 
 app = typer.Typer(
     name="regbench",
     help="Measure what a regularizer really does to a network: a baseline and regularized "
     "networks, trained side by side on the same data from the same initial weights.",
-    add_completion=False,
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
 DEBUG = "--debug"
-PANELS = ["Experiment", "Statistics", "Task", "Network", "Training", "Machine", "Output"]
+ARGUMENTS = {"arms", "run"}
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
@@ -80,6 +106,8 @@ def forget_odd_sizes() -> None:
         text = os.environ.get(name, "")
         if not (text.isascii() and text.isdigit() and 20 <= int(text[:9]) <= 1000):
             os.environ.pop(name, None)
+    if "_REGBENCH_COMPLETE" in os.environ:  # a shell asks: each answer is one line
+        os.environ["COLUMNS"] = "1000"
 
 
 def require_folder() -> None:
@@ -92,10 +120,13 @@ def require_folder() -> None:
 
 def explain(error: Exception) -> tuple[int, str]:
     """Return the exit code of an error, and what to say of it."""
+    lacking: Any = error
+    if hasattr(error, "possibilities"):  # typer's error of an option that there is not
+        error = no_such_option(lacking.option_name, lacking.ctx.info_name)
     if isinstance(error, typer.TyperException):
         return error.exit_code, error.format_message()
     if isinstance(error, RegbenchError):
-        return error.exit_code, str(error)
+        return error.exit_code, str(error.named({}) if isinstance(error, UsageError) else error)
     return 1, cannot_write(error) if isinstance(error, OSError) else unexpected(error)
 
 
@@ -116,147 +147,180 @@ def options_before_command(
         raise typer.Exit(2)
 
 
-def add_command(command: Command) -> None:
-    """Add a subcommand with an option for each of its settings."""
+def no_such_option(option: str, command: str) -> UsageError:
+    """Return what to say of an option that a command lacks: whose it is, or which one was meant."""
+    own = COMMANDS.get(command)
+    key = option.lstrip("-").removeprefix("no-").replace("-", "_")
+    hint = suggestion(option, map(option_of, [*own.settings, "strength"] if own else ()))
+    if own and own.regularizer:
+        hint = hint.replace("--strength", option_of(own.regularizer.option))
+    others = [name for name, other in COMMANDS.items() if key in other.settings]
+    if others:
+        hint = f"it belongs to {', '.join(others)}"
+    return UsageError(option, problem=f"no option of {command}", hint=hint)
 
-    def run(**given: Any) -> int:
-        flags = {key.removesuffix("_"): v for key, v in given.items() if v or v is False}
-        files = flags.pop("config", None)
-        file = parse.only("--config", files) if files else None
+
+def subcommand(
+    *options: inspect.Parameter, examples: Iterable[str] = (), named: Command | None = None
+) -> Callable[[Callable[..., int]], None]:
+    """Return what adds a function to the command line: its docstring is the help, or a command's.
+
+    The function is given all options by key.
+    """
+
+    def add(run: Callable[..., int]) -> None:
+        def call(**given: Any) -> int:
+            return run(**{key.removesuffix("_"): value for key, value in given.items()})
+
+        name, summary = (named.name, named.summary) if named else (run.__name__, run.__doc__)
+        shown = "\n".join(f"regbench {name} {words}" for words in examples)
+        call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        app.command(name, help=f"{summary}\n\n{shown}", cls=Subcommand)(call)
+
+    return add
+
+
+def add_experiment(command: Command) -> None:
+    """Add a subcommand that makes a run, with an option for each of its settings."""
+    options = [make_option(key, setting) for key, setting in command.settings.items()]
+    options.append(parameter("config", list[str], "TOML file of settings.", "Experiment", "FILE"))
+
+    @subcommand(*options, examples=command.examples, named=command)
+    def run(config: list[str] | None, **given: Any) -> int:
+        flags = {key: value for key, value in given.items() if value or value is False}
+        file = parse.only("--config", config) if config else None
         return commands.run_experiment(resolve(command.name, flags, os.environ, file))
-
-    settings = command.settings
-    keys = sorted(settings, key=lambda key: PANELS.index(settings[key].panel))
-    options = [make_option(key, settings[key]) for key in keys]
-    options.append(parameter("config", list[str], "TOML file of settings.", PANELS[0], "FILE"))
-    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-    app.command(command.name, help=command.summary)(run)
 
 
 def make_option(key: str, setting: Setting) -> inspect.Parameter:
     """Return the command's parameter for a setting. Texts stay texts: `parse.py` reads them."""
     field, meaning = setting.field, setting.field.description or ""
     default = next(iter(field.default), None) if is_list(field) else field.default
+    if len(limits := bounds(field, most=1000)) == 2:
+        meaning = f"{meaning.removesuffix('.')}, {' '.join(limits)}."
     if default is not None and not field.default_factory and not isinstance(default, bool):
         bracket = "\\[" if isinstance(default, str) else "["  # `[auto]` would be markup
         meaning += f" {bracket}{default}]"
     if field.annotation is bool:
         negation = f"/--no-{key}" if default else ""
         return parameter(key, bool, meaning, setting.panel, None, negation)
-    return parameter(key, list[str], meaning, setting.panel, metavar_of(field))
+    words = partial(choices, field)
+    return parameter(key, list[str], meaning, setting.panel, metavar_of(field), words=words)
 
 
 def metavar_of(field: FieldInfo) -> str:
     """Return what stands for a setting's value in the help."""
-    kind, extra = kind_of(field), field.json_schema_extra
+    extra = field.json_schema_extra
     if isinstance(extra, dict) and "metavar" in extra:
         return str(extra["metavar"])
-    if get_origin(kind) is Literal:
-        return "|".join(get_args(kind))
-    return METAVARS.get(kind, "TEXT")
+    return "|".join(choices(field)) or METAVARS.get(kind_of(field), "TEXT")
 
 
 def parameter(
-    key: str, kind: Any, meaning: str, panel: str, metavar: str | None, negation: str = ""
+    key: str,
+    kind: Any,
+    meaning: str,
+    panel: str,
+    metavar: str | None = None,
+    negation: str = "",
+    words: Callable[[], Iterable[str]] = tuple,
 ) -> inspect.Parameter:
-    """Return a keyword parameter that Typer makes an option of, or ARM; None where not given."""
-    info = typer.Argument(metavar="ARM", help=meaning, show_default=False)
-    if key != "arms":
-        name = option_of(key) + negation
-        info = typer.Option(name, metavar=metavar, help=meaning, rich_help_panel=panel)
+    """Return a keyword parameter that Typer makes an option or argument of; None where not given.
+
+    `words` are what a shell completes it with.
+    """
+    shown: dict[str, Any] = {"metavar": metavar, "help": meaning}
+    shown["autocompletion"] = lambda: list(words())
+    info = typer.Argument(show_default=False, **shown)
+    if key not in ARGUMENTS:
+        info = typer.Option(option_of(key) + negation, rich_help_panel=panel, **shown)
     annotation, keyword = Annotated[kind | None, info], inspect.Parameter.KEYWORD_ONLY
     name = f"{key}_"  # `lambda` is no identifier
-    return inspect.Parameter(name, keyword, default=None, annotation=annotation)
-
-
-RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="The run's folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Details = Annotated[
-    bool, typer.Option("--details", help="Show medians, correlations and every epoch too.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print the closing lines only.")]
+    default = inspect.Parameter.empty if key == "run" else None
+    return inspect.Parameter(name, keyword, default=default, annotation=annotation)
 
 
 for experiment in COMMANDS.values():
-    add_command(experiment)
+    add_experiment(experiment)
 
 
-VERIFY = Command(
-    "verify",
-    "Train cases with known answers and print what theory predicts beside what came out.",
-    (Machine,),
+OUTPUT = Command("", "", (Output,)).settings
+VERIFY = Command("verify", "", (Machine,))
+RUN = parameter("run", str, "The run's folder.", "", "RUN", words=commands.run_names)
+
+
+def output_options(*keys: str) -> list[inspect.Parameter]:
+    """Return some settings of `Output` as options."""
+    return [make_option(key, OUTPUT[key]) for key in keys]
+
+
+def output_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of `Output` among what a command was given, by key."""
+    return {
+        key: value if value is True else parse.from_texts(option_of(key), OUTPUT[key].field, value)
+        for key, value in given.items()
+        if key in OUTPUT and value
+    }
+
+
+SHOWN = output_options("export", "format", "json", "quiet", "details")
+
+
+@subcommand(
+    parameter("only", list[str], "Row to verify, one or several.", "Rows", "NAME"),
+    *(make_option(key, setting) for key, setting in VERIFY.settings.items()),
+    *output_options("json", "quiet"),
+    examples=("", "--only ridge --only decay-momentum", "--engine reference --json"),
 )
-
-
-def verify(**given: Any) -> int:
-    """Run `regbench verify`."""
-    flags = {key: texts for key in VERIFY.settings if (texts := given[f"{key}_"])}
+def verify(only: list[str] | None, **given: Any) -> int:
+    """Train cases with known answers and print what theory predicts beside what came out."""
+    flags = {key: texts for key in VERIFY.settings if (texts := given[key])}
     known = {f"{parse.ENVIRONMENT_PREFIX}{key.upper()}" for key in VERIFY.settings}
     environment = {name: os.environ[name] for name in known & {*os.environ}}
     request = parse.resolve(VERIFY, flags, environment)
-    names = [name for text in given["only_"] or [] for name in text.split(",")]
-    return commands.verify_cases(request, names, bool(given["json_"]), bool(given["quiet_"]))
+    names = [name for text in only or [] for name in text.split(",")]
+    return commands.verify_cases(request, names, Output(**output_settings(given)))
 
 
-verify.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [
-        parameter("only", list[str], "Row to verify, one or several.", "Rows", "NAME"),
-        *(make_option(key, setting) for key, setting in VERIFY.settings.items()),
-        parameter("json", bool, "Print one JSON document and nothing else.", "Output", None),
-        parameter("quiet", bool, "Print the closing line only.", "Output", None),
-    ]
+@subcommand(
+    RUN,
+    parameter("allow_mixed", bool, "Finish it with other versions or another device.", "Machine"),
+    *SHOWN,
+    examples=("RUN", "RUN --allow-mixed --quiet"),
 )
-app.command(VERIFY.name, help=VERIFY.summary)(verify)
-
-
-@app.command()
-def resume(
-    run: RunFolder,
-    allow_mixed: Annotated[
-        bool,
-        typer.Option("--allow-mixed", help="Finish it with other versions or another device."),
-    ] = False,
-    json: AsJson = False,
-    details: Details = False,
-    quiet: Quiet = False,
-) -> int:
+def resume(run: str, allow_mixed: bool | None, **given: Any) -> int:
     """Finish a run that was cut off."""
-    shown = {"json_": json, "details": details, "quiet": quiet}
-    return commands.resume_run(run, shown, allow_mixed)
+    return commands.resume_run(run, output_settings(given), bool(allow_mixed))
 
 
-@app.command()
-def runs(
-    root: Annotated[
-        list[str] | None,
-        typer.Option("--root", metavar="DIR", help="Where runs are: `runs` where not given."),
-    ] = None,
-    prune: Annotated[
-        bool,
-        typer.Option("--prune", help="Show runs that were never finished, and offer to remove."),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them without a question.")] = False,
-    json: AsJson = False,
-) -> int:
-    """List the runs with state, arms, verdict and age."""
+@subcommand(
+    RUN,
+    *SHOWN,
+    parameter("files", bool, "Make a run's files again.", "Output"),
+    *output_options("figure_format"),
+    examples=("RUN --details", "RUN --export report.md", "RUN --files --figure-format svg"),
+)
+def report(run: str, files: bool | None, **given: Any) -> int:
+    """Show a run again from its blocks, finished or not."""
+    return commands.report_run(run, output_settings(given), bool(files))
+
+
+@subcommand(RUN, *output_options("format", "json"), examples=("RUN", "RUN --format markdown"))
+def show(run: str, **given: Any) -> int:
+    """Show how a run was made: settings and where they came from, machine, state, files."""
+    return commands.show_run(run, output_settings(given))
+
+
+@subcommand(
+    parameter("root", list[str], "Where runs are: `runs` where not given.", "Runs", "DIR"),
+    parameter("prune", bool, "Show runs never finished, and offer to remove them.", "Runs"),
+    parameter("yes", bool, "Remove them without a question.", "Runs"),
+    *output_options("format", "json"),
+    examples=("", "--root elsewhere --format csv", "--prune"),
+)
+def runs(root: list[str] | None, prune: bool | None, yes: bool | None, **given: Any) -> int:
+    """List the runs with age, verdicts, effects and the settings in which they differ."""
     if yes and not prune:
         raise UsageError("--yes", problem="means nothing without --prune")
     folder = parse.only("--root", root) if root else None
-    return commands.list_runs(folder, json, prune, yes)
-
-
-@app.command()
-def report(
-    run: RunFolder,
-    files: Annotated[bool, typer.Option("--files", help="Make a run's files again.")] = False,
-    figure_format: Annotated[
-        FigureFormat | None, typer.Option("--figure-format", help="Of pictures that are made.")
-    ] = None,
-    json: AsJson = False,
-    details: Details = False,
-    quiet: Quiet = False,
-) -> int:
-    """Show a run again from its blocks, finished or not."""
-    shown = {"json_": json, "details": details, "quiet": quiet}
-    given = shown | ({"figure_format": figure_format} if figure_format else {})
-    return commands.report_run(run, given, is_rewriting=files)
+    return commands.list_runs(folder, Output(**output_settings(given)), bool(prune), bool(yes))

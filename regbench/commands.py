@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import sys
 import traceback
@@ -23,9 +24,10 @@ from regbench.errors import (
 )
 from regbench.experiments import COMMANDS, experiment_of
 from regbench.process.signals import interruptible, stopping
-from regbench.report import VIEWS, report_of, sink, sinks_of
+from regbench.report import VIEWS, report_of, sink, sinks_of, text_of
+from regbench.settings.output import FORMATS
 from regbench.storage import run_folder
-from regbench.storage.files import Store, remove
+from regbench.storage.files import Store, remove, unfinished, write_text
 from regbench.storage.run_list import (
     find_runs,
     find_unfinished,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from regbench.report.terminal.screen import Screen
     from regbench.settings.command import Request
     from regbench.settings.machine import Environment, Machine
+    from regbench.settings.output import Output
     from regbench.storage.blocks import Archive
     from regbench.storage.run_folder import Run
 
@@ -52,6 +55,7 @@ is_debugging = False
 
 def run_experiment(request: Request) -> int:
     """Compute, show and record what was asked; returns the exit code."""
+    require_exports(request)
     planned = plan(request, request.machine)
     run = run_folder.create_run(request, planned.environment, planned.provenance, sys.argv)
     return complete(run, planned)
@@ -69,6 +73,7 @@ def plan(request: Request, machine: Machine, began: Environment | None = None) -
 def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) -> int:
     """Finish a run that was cut off, with fields of `Output` to set; returns the exit code."""
     run = run_folder.open_run(name, COMMANDS, options)
+    require_exports(run.request)
     machine, began = run.request.machine, run.environment
     if run.done is not None:
         _, done, total = read_back(run)
@@ -87,6 +92,7 @@ def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int
     from regbench.report.terminal.screen import Screen
 
     run = run_folder.open_run(name, COMMANDS, options)
+    require_exports(run.request)
     request, began = run.request, run.environment
     result, done, total = read_back(run)
     report, screen, notes = report_of(request.study), Screen(request.output), []
@@ -97,6 +103,7 @@ def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int
         if is_rewriting and done == total:
             with run_folder.in_use(run.folder):
                 notes = write(run, view, screen)
+    export(run, view)
     screen.close(view, notes, is_new=False)
     if run.done is not None and done == total:
         return view.exit_code
@@ -120,14 +127,34 @@ def complete(run: Run, planned: Plan) -> int:
         view = report.view(run, result, is_complete=True)
         screen.show(view)
         notes = record(run, view, result.environment.duration_seconds, screen)
+        export(run, view)
         screen.close(view, notes, is_new=True)
         return view.exit_code
+
+
+def require_exports(request: Request) -> None:
+    """Raise `UsageError` where a file of `--export` cannot be written."""
+    for name in request.output.export:
+        try:
+            if Path(name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            with unfinished(Path(name)) as probe:
+                probe.touch()
+        except OSError as error:
+            raise UsageError("export", problem=cannot_write(error, name)) from None
+
+
+def export(run: Run, view: View) -> None:
+    """Write the files that `--export` names."""
+    for name in run.request.output.export:
+        write_text(Path(name), text_of(view, FORMATS[Path(name).suffix]))
 
 
 def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
     """Write the files of a run and mark it as done; returns what there is to say about them."""
     notes = write(run, view, screen)
-    run_folder.mark_done(run.folder, {"duration_seconds": duration, "verdicts": view.verdicts})
+    facts = {"verdicts": view.verdicts, "effects": view.effects}
+    run_folder.mark_done(run.folder, {"duration_seconds": duration, **facts})
     return notes
 
 
@@ -211,17 +238,16 @@ def shown_folder(run: Run) -> str:
     return shell_word(run.folder, sys.stderr.encoding)
 
 
-def verify_cases(request: Request, names: list[str], is_json: bool, is_quiet: bool) -> int:
+def verify_cases(request: Request, names: list[str], output: Output) -> int:
     """Verify the cases of some names, or all; returns 1 where one fails or none was run."""
     from regbench.report.json import to_text
     from regbench.report.terminal import verification
     from regbench.report.terminal.screen import Screen
-    from regbench.settings.output import Output
     from regbench.verify.cases import CASES
     from regbench.verify.runner import select, verify
 
     cases = select(CASES, names)
-    screen = Screen(Output(quiet=is_quiet, json=is_json))
+    screen = Screen(output)
     with (
         stopping("interrupted; nothing was verified"),
         screen.stage("verifying", len(cases)) as advance,
@@ -230,7 +256,7 @@ def verify_cases(request: Request, names: list[str], is_json: bool, is_quiet: bo
             verified = interruptible(partial(verify, cases, request.machine, advance, screen.warn))
         except UsageError as error:
             raise error.named(request.origins) from None
-    if is_json:
+    if output.form == "json":
         document = verification.verification_document(verified, request.machine, names)
         sys.stdout.write(to_text(document))
     else:
@@ -239,28 +265,47 @@ def verify_cases(request: Request, names: list[str], is_json: bool, is_quiet: bo
     return 0 if verified.holds else 1
 
 
-def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) -> int:
+def show_run(name: str, options: Mapping[str, Any]) -> int:
+    """Show how a run was made, and what is there of it; returns the exit code."""
+    from regbench.report import run_page
+    from regbench.report.terminal.screen import Screen
+
+    run = run_folder.open_run(name, COMMANDS, options)
+    _, done, total = read_back(run)
+    screen, view = Screen(run.request.output), run_page.view(run, done, total)
+    screen.show(view)
+    screen.close(view, (), is_new=False)
+    return 0
+
+
+def run_names() -> list[str]:
+    """Return the runs below the usual folder, the newest first."""
+    return [str(folder) for folder in reversed(find_runs(run_folder.ROOT))]
+
+
+def list_runs(root: str | None, output: Output, is_pruning: bool, is_sure: bool) -> int:
     """List the runs below a folder, or remove the abandoned ones; returns the exit code."""
     from regbench.report.format import count
-    from regbench.report.terminal.console import make_consoles
-    from regbench.report.terminal.run_list import print_runs, runs_text
+    from regbench.report.run_list import MOST_ARMS, runs_view
+    from regbench.report.terminal.screen import Screen, show_table
 
     if root is not None and not os.path.isdir(root):  # noqa: PTH112 - no name is too long for it
         raise UsageError("--root", root, "a folder that is there")
     folder = run_folder.ROOT if root is None else Path(root)
     now = datetime.datetime.now(datetime.UTC)
-    _, console, errors = make_consoles(is_quiet=False, is_json=False)
+    screen = Screen(output)
     found = [summarize_run(folder, COMMANDS) for folder in find_runs(folder)]
     unfinished = find_unfinished(folder, now) if is_pruning else []
     if is_pruning:
         found = [run for run in found if is_prunable(run, now)]
-    if is_json:
-        sys.stdout.write(runs_text(found))
-    elif found:
-        print_runs(console, found, now)
-    elif not unfinished:
+    most = MOST_ARMS if output.form == "table" else max((len(run.arms) for run in found), default=0)
+    view = runs_view(found, now, most)
+    screen.close(view, (), is_new=False)
+    for table in view.tables:
+        show_table(screen.details, table)
+    if not found and output.form == "table" and not unfinished:
         what = "abandoned runs: not done, and untouched for an hour" if is_pruning else "runs"
-        errors.print(f"no {what}, below {visible(folder)}", soft_wrap=True)
+        screen.errors.print(f"no {what}, below {visible(folder)}", soft_wrap=True)
     if not (is_pruning and (found or unfinished)):
         return 0
     parts = f" and {count(len(unfinished), 'unfinished file')} of killed processes"
@@ -271,7 +316,7 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
         is_sure = sys.stdin.readline().strip().lower() in {"y", "yes"}
     if not is_sure:
         what = f"{count(len(found), 'run')}{also}"
-        errors.print(f"nothing was removed; --yes removes {what}", soft_wrap=True)
+        screen.errors.print(f"nothing was removed; --yes removes {what}", soft_wrap=True)
         return 0
     again = [summarize_run(run.folder, COMMANDS) for run in found]  # changed since asked?
     found = [run for run in again if is_prunable(run, now)]
@@ -279,5 +324,5 @@ def list_runs(root: str | None, is_json: bool, is_pruning: bool, is_sure: bool) 
         remove_run(run.folder)
     for path in unfinished:
         remove(path)
-    errors.print(f"removed {count(len(found), 'run')}{also}", soft_wrap=True)
+    screen.errors.print(f"removed {count(len(found), 'run')}{also}", soft_wrap=True)
     return 0

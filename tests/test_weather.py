@@ -142,7 +142,7 @@ def test_no_variable_changes_what_a_file_gets(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variables: dict[str, str]
 ) -> None:
     def told() -> tuple[str, str]:
-        details, closing, errors = make_consoles(is_quiet=False, is_json=False)
+        details, closing, errors = make_consoles(is_quiet=False, is_document=False)
         print_table(details, Table([["a title", "another"], ["a cell", "words " * 40]], "caption"))
         print_line(closing, "an answer " * 30, style="bold")
         print_line(errors, "a note " * 30)

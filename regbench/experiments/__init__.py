@@ -18,27 +18,48 @@ from regbench.settings.study import BaseStudy, Study
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from regbench.regularizers import Regularizer
     from regbench.settings.command import Request
 
 __all__ = ["COMMANDS", "Observer", "Plan", "command_of", "experiment_of", "resolve"]
 
 TRAINING = (Study, Question, Machine, Output)
+
+
+def examples_of(kind: type[Regularizer]) -> tuple[str, ...]:
+    """Return what may follow the command of a regularizer: one strength, a sweep, another task."""
+    option, default = f"--{kind.option.replace('_', '-')}", kind.default
+    return (
+        f"{option} {default:g}",
+        f"{option} {default / 4:g},{default / 2:g},{default:g} --confirm 30",
+        f"{option} {default:g} --truth sine --format markdown",
+    )
+
+
 COMMANDS = {
     command.name: command
     for command in (
         *(
-            Command(kind.command, kind.summary, (strengths_of(kind), *TRAINING), kind)
+            Command(
+                kind.command, kind.summary, (strengths_of(kind), *TRAINING), kind, examples_of(kind)
+            )
             for kind in REGULARIZERS.values()
         ),
         Command(
             "compare",
             "Compare any arms with the baseline: regularizers, sums of them, and ranges.",
             (Arms, *TRAINING),
+            examples=(
+                "wdecay=0.01 dropout=0.5 wdecay=0.01+dropout=0.5",
+                "dropout=0.5+l1=logspace:1e-4:1e-2:5",
+                "wdecay=0.01 decoupled=0.1 --optimizer adam",
+            ),
         ),
         Command(
             "dropout-scale",
             "Measure the output of a dropout layer in training and evaluation mode.",
             (DropoutScale, Output),
+            examples=("--p 0.1,0.5", "--p 0.5 --format csv"),
         ),
     )
 }

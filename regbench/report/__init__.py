@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from regbench.report.base import Report, Sink
+    from regbench.report.base import Report, Sink, View
     from regbench.settings.output import Output
     from regbench.settings.study import BaseStudy
 
@@ -24,6 +24,11 @@ def sinks_of(output: Output) -> list[str]:
     """Return the names of the outputs into files that were asked for."""
     wanted = {"figures": output.plots, "tensorboard": output.tensorboard, "html": output.report}
     return ["json", "csv", *(name for name in VIEWS if wanted[name])]
+
+
+def text_of(view: View, form: str) -> str:
+    """Return a view as one text in a form of `settings.output.FORMATS`."""
+    return cast("str", importlib.import_module(f"regbench.report.{form}").text_of(view))
 
 
 def sink(name: str) -> Sink:

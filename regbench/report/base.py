@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,13 +31,20 @@ class Table:
     wrapped: Mapping[int, int] = field(default_factory=dict)  # by column, where its words wrap
     is_grouped: bool = False  # whether a first cell that repeats the one above goes without saying
 
+    def grouped_rows(self) -> list[list[str]]:
+        """Return the rows without what goes without saying."""
+        rows = [list(row) for row in self.rows]
+        for above, row in reversed(list(itertools.pairwise(rows)) if self.is_grouped else []):
+            row[0] = "" if row[0] == above[0] else row[0]
+        return rows
+
 
 @dataclass
 class View:
     """All that can be shown of a result, whichever experiment it is of."""
 
-    run: Run
     document: Callable[[], dict[str, Any]]
+    run: Run | None = None  # a list of runs has none
     answer: Table | None = None  # where a sentence for each arm would be too long
     tables: Sequence[Table] = ()
     remark: str = ""  # explains the tables
@@ -45,8 +53,10 @@ class View:
     cautions: Sequence[str] = ()  # what limits the answer
     warnings: Sequence[str] = ()  # what went wrong, and why the exit code is what it is
     verdicts: Mapping[str, str] = field(default_factory=dict)  # by the name of what is compared
+    effects: Mapping[str, Sequence[float]] = field(default_factory=dict)  # difference and interval
     exit_code: int = 0
-    csv: Iterable[bytes] = ()  # the numbers as a tidy table, in pieces
+    rows: Sequence[Mapping[str, Any]] = ()  # the answer's numbers, all with the same keys
+    csv: Iterable[bytes] = ()  # all numbers as a tidy table, in pieces
     pictures: Sequence[str] = ()  # their modules
     subject: Any = None  # what they are drawn of
     moving: Callable[[], dict[str, Any]] | None = None  # what a page shows of every kept epoch
@@ -56,7 +66,14 @@ class View:
     @property
     def folder(self) -> Path:
         """The run's folder."""
+        assert self.run is not None
         return self.run.folder
+
+    @property
+    def request(self) -> Request:
+        """What was asked."""
+        assert self.run is not None
+        return self.run.request
 
     @cached_property
     def text(self) -> str:

@@ -1,9 +1,12 @@
-"""The measured losses as one tidy table: a row for each number."""
+"""The answer as a table, and every measured number as a tidy one: a row for each."""
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING
 
+from regbench.report.json import finite
 from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
@@ -12,6 +15,18 @@ if TYPE_CHECKING:
     from regbench.analysis.result import Result
     from regbench.report.base import View
     from regbench.report.figures import Picture
+
+
+def text_of(view: View) -> str:
+    """Return the numbers of a view's answer, or its first table where it has none.
+
+    Cells are empty where a number is not finite.
+    """
+    text, rows = io.StringIO(), view.tables[0].rows if view.tables else []
+    if view.rows:
+        rows = [[*view.rows[0]], *(finite([*row.values()]) for row in view.rows)]
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:

@@ -44,6 +44,11 @@ def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
         sentences=[scale_sentence(scale) for scale in result.scales],
         verdicts=verdicts,
         exit_code=int("does not fit" in verdicts.values()),
+        rows=[
+            {"p": scale.drop_probability, "convention": name, **numbers}
+            for scale in result.scales
+            for name, numbers in summaries(scale).items()
+        ],
         pictures=["scale"],
         subject=result,
         logs=partial(logs, result),

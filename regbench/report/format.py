@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regbench.analysis.statistics import Interval
@@ -27,6 +27,13 @@ def rounded(value: float | None, interval: Interval | None) -> str:
         return number(value)
     places = max(0, 1 - math.floor(math.log10(half)))  # two digits of half the interval's width
     return f"{value:z.{places}f}"
+
+
+def setting_text(value: Any) -> str:
+    """Return a setting's value: several with commas, and nothing for None."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def seeds_text(seeds: range) -> str:

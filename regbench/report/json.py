@@ -55,6 +55,11 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def text_of(view: View) -> str:
+    """Return the document of a view."""
+    return view.text
+
+
 def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
     """Write `summary.json`."""
     write_text(view.folder / "summary.json", view.text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from regbench.analysis.history import evenly
 from regbench.analysis.optimum import sweep_of
 from regbench.report.base import View
-from regbench.report.claims import answer_table, claims_table, has_answer_table, why_table
+from regbench.report.claims import (
+    answer_table,
+    claims_table,
+    has_answer_table,
+    measures_of,
+    why_table,
+)
 from regbench.report.csv import csv_pieces
 from regbench.report.format import count, seeds_text
 from regbench.report.json import document_of, training_content
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from regbench.analysis.result import Result
+    from regbench.analysis.statistics import Difference
     from regbench.report.figures import Picture
     from regbench.report.tensorboard import Log
     from regbench.settings.command import Request
@@ -81,7 +88,7 @@ def header(request: Request, study: Study, engine: str, device: str) -> list[str
 def view(run: Run, result: Result | None, is_complete: bool) -> View:
     """Return the view of a result, or of none, which has a document only."""
     if result is None:
-        return View(run, lambda: document_of(run, run.environment, is_complete, {}))
+        return View(lambda: document_of(run, run.environment, is_complete, {}), run)
     run = replace(run, request=replace(run.request, study=result.study))
     has_details, is_many = run.request.output.details, has_answer_table(result)
     tables = [loss_table(result, has_details)]
@@ -106,7 +113,9 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
         cautions=cautions(result),
         warnings=divergence_lines(result) + gate,
         verdicts=result.verdicts,
+        effects=effects_of(result),
         exit_code=result.exit_code,
+        rows=[measure_row(found) for found in measures_of(result)],
         csv=csv_pieces(result),
         pictures=pictures_of(result),
         subject=result,
@@ -115,6 +124,19 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
         moved=("fan", "weights", "fit"),
         logs=partial(logs, result),
     )
+
+
+def effects_of(result: Result) -> dict[str, list[float]]:
+    """Return each arm's headline difference and its interval, where they are finite numbers."""
+    fresh = result.confirmation.comparisons if result.confirmation else []
+    return {c.arm: [c.mean_difference, *c.ci] for c in (*result.comparisons, *fresh) if c.ci}
+
+
+def measure_row(found: Difference) -> dict[str, Any]:
+    """Return what a measure says of an arm, the ends of its interval apart."""
+    row = asdict(found)
+    row["ci_lower"], row["ci_upper"] = row.pop("ci") or (None, None)
+    return row
 
 
 def pictures_of(result: Result) -> list[str]:

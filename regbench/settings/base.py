@@ -5,6 +5,7 @@ Knows nothing about which settings there are, and nothing about where values com
 
 from __future__ import annotations
 
+import math
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
@@ -90,20 +91,32 @@ def allowed(field: FieldInfo) -> str:
     if isinstance(field.json_schema_extra, dict):
         return str(field.json_schema_extra["allowed"])
     if get_origin(kind) is Literal:
-        return ", ".join(map(str, get_args(kind)))
+        return ", ".join(choices(field))
     if kind is bool:
         return "true or false"
     if isinstance(kind, type) and issubclass(kind, Settings):
         return f"a {kind.__name__}"
     if is_list(field):
         return STRENGTHS
-    parts = ["a whole number" if kind is int else "a finite number"]
-    words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+    return " ".join(["a whole number" if kind is int else "a finite number", *bounds(field)])
+
+
+def bounds(field: FieldInfo, most: float = math.inf) -> list[str]:
+    """Return in words between which numbers a setting lies, without bounds larger than `most`."""
+    parts, words = [], {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
     for constraint in field.metadata:
         for sign, word in words.items():
-            if (bound := getattr(constraint, sign, None)) is not None:
-                parts.append(f"{word} {bound:g}" if kind is float else f"{word} {bound}")
-    return " ".join(parts)
+            bound = getattr(constraint, sign, None)
+            if bound is not None and abs(bound) <= most:
+                parts.append(f"{word} {bound:g}" if isinstance(bound, float) else f"{word} {bound}")
+    return parts
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """Return the words of which a setting is one, or none where it is not."""
+    kind, extra = kind_of(field), field.json_schema_extra
+    named: Any = extra.get("choices", ()) if isinstance(extra, dict) else ()
+    return get_args(kind) if get_origin(kind) is Literal else tuple(named)
 
 
 def check_strength(

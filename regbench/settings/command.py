@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field, InstanceOf, create_model
 
-from regbench.regularizers import Arm
+from regbench.errors import option_of
+from regbench.regularizers import REGULARIZERS, Arm
 from regbench.settings.base import ARMS, Settings
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from regbench.regularizers import Regularizer
 
+PANELS = ("Experiment", "Statistics", "Task", "Network", "Training", "Machine", "Output")
+"""The headings of the help, in its order."""
 PARTS: dict[str, type[Settings]] = {"question": Question, "machine": Machine, "output": Output}
 """The values of a request besides its study, by name."""
 
@@ -46,7 +50,11 @@ class Arms(Settings):
         max_length=1000,
         validate_default=True,
         description="What to compare with the baseline, such as wdecay=0.01+dropout=0.5.",
-        json_schema_extra={"allowed": ARMS},
+        json_schema_extra={
+            "allowed": ARMS,
+            "choices": [kind().name for kind in REGULARIZERS.values()],
+            "metavar": "ARM",
+        },
     )
 
 
@@ -65,11 +73,13 @@ class Command:
     summary: str
     groups: tuple[type[Settings], ...]
     regularizer: type[Regularizer] | None = None
+    examples: tuple[str, ...] = ()  # what may follow the command's name
 
     @property
     def settings(self) -> dict[str, Setting]:
         """Every setting by its key, in the order of the help."""
-        return dict(settings_of(self.groups))
+        found = settings_of(self.groups)
+        return dict(sorted(found, key=lambda setting: PANELS.index(setting[1].panel)))
 
 
 def settings_of(groups: tuple[type[Settings], ...]) -> Iterator[tuple[str, Setting]]:
@@ -81,6 +91,12 @@ def settings_of(groups: tuple[type[Settings], ...]) -> Iterator[tuple[str, Setti
                 panel = group.model_config.get("title") or "Experiment"
                 yield info.alias or name, Setting(info, panel)
         yield from settings_of(tuple(nested.values()))
+
+
+def default_of(field: FieldInfo, values: Mapping[str, Any]) -> Any:
+    """Return a setting's default, which may follow from other values; a list of several."""
+    default: Any = field.get_default(call_default_factory=True, validated_data=dict(values))
+    return list(default) if isinstance(default, tuple) else default
 
 
 def nested_groups(group: type[Settings]) -> dict[str, type[Settings]]:
@@ -106,21 +122,42 @@ class Request:
     def parts(self) -> dict[str, dict[str, Any]]:
         """Return what the command takes besides the study, by name and key."""
         taken = [name for name, kind in PARTS.items() if kind in self.command.groups]
-        return {name: getattr(self, name).model_dump(by_alias=True) for name in taken}
+        return {name: getattr(self, name).model_dump(mode="json", by_alias=True) for name in taken}
 
-    def to_file(self) -> dict[str, Any]:
-        """Return by key what repeats the run from a file; no replicates where a width was asked."""
-        left_out = {"out", "json", "details", "quiet", "threads"}
-        if self.question.target_width:
-            left_out.add("replicates")
-        values = self.study.by_key()
+    def values(self) -> dict[str, Any]:
+        """Return every setting by its key."""
+        values: dict[str, Any] = self.study.by_key()
         if regularizer := self.command.regularizer:
             del values["arms"]
             values[regularizer.option] = [arm.parts[0].strength for arm in self.study.arms[1:]]
         for part in self.parts().values():
             values |= part
-        kept = {k: v for k, v in values.items() if k not in left_out and v is not None}
+        return values
+
+    def to_file(self) -> dict[str, Any]:
+        """Return by key what repeats the run from a file; no replicates where a width was asked."""
+        left_out = {"out", "export", "format", "json", "details", "quiet", "threads"}
+        if self.question.target_width:
+            left_out.add("replicates")
+        kept = {k: v for k, v in self.values().items() if k not in left_out and v is not None}
         return {"experiment": self.command.name, **kept}
+
+    @property
+    def command_line(self) -> str:
+        """What repeats the run, with the settings that are not the defaults."""
+        values, words = self.to_file(), ["regbench", self.command.name]
+        for key, setting in self.command.settings.items():
+            if key not in values or values[key] == default_of(setting.field, values):
+                continue
+            value, option = values[key], option_of(key)
+            if isinstance(value, bool):
+                words.append(option if value else f"--no-{key}")
+            elif key == "arms":
+                words += value
+            else:
+                several = value if isinstance(value, list) else [value]
+                words += [option, ",".join(map(str, several))]
+        return shlex.join(words)
 
     def to_record(self) -> dict[str, Any]:
         """Return the values and where each setting came from, ready for JSON."""

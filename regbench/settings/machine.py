@@ -22,8 +22,12 @@ class Machine(Settings, title="Machine"):
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
-        description="Where to train: auto, cpu, cuda or cuda:N.",
-        json_schema_extra={"allowed": "auto, cpu, cuda or cuda:N"},
+        description="Where to train: a GPU with auto where there is one.",
+        json_schema_extra={
+            "allowed": "auto, cpu, cuda or cuda:N",
+            "choices": ["auto", "cpu", "cuda"],
+            "metavar": "auto|cpu|cuda|cuda:N",
+        },
     )
     threads: int = Field(
         default_factory=available_cores,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import PurePath
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from regbench.errors import UsageError
 from regbench.settings.base import Settings
 
-FigureFormat = Literal["png", "svg", "pdf"]
+FORMATS = {".md": "markdown", ".csv": "csv", ".json": "json", ".html": "html"}
+"""The forms of a result by the suffix of a file; `regbench.report` has a module for each."""
+SUFFIXES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 
 
 class Output(Settings, title="Output"):
@@ -18,20 +22,30 @@ class Output(Settings, title="Output"):
         default=None,
         min_length=1,
         description="Folder for the results; a new one under runs/ where not given.",
-        json_schema_extra={"allowed": "a path of printable characters"},
+        json_schema_extra={"allowed": "a path of printable characters", "metavar": "DIR"},
     )
-    tensorboard: bool = Field(default=True, description="Write TensorBoard logs.")
-    report: bool = Field(default=True, description="Write report.html.")
-    plots: bool = Field(default=True, description="Draw pictures.")
-    figure_format: FigureFormat = Field(default="png", description="Format of the pictures.")
-    cache: bool = Field(default=True, description="Use blocks that earlier runs have trained.")
-    json_: bool = Field(
-        default=False, alias="json", description="Print one JSON document and nothing else."
+    export: tuple[str, ...] = Field(
+        default=(),
+        description=f"Write the result to this file too, by its suffix: {SUFFIXES}; repeatable.",
+        json_schema_extra={"allowed": f"files whose names end in {SUFFIXES}", "metavar": "FILE"},
     )
+    format: Literal["table", "markdown", "csv", "json"] | None = Field(
+        default=None,
+        description="What to print: table where not given, markdown, csv or json.",
+        json_schema_extra={"allowed": "table, markdown, csv or json", "metavar": "NAME"},
+    )
+    json_: bool = Field(default=False, alias="json", description="The same as --format json.")
+    quiet: bool = Field(default=False, description="Print the closing lines only.")
     details: bool = Field(
         default=False, description="Show medians, correlations and every epoch too."
     )
-    quiet: bool = Field(default=False, description="Print the closing lines only.")
+    plots: bool = Field(default=True, description="Draw pictures.")
+    figure_format: Literal["png", "svg", "pdf"] = Field(
+        default="png", description="Format of the pictures."
+    )
+    report: bool = Field(default=True, description="Write report.html.")
+    tensorboard: bool = Field(default=True, description="Write TensorBoard logs.")
+    cache: bool = Field(default=True, description="Use blocks that earlier runs have trained.")
 
     @field_validator("out")
     @classmethod
@@ -39,3 +53,22 @@ class Output(Settings, title="Output"):
         if out is not None and not out.isprintable():
             raise ValueError
         return out
+
+    @field_validator("export")
+    @classmethod
+    def _has_known_suffixes(cls, export: tuple[str, ...]) -> tuple[str, ...]:
+        for name in export:
+            if PurePath(name).suffix not in FORMATS or not name.isprintable():
+                raise UsageError("export", name, f"a file whose name ends in {SUFFIXES}")
+        return export
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Self:
+        if self.json_ and self.format not in (None, "json"):
+            raise UsageError("json", problem=f"not together with --format {self.format}")
+        return self
+
+    @property
+    def form(self) -> str:
+        """What is printed: `table`, or the name of a document's form."""
+        return self.format or ("json" if self.json_ else "table")

@@ -75,13 +75,13 @@ def resolve(
     for key, given in flags.items():
         if key not in settings:
             raise unknown_key("", key, settings)
-        origins[key], field = option_of(key), settings[key].field
+        origins[key], field = option_of(key if given else f"no_{key}"), settings[key].field
         values[key] = given if isinstance(given, bool) else from_texts(origins[key], field, given)
     for key, value in values.items():
         if is_list(settings[key].field):
             if isinstance(value, str) and re.match("l(in|og)space:", value):
                 value = split_numbers(origins[key], value)
-            numbers = value if isinstance(value, list) else [value]
+            numbers = value if isinstance(value, list | tuple) else [value]
             values[key] = tuple(x + 0.0 if type(x) is float else x for x in numbers)  # -0.0 is 0
     if values.get("target_width") is not None:
         if "replicates" in values:
@@ -133,7 +133,8 @@ def build(group: type[Group], values: Mapping[str, Any], arms: Any = ()) -> Grou
 def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:
     """Return the value that texts from an option or variable stand for."""
     if field.annotation == tuple[str, ...]:
-        return [word for text in texts for word in text.split()]
+        is_whole = source.startswith("--")
+        return tuple(texts) if is_whole else tuple(w for text in texts for w in text.split())
     if is_list(field):
         return [number for text in texts for number in split_numbers(source, text)]
     text, kind = only(source, texts), kind_of(field)

@@ -22,13 +22,6 @@ class Question(Settings, title="Statistics"):
         description="Judge arms by the risk, the expected squared error at a fresh input, or by "
         "the loss at the test points.",
     )
-
-    confidence: float = Field(
-        default=0.95,
-        ge=0.5,
-        le=0.9999,
-        description="Probability with which an interval holds the truth.",
-    )
     confirm: int | None = Field(
         default=None,
         ge=2,
@@ -52,6 +45,12 @@ class Question(Settings, title="Statistics"):
         ge=0,
         le=LARGEST,
         description="Difference of the risk, or of what --by says, that --require leaves room for.",
+    )
+    confidence: float = Field(
+        default=0.95,
+        ge=0.5,
+        le=0.9999,
+        description="Probability with which an interval holds the truth.",
     )
 
     @model_validator(mode="after")

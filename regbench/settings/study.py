@@ -35,8 +35,12 @@ class Task(Settings, title="Task"):
         default="linear",
         pattern=f"^({'|'.join(TRUTHS)})$",
         description="The noise-free target, times the slope: "
-        f"{', '.join(truth.formula.strip() for truth in TRUTHS.values())}.",
-        json_schema_extra={"allowed": ", ".join(TRUTHS), "metavar": "|".join(TRUTHS)},
+        f"{', '.join(f'{name} {truth.formula.strip()}' for name, truth in TRUTHS.items())}.",
+        json_schema_extra={
+            "allowed": ", ".join(TRUTHS),
+            "choices": list(TRUTHS),
+            "metavar": "NAME",
+        },
     )
     points: int = Field(default=10, ge=1, le=1_000_000, description="Training points.")
     test_points: int = Field(
@@ -44,6 +48,12 @@ class Task(Settings, title="Task"):
         ge=1,
         le=1_000_000,
         description="Test points; as many as --points where not given.",
+    )
+    noise: float = Field(
+        default=0.5,
+        ge=0,
+        le=LARGEST,
+        description="Standard deviation of the training targets' noise.",
     )
     slope: float = Field(
         default=1.5,
@@ -53,12 +63,6 @@ class Task(Settings, title="Task"):
     )
     x_min: float = Field(default=-1.0, ge=-LARGEST, le=LARGEST, description="Smallest input.")
     x_max: float = Field(default=1.0, ge=-LARGEST, le=LARGEST, description="Largest input.")
-    noise: float = Field(
-        default=0.5,
-        ge=0,
-        le=LARGEST,
-        description="Standard deviation of the training targets' noise.",
-    )
     test_noise: float = Field(
         default=0.3, ge=0, le=LARGEST, description="Standard deviation of the test targets' noise."
     )
@@ -74,15 +78,19 @@ class Task(Settings, title="Task"):
 class Network(Settings, title="Network"):
     """The multi-layer perceptron and its inputs."""
 
+    hidden: int = Field(default=200, ge=1, le=100_000, description="Units of each hidden layer.")
+    depth: int = Field(default=3, ge=0, le=100, description="Hidden layers; 0 is a linear model.")
     features: str = Field(
         default="x",
         pattern=r"^(x|polynomial:([1-9]|[1-4][0-9]|50))$",
         description="Inputs of the network: x, or polynomial:K for x to the powers 1 to K (at "
         "most 50).",
-        json_schema_extra={"allowed": "x, or polynomial:K with K from 1 to 50"},
+        json_schema_extra={
+            "allowed": "x, or polynomial:K with K from 1 to 50",
+            "choices": ["x", "polynomial:9"],
+            "metavar": "x|polynomial:K",
+        },
     )
-    hidden: int = Field(default=200, ge=1, le=100_000, description="Units of each hidden layer.")
-    depth: int = Field(default=3, ge=0, le=100, description="Hidden layers; 0 is a linear model.")
 
     @property
     def input_size(self) -> int:
@@ -118,11 +126,11 @@ class Network(Settings, title="Network"):
 class Training(Settings, title="Training"):
     """Full-batch gradient descent."""
 
+    epochs: int = Field(default=2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
+    lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
     optimizer: Literal["sgd", "adam"] = Field(
         default="sgd", description="SGD with --momentum, or Adam, which has moments of its own."
     )
-    epochs: int = Field(default=2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
-    lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
     log_every: int = Field(
         default=200, ge=1, le=1_000_000_000, description="Epochs from one logged epoch to the next."

@@ -211,7 +211,7 @@ def open_run(
 ) -> Run:
     """Open a run folder by its path, with those commands that make runs; see `Run`.
 
-    `output` are fields of `Output` to set. Raises `UsageError` where there is none, it is another
+    `output` are settings of `Output` by key. Raises `UsageError` where there is none, it is another
     program's or of another version, or its configuration was changed since it began.
     """
     folder = Path(name)
@@ -244,7 +244,10 @@ def open_run(
     if request.digest != manifest["configuration"]:
         problem = f"whose {CONFIGURATION} was changed since the run began"
         raise refused(problem, "start a new run with --config")
-    request = dataclasses.replace(request, output=request.output.model_copy(update=dict(output)))
+    try:
+        request = dataclasses.replace(request, output=request.output.replaced(**output))
+    except UsageError as error:
+        raise error.named({}) from None
     return Run(folder, request, manifest, read_record(folder / DONE))
 
 

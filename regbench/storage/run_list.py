@@ -9,8 +9,8 @@ import datetime
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from regbench.errors import UsageError
 from regbench.storage.files import SUFFIX, TEMPORARY
@@ -57,7 +57,8 @@ def remove_run(folder: Path) -> None:
 class Summary:
     """One line of a list of runs: `state` is `done`, `not done` or `unreadable`.
 
-    `blocks` counts files, `touched` is when anything changed last, `arms` has no baseline.
+    `blocks` counts files, `touched` is when anything changed last, `arms` has no baseline. By arm
+    are `verdicts` and `effects`, the headline difference and its interval; by key `settings`.
     """
 
     folder: Path
@@ -65,8 +66,10 @@ class Summary:
     blocks: int
     started: datetime.datetime | None
     touched: datetime.datetime
-    arms: list[str]
-    verdicts: dict[str, str]
+    arms: list[str] = field(default_factory=list)
+    verdicts: dict[str, str] = field(default_factory=dict)
+    effects: dict[str, list[float]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def summarize_run(folder: Path, commands: Mapping[str, Command]) -> Summary:
@@ -80,12 +83,13 @@ def summarize_run(folder: Path, commands: Mapping[str, Command]) -> Summary:
     try:
         run = open_run(str(folder), commands)
         started = datetime.datetime.fromisoformat(run.environment.started)
-        verdicts = {} if run.done is None else dict(run.done["verdicts"])
+        done = {"verdicts": {}} if run.done is None else run.done
+        found = dict(done["verdicts"]), dict(done.get("effects", {}))  # runs of before have none
     except (UsageError, KeyError, TypeError, ValueError):
-        return Summary(folder, "unreadable", len(blocks), None, touched, [], {})
-    state = "not done" if run.done is None else "done"
-    compared = run.request.study.compared
-    return Summary(folder, state, len(blocks), started, touched, compared, verdicts)
+        return Summary(folder, "unreadable", len(blocks), None, touched)
+    state, request = "not done" if run.done is None else "done", run.request
+    told = request.study.compared, *found, request.to_file()
+    return Summary(folder, state, len(blocks), started, touched, *told)
 
 
 def is_prunable(summary: Summary, now: datetime.datetime) -> bool:

@@ -45,7 +45,7 @@ def result() -> Result:
 
 def write(result: Result, folder: Path, pictures: Sequence[Picture] = ()) -> list[str]:
     """Write the logs of a result and pictures into a folder; return what is said about them."""
-    view = View(Run(folder, make_request(), {}), dict, logs=partial(logs, result))
+    view = View(dict, Run(folder, make_request(), {}), logs=partial(logs, result))
     return list(tensorboard.write(view, pictures))
 
 

@@ -137,7 +137,8 @@ def test_run_is_finished_wherever_it_is_now(regbench: Command, how: str) -> None
     assert regbench("resume", str(there)).code == 0
     found = regbench("report", str(there), "--json").document
     assert found["arms"] == expected["arms"]
-    assert "done" in regbench("runs", "--root=elsewhere").out
+    (listed,) = regbench("runs", "--root=elsewhere", "--json").document["runs"]
+    assert listed["state"] == "done"
 
 
 @pytest.mark.parametrize("name", ["two words", "a\nline", "für λ", "-dash", "$HOME;'\"", "a" * 255])

@@ -62,7 +62,8 @@ def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_pat
     assert manifest["machine"] == {"engine": "auto", "device": "auto", "threads": 2}
     assert manifest["output"] == {
         "out": str(tmp_path / "run"), "tensorboard": True, "plots": False, "report": True,
-        "cache": True, "figure_format": "png", "json": False, "details": False, "quiet": False,
+        "cache": True, "figure_format": "png", "format": None, "json": False, "details": False,
+        "quiet": False, "export": [],
     }  # fmt: skip
     origins = manifest["origins"]
     assert set(origins) == set(COMMANDS["wdecay"].settings)
@@ -73,7 +74,7 @@ def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_pat
         "hidden": "--hidden",
         "threads": "--threads",
         "out": "--out",
-        "plots": "--plots",
+        "plots": "--no-plots",
     }
     assert open_run(str(run.folder), COMMANDS).manifest == run.manifest
 

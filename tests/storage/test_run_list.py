@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import errno
 import fcntl
-import io
 import json
 import os
 import shutil
@@ -18,14 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import NO_FILES, TINY
-from rich.console import Console
 
 from regbench.engines import ENGINES
 from regbench.experiments import COMMANDS
-from regbench.report.terminal.run_list import print_runs
 from regbench.storage import blocks
 from regbench.storage.run_folder import in_use, is_in_use
-from regbench.storage.run_list import ABANDONED, Summary, is_prunable, summarize_run
+from regbench.storage.run_list import ABANDONED, is_prunable, summarize_run
 
 if TYPE_CHECKING:
     from commands import Command
@@ -217,44 +214,6 @@ def test_run_that_another_process_removes_meanwhile_breaks_no_list(
     finished = regbench("runs", *options)
     assert finished.code == 0, finished.err
     assert str(kept) in finished.out
-
-
-def test_list_fits_eighty_columns_on_a_terminal() -> None:
-    now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
-    folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
-    arms = [f"wdecay=0.000{n}" for n in range(1, 10)]
-    verdicts = dict.fromkeys(arms[:3], "inconclusive")
-    run = Summary(folder, "not done", 3, now - datetime.timedelta(minutes=59), now, arms, verdicts)
-    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
-    print_runs(console, [run, run], now)
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert max(len(line.rstrip()) for line in lines) <= 80
-    assert str(folder) in lines[2]
-    assert "59 min" in lines[2]
-    assert [line.split()[-1] for line in lines[2:5]] == [
-        "wdecay=0.0001",
-        "inconclusive",
-        "wdecay=0.0002",
-    ]
-    assert "and 6 more" in lines[8]
-
-
-def test_name_of_a_sum_is_never_cut_in_the_list() -> None:
-    now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
-    folder = Path("runs/compare/20260101T000000Z-0123abcd")
-    arm = "wdecay=0.01+dropout=0.5+decoupled=0.01+l1=0.001"
-    run = Summary(folder, "done", 3, now, now, [arm], {arm: "inconclusive"})
-    shown = []
-    for is_terminal in (True, False):
-        file = io.StringIO()
-        console = Console(file=file, width=80, force_terminal=is_terminal, color_system=None)
-        print_runs(console, [run], now)
-        shown.append(file.getvalue())
-    assert f"{arm} inconclusive" in shown[1]
-    lines = shown[0].splitlines()
-    assert max(len(line.rstrip()) for line in lines) <= 80
-    start = lines[0].index("verdict")
-    assert "".join(line[start:] for line in lines[2:]).replace(" ", "") == f"{arm}inconclusive"
 
 
 def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(

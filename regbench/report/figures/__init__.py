@@ -97,7 +97,7 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
 
 def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
     """Write every picture into `figures/`, in the format that was asked for."""
-    folder, suffix = view.folder / "figures", view.run.request.output.figure_format
+    folder, suffix = view.folder / "figures", view.request.output.figure_format
     folder.mkdir(exist_ok=True)
     for picture in pictures:
         write_whole(folder / f"{picture.name}.{suffix}", [picture.files[suffix]])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 from base64 import b64encode
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +16,7 @@ import tomli_w
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from regbench import __version__
-from regbench.errors import option_of
+from regbench.errors import UsageError
 from regbench.experiments import command_of
 from regbench.report import report_of
 from regbench.settings.command import Request
@@ -51,10 +50,20 @@ def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
     return ()
 
 
+def text_of(view: View) -> str:
+    """Return the page of a view with pictures of its own; raises `UsageError` where it has none."""
+    from regbench.report.figures import draw
+
+    if view.subject is None:
+        raise UsageError("export", problem="not as a page: no block of this run is there")
+    names = [name for name in view.pictures if name not in view.moved]
+    is_drawn = view.request.output.plots
+    return page(view, [draw(name, view.subject, {"html"}) for name in names if is_drawn])
+
+
 def page(view: View, pictures: Sequence[Picture]) -> str:
     """Return the page of a view that has a run."""
-    run, result = view.run, view.subject
-    request, environment = run.request, result.environment
+    request, result, environment = view.request, view.subject, view.subject.environment
     header = report_of(request.study).header
     style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "page.js"))
     return render(
@@ -64,11 +73,11 @@ def page(view: View, pictures: Sequence[Picture]) -> str:
         replicates=getattr(result.study, "replicates", 0),
         moving=view.moving() if view.moving and request.output.plots else None,
         pictures=[inline(picture, result) for picture in pictures if "html" in picture.files],
-        command=command_line(request),
+        command=request.command_line,
         configuration=tomli_w.dumps(request.to_file()),
         files={name: what for name, what in FILES.items() if (view.folder / name).exists()},
         facts={"regbench": __version__, **environment.to_record()},
-        provenances=run.manifest["provenances"],
+        provenances=view.run.manifest["provenances"] if view.run else [],
         style=style,
         script=script,
         hashes=[digest(style), digest(script)],
@@ -115,20 +124,3 @@ def inline(picture: Picture, result: Any) -> dict[str, Any]:
         "attributes": attributes,
         "content": content,
     }
-
-
-def command_line(request: Request) -> str:
-    """Return the command that repeats a run, with the settings that differ from the defaults."""
-    words, values = ["regbench", request.command.name], request.to_file()
-    for key, setting in request.command.settings.items():
-        value = values.get(key)
-        value = tuple(value) if isinstance(value, list) else value
-        default = setting.field.get_default(call_default_factory=True, validated_data=values)
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else value
-        if key == "arms":
-            words += values[key]
-        elif isinstance(value, bool) and value != default:
-            words.append(option_of(key) if value else f"--no-{key}")
-        elif value not in (None, default):
-            words.append(f"{option_of(key)}={text}")
-    return shlex.join(words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import time
 from contextlib import contextmanager
@@ -29,10 +28,10 @@ SHORT_SECONDS = 2.0
 """Off a terminal, runs shorter than this show no progress."""
 
 
-def make_consoles(is_quiet: bool, is_json: bool) -> tuple[Console, Console, Console]:
+def make_consoles(is_quiet: bool, is_document: bool) -> tuple[Console, Console, Console]:
     """Return the consoles of details and closing lines, both stdout, and of stderr."""
-    out = make_console(sys.stdout, quiet=is_quiet or is_json)
-    return out, make_console(sys.stdout, quiet=is_json), make_console(sys.stderr, stderr=True)
+    out = make_console(sys.stdout, quiet=is_quiet or is_document)
+    return out, make_console(sys.stdout, quiet=is_document), make_console(sys.stderr, stderr=True)
 
 
 def make_console(stream: TextIO, **options: Any) -> Console:
@@ -78,10 +77,8 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
     is_ruled, gap = console.is_terminal, 1 if console.is_terminal else 2
     rule = box.SIMPLE_HEAD if is_ruled else None
     drawn = rich.table.Table(box=rule, padding=(0, gap, 0, 0), show_edge=False, pad_edge=False)
-    titles, *rows = [[showable(console, text) for text in row] for row in table.rows]
-    if table.is_grouped and is_ruled:
-        for above, row in reversed(list(itertools.pairwise(rows))):
-            row[0] = "" if row[0] == above[0] else row[0]
+    told = table.grouped_rows() if is_ruled else table.rows
+    titles, *rows = [[showable(console, text) for text in row] for row in told]
     columns = [column for column in range(len(titles)) if column not in left_out]
     for column in columns:
         drawn.add_column(
@@ -97,6 +94,8 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
 
 def showable(console: Console, text: str) -> str:
     """Return a text with what the console cannot show spelt out, or as question marks."""
+    if text.isascii():  # as long documents are
+        return text
     return "".join(
         letter if letter.encode(console.encoding, "ignore") else SPELT_OUT.get(letter, "?")
         for letter in text

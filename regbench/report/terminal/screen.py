@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 from regbench.errors import shell_word
 from regbench.experiments.base import Observer
+from regbench.report import text_of
 from regbench.report.format import count
-from regbench.report.terminal.console import make_consoles, print_line, print_table, progress
+from regbench.report.terminal.console import (
+    make_consoles,
+    print_line,
+    print_table,
+    progress,
+    showable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +44,9 @@ class Screen(Observer):
 
     def __init__(self, output: Output) -> None:
         self.output = output
-        self.details, self.closing, self.errors = make_consoles(output.quiet, output.json_)
+        self.details, self.closing, self.errors = make_consoles(
+            output.quiet, output.form != "table"
+        )
 
     def begin(self, header: Iterable[str]) -> None:
         """Say what is about to run."""
@@ -90,8 +99,8 @@ class Screen(Observer):
 
     def close(self, view: View, notes: Sequence[str], is_new: bool) -> None:
         """Print the document where asked to, say where new files are, and what to note."""
-        if self.output.json_:
-            sys.stdout.write(view.text)
+        if self.output.form != "table":
+            sys.stdout.write(showable(self.closing, text_of(view, self.output.form)))
         elif is_new:
             encoding, logs = self.closing.encoding, view.folder / "tensorboard"
             files = ["report.html", *(f"figures/{name}.*" for name in view.pictures)]

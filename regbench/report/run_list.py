@@ -1,0 +1,80 @@
+"""A list of runs: what came out of each, and the settings in which they differ."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from regbench.errors import option_of, shell_word
+from regbench.report.base import Table, View
+from regbench.report.format import interval_text, rounded, setting_text
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Mapping, Sequence
+
+    from regbench.storage.run_list import Summary
+
+MOST_ARMS = 4
+"""Of a run, on the screen; of more the first three are shown."""
+NOT_COMPARED = {"experiment", "arms"}
+"""Settings that folder and verdicts show."""
+
+
+def runs_view(runs: Sequence[Summary], now: datetime.datetime, most: int) -> View:
+    """Return the view of a list of runs, of whose arms at most so many are shown."""
+    shown = "state", "blocks", "arms", "verdicts", "effects", "settings"
+    document = [
+        {"run_dir": str(run.folder), "started": run.started and run.started.isoformat()}
+        | {name: getattr(run, name) for name in shown}
+        for run in runs
+    ]
+    tables = [runs_table(runs, now, most)] if runs else []
+    return View(lambda: {"schema": "regbench.runs/1", "runs": document}, tables=tables)
+
+
+def effect_cells(effects: Mapping[str, Sequence[float]], arm: str) -> tuple[str, str]:
+    """Return the cells of an arm's difference and of its interval; empty where there are none."""
+    if arm not in effects:
+        return "", ""
+    difference, low, high = effects[arm]
+    return rounded(difference, (low, high)), interval_text((low, high))
+
+
+def runs_table(runs: Sequence[Summary], now: datetime.datetime, most: int = MOST_ARMS) -> Table:
+    """Return a table with a row for each arm of each run; of more than `most` only the first."""
+    keys = differing(runs)
+    rows = [["run", "age", "verdict", "difference", "interval", *map(option_of, keys)]]
+    for run in runs:
+        age = "" if run.started is None else age_text((now - run.started).total_seconds())
+        folder = shell_word(run.folder, sys.stdout.encoding)
+        shown = run.arms[: most if len(run.arms) <= most else most - 1]
+        for arm in shown or [""]:
+            state = run.verdicts.get(arm, "") if run.state == "done" else run.state
+            told = f"{arm} {state}".strip(), *effect_cells(run.effects, arm)
+            rows.append([folder, age, *told, *(setting_text(run.settings.get(k)) for k in keys)])
+        if more := len(run.arms) - len(shown):
+            rows.append([folder, age, f"and {more} more", "", "", *[""] * len(keys)])
+    # A wide terminal has all; a narrow one first loses settings, then the interval.
+    last = len(rows[0]) - 1
+    order = [*range(last, 7, -1), 4, *range(min(last, 7), 4, -1), 3]
+    spared = [order[: count + 1] for count in range(len(order))]
+    return Table(rows, left=(0, 1, 2), dispensable=spared, wrapped={2: 26}, is_grouped=True)
+
+
+def differing(runs: Sequence[Summary]) -> list[str]:
+    """Return the keys of the settings, but strengths, in which runs that have them differ."""
+    texts: dict[str, set[str]] = {}
+    for run in runs:
+        for key, value in run.settings.items():
+            if key not in NOT_COMPARED and not isinstance(value, list):
+                texts.setdefault(key, set()).add(str(value))
+    return [key for key, different in texts.items() if len(different) > 1]
+
+
+def age_text(seconds: float) -> str:
+    """Return an age in its largest unit: `3 min`, `2 h`, `5 d`."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,85 @@
+"""How a run was made: its settings and where each came from, machine, state, verdicts and files."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from regbench.report.base import Table, View
+from regbench.report.format import setting_text
+from regbench.report.run_list import effect_cells
+from regbench.settings.command import default_of
+from regbench.storage.run_folder import find_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from regbench.storage.run_folder import Run
+
+
+def view(run: Run, done: int, total: int) -> View:
+    """Return the view of a run that has some of its blocks."""
+    settings, state = settings_of(run), "done" if run.done else "not done"
+    facts, manifest = run.done or {}, run.manifest
+    verdicts, effects = dict(facts.get("verdicts", {})), dict(facts.get("effects", {}))
+    files = {
+        path.relative_to(run.folder).as_posix(): path.stat().st_size
+        for path in sorted(find_paths(run.folder, "**/*"))
+        if path.is_file()
+    }
+    document = {
+        "schema": "regbench.show/1",
+        "run_dir": str(run.folder),
+        "state": state,
+        "blocks": {"done": done, "total": total},
+        "settings": settings,
+        **{key: manifest[key] for key in ("command", "git", "environment", "provenances")},
+        "verdicts": verdicts,
+        "effects": effects,
+        "files": files,
+    }
+    made = {
+        "state": f"{state}, {done} of {total} blocks",
+        "command": shlex.join(["regbench", *manifest["command"][1:]]),
+    }
+    for facts in (manifest["git"] or {}, run.environment.to_record(), *manifest["provenances"]):
+        made |= {key: setting_text(value) for key, value in facts.items()}
+    judged = [(arm, verdict, *effect_cells(effects, arm)) for arm, verdict in verdicts.items()]
+    sizes = [(name, f"{size:,}") for name, size in files.items()]
+    return View(
+        lambda: document,
+        run,
+        tables=[
+            settings_table(settings),
+            Table([("run", str(run.folder)), *made.items()], left=(0, 1), wrapped={1: 54}),
+            Table([("arm", "verdict", "difference", "interval"), *judged], left=(0, 1)),
+            Table([("file", "bytes"), *sizes]),
+        ],
+    )
+
+
+def settings_of(run: Run) -> dict[str, dict[str, Any]]:
+    """Return what there is to say of each setting, in the order of the help."""
+    manifest, known = run.manifest, run.request.command.settings
+    values = (
+        run.request.values() | manifest["machine"] | manifest["output"]
+    )  # whatever is asked now
+    return {
+        key: {
+            "group": panel,
+            "value": values.get(key),
+            "default": default_of(field, values),
+            "origin": manifest["origins"].get(key, "default"),
+        }
+        for key, (field, panel) in known.items()
+    }
+
+
+def settings_table(settings: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return the table of all settings; those that are not the default have that beside them."""
+    rows = [("", "setting", "value", "in place of", "from")]
+    for key, told in settings.items():
+        value, default = told["value"], told["default"]
+        other = "" if value == default else setting_text(default) or "none"
+        rows.append((told["group"], key, setting_text(value), other, told["origin"]))
+    return Table(rows, left=range(5), wrapped={2: 22, 4: 22}, is_grouped=True)

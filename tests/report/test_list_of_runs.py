@@ -1,0 +1,101 @@
+"""The table of `regbench runs`: effects, differing settings, and the width that there is."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import NO_FILES, TINY
+from rich.console import Console
+
+from regbench.report.run_list import runs_table
+from regbench.report.terminal.console import print_table
+from regbench.storage.run_folder import CHECKSUM, write_record
+from regbench.storage.run_list import Summary
+
+if TYPE_CHECKING:
+    from commands import Command
+
+KEYS = ("hidden", "points", "epochs")
+
+
+def test_list_has_effects_and_the_settings_in_which_runs_differ(regbench: Command) -> None:
+    regbench("wdecay", "--lambda=0.1,0.2", *TINY, *NO_FILES, "--quiet", "--slope=3")
+    regbench("wdecay", "--lambda=0.1", *TINY, *NO_FILES, "--quiet", "--slope=2", "--truth=sine")
+    old, new = sorted(Path("runs/wdecay").iterdir(), key=lambda folder: folder.stat().st_mtime)
+    summary = json.loads((new / "summary.json").read_text())
+    risks = {arm: summary["history"][arm]["risk"][-1] for arm in ("baseline", "wdecay=0.1")}
+    differences = [a - b for b, a in zip(*risks.values(), strict=True)]
+    (_, listed) = regbench("runs", "--json").document["runs"]
+    (effect,) = listed["effects"].values()
+    assert effect[0] == pytest.approx(sum(differences) / len(differences), abs=1e-6)
+    assert effect[1] < effect[0] < effect[2]
+    assert listed["settings"]["truth"] == "sine"
+    # What a run of an earlier version has not recorded is left out.
+    record = json.loads((old / "DONE").read_text())
+    del record["effects"], record[CHECKSUM]
+    write_record(old / "DONE", record)
+    titles, *rows = (line.split() for line in regbench("runs").out.splitlines())
+    assert titles[5:] == ["--truth", "--slope"], "and not what all have in common"
+    assert [row[-2:] for row in rows] == [["linear", "3.0"]] * 2 + [["sine", "2.0"]]
+    assert len(rows[0]) == len(rows[2]) - 4, "no difference, no interval"
+
+
+@pytest.mark.parametrize(("width", "titles"), [(80, 4), (100, 6), (130, 8)])
+def test_list_uses_the_width_that_there_is(width: int, titles: int) -> None:
+    now, arm = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), "wdecay=0.01"
+    folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
+    verdicts, effects = {arm: "better"}, {arm: [-0.04, -0.05, -0.03]}
+    found = [
+        Summary(folder, "done", 3, now, now, [arm], verdicts, effects, dict.fromkeys(KEYS, n))
+        for n in (1, 2)
+    ]
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    print_table(console, runs_table(found, now))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert len(lines[0].split()) == titles
+
+
+def test_list_fits_eighty_columns_on_a_terminal() -> None:
+    now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
+    again = folder.with_name("20260101T000000Z-4567cdef")
+    arms = [f"wdecay=0.000{n}" for n in range(1, 10)]
+    verdicts = dict.fromkeys(arms[:3], "inconclusive")
+    run = Summary(folder, "not done", 3, now - datetime.timedelta(minutes=59), now, arms, verdicts)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    print_table(console, runs_table([run, replace(run, folder=again)], now))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert str(folder) in lines[2]
+    assert "59 min" in lines[2]
+    assert [" ".join(line.split()[-3:]) for line in lines[3:5]] == [
+        "wdecay=0.0002 not done",
+        "wdecay=0.0003 not done",
+    ]
+    assert "and 6 more" in lines[5]
+    assert str(again) in lines[6]
+
+
+def test_name_of_a_sum_is_never_cut_in_the_list() -> None:
+    now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    folder = Path("runs/compare/20260101T000000Z-0123abcd")
+    arm = "wdecay=0.01+dropout=0.5+decoupled=0.01+l1=0.001"
+    run = Summary(folder, "done", 3, now, now, [arm], {arm: "inconclusive"})
+    shown = []
+    for is_terminal in (True, False):
+        file = io.StringIO()
+        console = Console(file=file, width=80, force_terminal=is_terminal, color_system=None)
+        print_table(console, runs_table([run], now))
+        shown.append(file.getvalue())
+    assert f"{arm} inconclusive" in shown[1]
+    lines = shown[0].splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    start = lines[0].index("verdict")
+    assert "".join(line[start:] for line in lines[2:]).replace(" ", "") == f"{arm}inconclusive"
