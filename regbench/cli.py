@@ -40,19 +40,18 @@ from regbench.settings.output import Output
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pydantic.fields import FieldInfo
-
     from regbench.settings.command import Setting
 
 
 class PlainSwitches:
-    """Help that says nothing of the type of a switch."""
+    """Help that says nothing of the type of a switch or argument."""
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters of a command."""
         parameters = super().get_params(ctx)  # type: ignore[misc]
-        for switch in (known for known in parameters if getattr(known, "is_flag", False)):
-            switch.metavar = ""
+        for known in parameters:
+            if getattr(known, "is_flag", True):  # which an argument has not
+                known.display_type_rich = lambda ctx: ""
         return parameters
 
 
@@ -204,16 +203,9 @@ def make_option(key: str, setting: Setting) -> inspect.Parameter:
     if field.annotation is bool:
         negation = f"/--no-{key}" if default else ""
         return parameter(key, bool, meaning, setting.panel, None, negation)
-    words = partial(choices, field)
-    return parameter(key, list[str], meaning, setting.panel, metavar_of(field), words=words)
-
-
-def metavar_of(field: FieldInfo) -> str:
-    """Return what stands for a setting's value in the help."""
-    extra = field.json_schema_extra
-    if isinstance(extra, dict) and "metavar" in extra:
-        return str(extra["metavar"])
-    return "|".join(choices(field)) or METAVARS.get(kind_of(field), "TEXT")
+    extra: Any = field.json_schema_extra or {}
+    shown = extra.get("metavar") or "|".join(choices(field)) or METAVARS[kind_of(field)]
+    return parameter(key, list[str], meaning, setting.panel, shown, words=partial(choices, field))
 
 
 def parameter(
@@ -269,8 +261,8 @@ SHOWN = output_options("export", "format", "json", "quiet", "details")
 @subcommand(
     parameter("only", list[str], "Row to verify, one or several.", "Rows", "NAME"),
     *(make_option(key, setting) for key, setting in VERIFY.settings.items()),
-    *output_options("json", "quiet"),
-    examples=("", "--only ridge --only decay-momentum", "--engine reference --json"),
+    *output_options("format", "json", "quiet"),
+    examples=("", "--only ridge --only decay-momentum", "--engine reference --format markdown"),
 )
 def verify(only: list[str] | None, **given: Any) -> int:
     """Train cases with known answers and print what theory predicts beside what came out."""

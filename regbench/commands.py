@@ -240,7 +240,7 @@ def shown_folder(run: Run) -> str:
 
 def verify_cases(request: Request, names: list[str], output: Output) -> int:
     """Verify the cases of some names, or all; returns 1 where one fails or none was run."""
-    from regbench.report.json import to_text
+    from regbench.report.base import View
     from regbench.report.terminal import verification
     from regbench.report.terminal.screen import Screen
     from regbench.verify.cases import CASES
@@ -256,24 +256,26 @@ def verify_cases(request: Request, names: list[str], output: Output) -> int:
             verified = interruptible(partial(verify, cases, request.machine, advance, screen.warn))
         except UsageError as error:
             raise error.named(request.origins) from None
-    if output.form == "json":
-        document = verification.verification_document(verified, request.machine, names)
-        sys.stdout.write(to_text(document))
-    else:
+    if output.form == "table":
         verification.print_verification(screen.details, verified)
         verification.print_closing(screen.closing, verified)
+    document = partial(verification.verification_document, verified, request.machine, names)
+    view = View(Path(), document, tables=[verification.rows_table(verified)])
+    screen.close(view, (), is_new=False)
     return 0 if verified.holds else 1
 
 
 def show_run(name: str, options: Mapping[str, Any]) -> int:
     """Show how a run was made, and what is there of it; returns the exit code."""
     from regbench.report import run_page
-    from regbench.report.terminal.screen import Screen
+    from regbench.report.terminal.screen import Screen, show_table
 
     run = run_folder.open_run(name, COMMANDS, options)
     _, done, total = read_back(run)
     screen, view = Screen(run.request.output), run_page.view(run, done, total)
-    screen.show(view)
+    for table in view.tables:
+        show_table(screen.details, table)
+        screen.say("")
     screen.close(view, (), is_new=False)
     return 0
 

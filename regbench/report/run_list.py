@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from regbench.errors import option_of, shell_word
 from regbench.report.base import Table, View
 from regbench.report.format import interval_text, rounded, setting_text
+from regbench.settings.base import keys_of
+from regbench.settings.output import Output
 
 if TYPE_CHECKING:
     import datetime
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 MOST_ARMS = 4
 """Of a run, on the screen; of more the first three are shown."""
-NOT_COMPARED = {"experiment", "arms"}
-"""Settings that folder and verdicts show."""
+NOT_COMPARED = {"experiment", "arms", *keys_of(Output)}
+"""Settings that folder and verdicts show, or that change no number."""
 
 
 def runs_view(runs: Sequence[Summary], now: datetime.datetime, most: int) -> View:
@@ -44,7 +46,7 @@ def effect_cells(effects: Mapping[str, Sequence[float]], arm: str) -> tuple[str,
 def runs_table(runs: Sequence[Summary], now: datetime.datetime, most: int = MOST_ARMS) -> Table:
     """Return a table with a row for each arm of each run; of more than `most` only the first."""
     keys = differing(runs)
-    rows = [["run", "age", "verdict", "difference", "interval", *map(option_of, keys)]]
+    rows = [["run", "age", "verdict", "effect", "interval", *map(option_of, keys)]]
     for run in runs:
         age = "" if run.started is None else age_text((now - run.started).total_seconds())
         folder = shell_word(run.folder, sys.stdout.encoding)
@@ -55,11 +57,12 @@ def runs_table(runs: Sequence[Summary], now: datetime.datetime, most: int = MOST
             rows.append([folder, age, *told, *(setting_text(run.settings.get(k)) for k in keys)])
         if more := len(run.arms) - len(shown):
             rows.append([folder, age, f"and {more} more", "", "", *[""] * len(keys)])
-    # A wide terminal has all; a narrow one first loses settings, then the interval.
+    # A narrow terminal loses settings but three, the interval, these three, then the age.
     last = len(rows[0]) - 1
-    order = [*range(last, 7, -1), 4, *range(min(last, 7), 4, -1), 3]
+    order = [*range(last, 7, -1), 4, *range(min(last, 7), 4, -1), 1]
     spared = [order[: count + 1] for count in range(len(order))]
-    return Table(rows, left=(0, 1, 2), dispensable=spared, wrapped={2: 26}, is_grouped=True)
+    room = max(68 - max(len(row[0]) for row in rows), 12)  # run, verdict and effect fit 80 columns
+    return Table(rows, left=(0, 1, 2), dispensable=spared, wrapped={2: room}, is_grouped=True)
 
 
 def differing(runs: Sequence[Summary]) -> list[str]:

@@ -81,5 +81,6 @@ def settings_table(settings: Mapping[str, Mapping[str, Any]]) -> Table:
     for key, told in settings.items():
         value, default = told["value"], told["default"]
         other = "" if value == default else setting_text(default) or "none"
-        rows.append((told["group"], key, setting_text(value), other, told["origin"]))
-    return Table(rows, left=range(5), wrapped={2: 22, 4: 22}, is_grouped=True)
+        origin = told["origin"].removesuffix(f": {key}")
+        rows.append((told["group"], key, setting_text(value), other, origin))
+    return Table(rows, left=range(5), wrapped={2: 22, 4: 16}, is_grouped=True)

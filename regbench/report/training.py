@@ -129,7 +129,8 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
 def effects_of(result: Result) -> dict[str, list[float]]:
     """Return each arm's headline difference and its interval, where they are finite numbers."""
     fresh = result.confirmation.comparisons if result.confirmation else []
-    return {c.arm: [c.mean_difference, *c.ci] for c in (*result.comparisons, *fresh) if c.ci}
+    last = {c.arm: c for c in (*result.comparisons, *fresh)}
+    return {arm: [c.mean_difference, *c.ci] for arm, c in last.items() if c.ci}
 
 
 def measure_row(found: Difference) -> dict[str, Any]:

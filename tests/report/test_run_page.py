@@ -36,8 +36,8 @@ def test_show_says_where_every_setting_came_from(
     sizes = {str(path.relative_to("run")): path.stat().st_size for path in Path("run").rglob("*")}
     assert document["files"] == {n: s for n, s in sizes.items() if n != "blocks"}
     lines = [line.split() for line in regbench("show", "run").out.splitlines()]
-    assert ["Task", "slope", "2.5", "1.5", "--config", "'settings.toml':", "slope"] in lines
-    assert ["Task", "noise", "0.5", "--config", "'settings.toml':", "noise"] in lines, "no mark"
+    assert ["Task", "slope", "2.5", "1.5", "--config", "'settings.toml'"] in lines
+    assert ["Task", "noise", "0.5", "--config", "'settings.toml'"] in lines, "no mark"
 
 
 def test_show_counts_the_blocks_of_a_run_that_was_cut_off(regbench: Command) -> None:

@@ -36,11 +36,16 @@ def print_verification(console: Console, verification: Verification) -> None:
             text = Text(showable(console, explanation(row)), style="dim")
             console.print(Padding(text, (0, 0, 0, 2)))
     else:
-        titles = (*HEADINGS, "status", "engine", "statement")
-        rows = [(*cells(r), r.status, r.engine, explanation(r)) for r in verification.rows]
-        print_table(console, Table([titles, *rows], left=(0, 5, 6, 7)))
+        print_table(console, rows_table(verification))
     print_line(console, "")
     print_line(console, FOOTNOTE, style="dim")
+
+
+def rows_table(verification: Verification) -> Table:
+    """Return every row with what it says."""
+    titles = (*HEADINGS, "status", "engine", "statement")
+    rows = [(*cells(r), r.status, r.engine, explanation(r)) for r in verification.rows]
+    return Table([titles, *rows], left=(0, 5, 6, 7))
 
 
 def cells(row: Row) -> tuple[str, ...]:
