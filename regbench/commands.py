@@ -260,7 +260,7 @@ def verify_cases(request: Request, names: list[str], output: Output) -> int:
         verification.print_verification(screen.details, verified)
         verification.print_closing(screen.closing, verified)
     document = partial(verification.verification_document, verified, request.machine, names)
-    view = View(Path(), document, tables=[verification.rows_table(verified)])
+    view = View(document, tables=[verification.rows_table(verified)])
     screen.close(view, (), is_new=False)
     return 0 if verified.holds else 1
 
