@@ -221,7 +221,7 @@ CHANGES: dict[str, Any] = {
 }  # fmt: skip
 SHOWN = {
     "out", "tensorboard", "plots", "report", "figure_format", "cache", "json", "details", "quiet",
-    "threads", "confidence", "confirm",
+    "threads", "confidence", "confirm", "export", "format",
     "target_width", "require", "margin", "by",
 }  # fmt: skip
 """Settings that change no number of a block."""

@@ -46,7 +46,7 @@ def test_list_has_effects_and_the_settings_in_which_runs_differ(regbench: Comman
     assert len(rows[0]) == len(rows[2]) - 4, "no difference, no interval"
 
 
-@pytest.mark.parametrize(("width", "titles"), [(80, 4), (100, 7), (130, 8)])
+@pytest.mark.parametrize(("width", "titles"), [(80, 5), (100, 7), (130, 8)])
 def test_list_uses_the_width_that_there_is(width: int, titles: int) -> None:
     now, arm = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), "wdecay=0.01"
     folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
