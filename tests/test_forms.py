@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,8 @@ def tables_of(text: str) -> list[list[list[str]]]:
     tables: list[list[list[str]]] = [[]]
     for line in [*text.splitlines(), ""]:
         if line.startswith("|"):
-            cells = line.replace(r"\|", "\0")[2:-2].split(" | ")
-            tables[-1].append([cell.replace("\0", "|") for cell in cells])
+            cells = re.split(r"(?<!\\)\|", line)[1:-1]
+            tables[-1].append([cell.strip().replace(r"\|", "|") for cell in cells])
         elif tables[-1]:
             tables.append([])
     return tables[:-1]
