@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from regbench.regularizers.l1 import L1 as L1
     from regbench.regularizers.weight_decay import WeightDecay as WeightDecay
     from regbench.settings.machine import Machine as Machine
+    from regbench.settings.over import Over as Over
     from regbench.settings.question import Question as Question
     from regbench.settings.study import Network as Network
     from regbench.settings.study import Study as Study
@@ -44,6 +45,7 @@ PUBLIC = {
     "experiments.dropout_scale": ["DropoutScale"],
     "regularizers": ["Arm"],
     "settings.machine": ["Machine"],
+    "settings.over": ["Over"],
     "settings.question": ["Question"],
     "settings.study": ["Network", "Study", "Task", "Training"],
 }

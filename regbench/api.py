@@ -31,7 +31,7 @@ def run(
     folder: str | Path | None = None,
     progress: bool = False,
 ) -> Any:
-    """Run a study and return its result: a `Result`, or of a `DropoutScale` a `ScaleResult`.
+    """Run a study and return its result: a `Result`, of an `Over` an `OverResult`, and so on.
 
     Args:
         study: What to compute.

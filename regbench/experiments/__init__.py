@@ -12,6 +12,7 @@ from regbench.settings import parse
 from regbench.settings.command import Arms, Command, strengths_of
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
+from regbench.settings.over import Values
 from regbench.settings.question import Question
 from regbench.settings.study import BaseStudy, Study
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "Observer", "Plan", "command_of", "experiment_of", "resolve"]
 
-TRAINING = (Study, Question, Machine, Output)
+TRAINING = (Study, Values, Question, Machine, Output)
 
 
 def examples_of(kind: type[Regularizer]) -> tuple[str, ...]:
@@ -68,7 +69,8 @@ COMMANDS = {
 
 def command_of(study: BaseStudy) -> Command:
     """Return the command that takes a study from Python: of several the one of most arms."""
-    return next(c for c in reversed(COMMANDS.values()) if type(study) in c.groups)
+    keys = study.by_key().keys()
+    return next(c for c in reversed(COMMANDS.values()) if keys <= c.settings.keys())
 
 
 def resolve(

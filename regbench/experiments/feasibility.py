@@ -35,12 +35,13 @@ TEMPORARY_CUDA = 3.25
 BYTES = {"float32": 4, "float64": 8}
 
 
-def check_feasible(study: Study, question: Question) -> None:
-    """Raise `UsageError` where the work does not fit the machine or a lifetime."""
+def check_feasible(question: Question, *studies: Study) -> None:
+    """Raise `UsageError` where the work of studies does not fit the machine or a lifetime."""
     wider = ", or raise --target-width" if question.target_width is not None else ""
     hint = "lower --hidden, --depth, --points, --replicates or the number of arms, or raise "
-    check_memory(memory_estimate(study), f"{hint}--log-every{wider}")
-    operations = operations_of_one(study) * len(study.arms) * study.replicates
+    check_memory(memory_estimate(*studies), f"{hint}--log-every{wider}")
+    networks = [operations_of_one(study) * len(study.arms) * study.replicates for study in studies]
+    operations = sum(networks)
     if operations / OPERATIONS_PER_SECOND > 365 * 24 * 3600:
         problem = f"this run needs about {operations:.0e} operations, which is years of work"
         hint = "lower --epochs, --replicates, --hidden, --depth, --points or the number of arms"
@@ -75,12 +76,17 @@ def operations_of_one(study: Study) -> float:
     return 6.0 * study.network.parameter_count * study.task.points * study.training.epochs
 
 
-def memory_estimate(study: Study) -> float:
-    """Return about how many bytes a run needs: a batch, what is kept, twice, and the document."""
+def memory_estimate(*studies: Study) -> float:
+    """Return about how many bytes a run needs: a batch, and of all studies what is kept."""
+    training = [min(s.replicates, BATCH_REPLICATES) * replicate_bytes(s) for s in studies]
+    return max(training) + sum(map(kept_bytes, studies))
+
+
+def kept_bytes(study: Study) -> float:
+    """Return about how many bytes are kept of a study: its arrays, twice, and the document."""
     kept = 15 * (study.replicates * GRID_POINTS + 2 * study.network.parameter_count)
     measured = 900 * study.replicates * (study.training.logged_count + 20)
-    training = min(study.replicates, BATCH_REPLICATES) * replicate_bytes(study)
-    return training + len(study.arms) * (2 * BYTES[study.dtype] * kept + measured)
+    return float(len(study.arms) * (2 * BYTES[study.dtype] * kept + measured))
 
 
 def replicate_bytes(study: Study, temporary: float = 0.0) -> float:

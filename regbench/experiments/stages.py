@@ -39,7 +39,7 @@ def run_stages(
 ) -> Result | None:
     """Measure every stage in turn, `say` what it decides, and return the result, if any."""
     size, width = environment.batch_replicates, question.target_width
-    assert size is not None
+    assert isinstance(size, int)
     pilot = None
     if width is not None:
         pilot = PILOT_REPLICATES  # a batch of its own, trained once

@@ -31,7 +31,7 @@ def plan(
     """Choose engine and device, and check that the work fits; see `base.Experiment.plan`."""
     from regbench.experiments.feasibility import batch_size, check_feasible, seconds_estimate
 
-    check_feasible(study, question)  # before torch: with too little memory its import fails
+    check_feasible(question, study)  # before torch: with too little memory its import fails
     from regbench.engines import choose_device, choose_engine, fused_misfit
     from regbench.engines.environment import describe_environment, describe_provenance
 
@@ -56,9 +56,9 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
     started = time.perf_counter()
 
     def measure(study: Study, stage: str, batches: list[Batch]) -> Measured:
-        check_feasible(study, plan.question)
+        check_feasible(plan.question, study)
         epochs = study.replicates * len(study.arms) * study.training.epochs
-        with observer.stage(stage, epochs) as advance:
+        with observer.stage(plan.work if stage == "training" else stage, epochs) as advance:
             listener = Listener(advance, observer.warn)
             found = (measure_batch(plan, batch, archive, listener) for batch in batches)
             return study, gather(found, study.replicates)

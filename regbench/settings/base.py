@@ -47,9 +47,12 @@ class Settings(BaseModel):
             raise usage_error(type(self), error) from None
 
     def replaced(self, **values: Any) -> Self:
-        """Return these settings with other values by key; raises `UsageError` as a new one does."""
+        """Return these settings with other values by key; raises `UsageError` as a new one does.
+
+        What was not given follows its default, which may depend on those values.
+        """
         fields = type(self).model_fields
-        given = {info.alias or name: getattr(self, name) for name, info in fields.items()}
+        given = {fields[name].alias or name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**(given | values))
 
 

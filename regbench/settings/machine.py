@@ -54,7 +54,7 @@ class Environment:
     started: str
     engine: str | None = None
     threads: int | None = None
-    batch_replicates: int | None = None
+    batch_replicates: int | list[int] | None = None  # a list over the values of a setting
     duration_seconds: float | None = None
 
     def to_record(self) -> dict[str, Any]:

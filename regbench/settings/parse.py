@@ -26,6 +26,7 @@ from regbench.settings.base import (
 )
 from regbench.settings.command import PARTS, Arms, Request, nested_groups
 from regbench.settings.numbers import MOST_NUMBERS, WHOLE, split_numbers, to_float, to_number
+from regbench.settings.over import Over, Values, group_and_field
 from regbench.settings.question import PILOT_REPLICATES
 from regbench.settings.study import BaseStudy, Study
 
@@ -100,7 +101,15 @@ def build_request(
     origin = origins.get(key, option_of(key))
     sources = ["arms", *(kind.__name__ for kind in REGULARIZERS.values())]
     places = {**dict.fromkeys(sources, origin), **origins}
+    swept, over = "", tuple[Any, ...]()
     try:
+        if text := build(Values, values).over:
+            place = origins.get("over", "--over")
+            swept, over = values_of(place, text)
+            if swept in origins and (place != "--over" or origins[swept] == option_of(swept)):
+                hint = "leave one of them out"
+                raise UsageError(swept, problem=f"given together with {place} {swept}", hint=hint)
+            values, places[swept] = {**values, swept: over[0]}, f"{place} {swept}"
         if regularizer:
             strengths = getattr(build(command.groups[0], values), key)
             arms = [regularizer(strength) for strength in strengths]
@@ -110,9 +119,11 @@ def build_request(
             arms = [arm for text in build(Arms, values).arms for arm in arms_of(origin, text)]
             if len(arms) > MOST_NUMBERS:
                 raise UsageError("arms", f"{len(arms)} arms", f"at most {MOST_NUMBERS}")
-        groups = {group: build(group, values, arms) for group in command.groups}
+        groups: dict[Any, Any] = {group: build(group, values, arms) for group in command.groups}
         parts: dict[str, Any] = {n: groups[kind] for n, kind in PARTS.items() if kind in groups}
         study = next((group for group in groups.values() if isinstance(group, BaseStudy)), None)
+        if swept:
+            study = Over(study=groups[Study], key=swept, values=over)
         request = Request(command, study, **parts, origins=origins)
         if study is not None:
             study.check_question(request.question)
@@ -128,6 +139,16 @@ def build(group: type[Group], values: Mapping[str, Any], arms: Any = ()) -> Grou
         own["arms"] = arms
     inner = {name: build(kind, values) for name, kind in nested_groups(group).items()}
     return group(**own, **inner)
+
+
+def values_of(source: str, text: str) -> tuple[str, tuple[Any, ...]]:
+    """Return the key and the values that `KEY=V,V,…` stands for; a range's may be whole numbers."""
+    key, _, listed = text.partition("=")
+    _, field = group_and_field(key := key.replace("-", "_"))
+    if kind_of(field) is not str and re.match("l(in|og)space:", listed):
+        numbers = split_numbers(f"{source} {key}", listed)
+        return key, tuple(map(round, numbers) if kind_of(field) is int else numbers)
+    return key, tuple(from_texts(f"{source} {key}", field, [word]) for word in listed.split(","))
 
 
 def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:

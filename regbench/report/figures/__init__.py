@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from regbench.report.base import View
 
 PICTURES = (
-    "fan", "risk_over_strength", "pairs", "course", "weights", "parts", "fit", "scale",
+    "fan", "risk_over_strength", "pairs", "course", "weights", "parts", "fit", "scale", "over",
 )  # fmt: skip
 DPI, COLORS = 200, 224
 FASTOCTREE, NO_DITHER = Image.Quantize.FASTOCTREE, Image.Dither.NONE

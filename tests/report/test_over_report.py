@@ -1,0 +1,178 @@
+"""What `--over` shows: the same numbers on the screen, in files, in logs and in the picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from commands import NO_FILES, TINY
+from test_figures import assert_texts_are_seen, drawn, texts_of
+from test_json import DOCUMENTED, keys_of
+from training import ENVIRONMENT, make_result
+
+from regbench.experiments.over import OverResult
+from regbench.report.figures import over
+from regbench.report.over import listed, sentences
+from regbench.settings.over import Over
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from commands import Command
+    from matplotlib.axes import Axes
+
+OPTIONS = [*TINY[1:], "--engine=batched"]
+
+
+def make_over(key: str, values: Sequence[Any], **asked: Any) -> OverResult:
+    """Return the result of a small study over values, each trained by itself."""
+    results = {value: make_result(**{"epochs": 10, key: value} | asked) for value in values}
+    first = results[values[0]]
+    study = Over(study=first.study, key=key, values=values)
+    return OverResult(study, first.question, ENVIRONMENT, results)
+
+
+def shifted(result: OverResult, effects: Sequence[float]) -> OverResult:
+    """Return a result whose arms differ from the baseline by so much at each value, or nearly."""
+    for one, effect in zip(result.over, effects, strict=True):
+        risk = one.history.risk
+        noise = 0.01 * np.random.default_rng(0).normal(size=risk[-1, 1:].shape)
+        risk[-1, 1:] = risk[-1, :1] + effect + noise
+    return result
+
+
+def curves_of(panel: Axes) -> list[Any]:
+    """Return y of every curve of an arm."""
+    return [np.asarray(line.get_ydata()) for line in panel.lines if line.get_marker() == "o"]
+
+
+def test_sentence_says_where_an_arm_helps() -> None:
+    result = shifted(
+        make_over("points", [3, 4, 5, 6, 7], replicates=6), [-0.2, -0.1, -0.1, 0.0, 0.3]
+    )
+    answer, change = sentences(result)
+    assert answer == (
+        "λ=0.01 lowers the risk at points 3 to 5; raises it at 7; may or may not change it at 6."
+    )
+    assert change.startswith("From points 3 to 7 the difference of λ=0.01 rises by 0.500")
+    assert answer == f"{over.title(result)}."
+
+
+def test_neighbours_are_told_by_their_ends_and_words_one_by_one() -> None:
+    order = [12, 1, 2, 3, 4, 9, 5]
+    assert listed([1, 2, 3, 9, 5], order) == "1 to 3, 5, 9"
+    assert listed([12, 2, 5, 9], order) == "2, 5 to 12"
+    assert listed(["a", "b", "c"], ["a", "b", "c"]) == "a, b, c"
+
+
+def test_one_pair_cannot_tell() -> None:
+    result = make_over("points", [3, 4], replicates=1)
+    assert sentences(result) == ["One pair at each value cannot tell; use --replicates 30."]
+    assert over.title(result).startswith("One pair")
+
+
+def test_screen_says_the_answer_first_and_a_row_for_each_value(regbench: Command) -> None:
+    finished = regbench("dropout", *OPTIONS, *NO_FILES, "--over=points=3,4", "--out=run")
+    lines = finished.out.splitlines()
+    assert lines[1] == "Over points 3, 4: each on replicates of the same seeds. At 3:"
+    answer = next(line for line in lines[4:] if line)
+    assert answer.startswith("p=0.5 ")
+    rows = [line.split() for line in lines]
+    assert [row[0] for row in rows if row[1:2] == ["p=0.5"]][-2:] == ["3", "4"]
+    again = regbench("report", "run").out.splitlines()
+    assert again[1:] == lines[1 : len(again)]
+    listing = regbench("runs", "--root=.", "--json").document["runs"]
+    assert listing[0]["arms"] == ["dropout=0.5 at points=3", "dropout=0.5 at points=4"]
+    assert list(listing[0]["verdicts"]) == listing[0]["arms"]
+
+
+def rows_of(run: str) -> list[list[str]]:
+    return list(csv.reader(Path(run, "history.csv").read_text().splitlines()))
+
+
+def test_table_of_numbers_is_those_at_each_value_behind_it(regbench: Command) -> None:
+    regbench("wdecay", *OPTIONS, *NO_FILES, "--over=noise=0,0.5", "--out=over")
+    found = rows_of("over")
+    expected = []
+    for value in ("0.0", "0.5"):
+        regbench("wdecay", *OPTIONS, *NO_FILES, f"--noise={value}", f"--out={value}")
+        header, *rows = rows_of(value)
+        expected += [[value, *row] for row in rows]
+    assert found == [["noise", *header], *expected]
+
+
+def test_every_key_of_the_document_is_documented(regbench: Command) -> None:
+    finished = regbench("wdecay", *OPTIONS, *NO_FILES, "--over=points=3,4", "--json")
+    document = finished.document
+    assert [key for key in document if key in ("effects", "changes", "over")] == [
+        "effects",
+        "changes",
+        "over",
+    ]
+    del document["over"]
+    assert not {key for key in keys_of(document) if f"`{key}`" not in DOCUMENTED}
+
+
+def test_files_are_a_picture_and_logs_by_value_and_arm(regbench: Command) -> None:
+    finished = regbench("wdecay", *OPTIONS, "--over=points=3,4", "--out=run")
+    assert (finished.code, finished.err) == (0, "")
+    assert [path.name for path in Path("run/figures").iterdir()] == ["over.png"]
+    logs = {str(p.parent.relative_to("run/tensorboard")) for p in Path("run").rglob("*.regbench")}
+    arms = ("baseline", "wdecay=0.01")
+    assert logs == {f"points={points}/{arm}" for points in (3, 4) for arm in arms}
+    kept = json.loads(Path("run/summary.json").read_text())
+    Path("run/figures/over.png").unlink()
+    assert regbench("report", "run", "--files").code == 0
+    assert Path("run/figures/over.png").is_file()
+    assert json.loads(Path("run/summary.json").read_text()) == kept
+
+
+@pytest.mark.parametrize("arms", [(0.1,), (0.1, 0.2, 0.3), tuple(0.01 * n for n in range(1, 12))])
+@pytest.mark.parametrize("count", [2, 9, 30])
+@pytest.mark.parametrize("replicates", [1, 4])
+def test_picture_shows_every_effect_and_every_text(
+    count: int, arms: tuple[float, ...], replicates: int
+) -> None:
+    values = [3 * (index + 1) for index in range(count)]
+    result = make_over("points", values, strengths=arms, replicates=replicates, hidden=3)
+    figure = drawn("over", result)
+    assert_texts_are_seen(figure)
+    upper, lower = figure.axes[1:]
+    means = np.array([one.headline[-1].mean(axis=1) for one in result.over]).T
+    shown = curves_of(upper)
+    assert len(shown) == min(1 + len(arms), 8)
+    np.testing.assert_allclose(shown[0], means[0], rtol=1e-6)
+    np.testing.assert_allclose(shown[-1], means[-1], rtol=1e-6)
+    differences = [effects[-1].mean_difference for effects in result.effects]
+    np.testing.assert_allclose(curves_of(lower)[-1], differences)
+
+
+@pytest.mark.parametrize("lost", [[0], [1], [0, 1], [0, 1, 2]])
+def test_value_at_which_an_arm_is_not_finite_is_said_and_decides_no_axis(lost: list[int]) -> None:
+    result = make_over("lr", [0.3, 0.01, 0.02], strengths=(0.1, 0.2), replicates=4)
+    for one in [result.over[index] for index in lost]:
+        one.history.risk[-1, 1] = np.nan
+        one.history.test_loss[-1, 1] = np.inf
+    figure = drawn("over", result)
+    assert_texts_are_seen(figure)
+    names = ", ".join(f"{[0.3, 0.01, 0.02][index]:g}" for index in lost)
+    assert f"Diverged: an arm at lr {names}." in " ".join(texts_of(figure)).replace("\n", " ")
+    assert "λ=0.1" in over.title(result)
+    assert "cannot be compared at " in over.title(result)
+
+
+def test_axis_is_logarithmic_where_the_values_span_it() -> None:
+    for values, is_log in (([3, 30], True), ([3, 29], False), ([0, 30], False)):
+        key = "noise" if 0 in values else "points"
+        texts = texts_of(drawn("over", make_over(key, values)))
+        assert (f"{key}, log scale" in texts) == is_log
+        assert (key in texts) != is_log
+
+
+def test_words_stand_side_by_side() -> None:
+    figure = drawn("over", make_over("truth", ["sine", "linear", "abs"]))
+    assert {"sine", "linear", "abs", "truth"} <= {*texts_of(figure)}
