@@ -43,10 +43,10 @@ EXIT_CODES = (1, 3, 4, 0)
 def header(request: Request, study: Over, engine: str, device: str) -> list[str]:
     """Return what is about to run at the first value, and which others there are."""
     values = [text_of(value) for value in study.by_value]
-    over = f"Over {study.key} {', '.join(values)}: each on replicates of the same seeds."
+    over = f"Over {study.key}={', '.join(values)}: each on replicates of the same seeds."
     first = next(iter(study.by_value.values()))
     arms, *lines = training.header(request, first, engine, device)
-    return [arms, f"{over} At {values[0]}:", *lines]
+    return [arms, f"{over} At {study.key}={values[0]}:", *lines]
 
 
 def view(run: Run, result: OverResult | None, is_complete: bool) -> View:
@@ -67,11 +67,17 @@ def view(run: Run, result: OverResult | None, is_complete: bool) -> View:
         }
         return document_of(run, result.environment, is_complete, content)
 
-    codes = {own.exit_code for own in views.values()}
+    codes, tables = {own.exit_code for own in views.values()}, [effect_table(result)]
+    if run.request.output.details:
+        tables += [
+            replace(table, caption=f"At {key}={text_of(value)}: {table.caption}")
+            for value, own in views.items()
+            for table in own.tables
+        ]
     return View(
         folder=run.folder,
         document=document,
-        tables=[effect_table(result)],
+        tables=tables,
         sentences=sentences(result),
         cautions=lines_of(key, {value: own.cautions for value, own in views.items()}),
         warnings=lines_of(key, {value: own.warnings for value, own in views.items()}),
@@ -98,7 +104,7 @@ def sentences(result: OverResult) -> list[str]:
     labels = result.study.study.labels
     first, *_, last = (text_of(value) for value in (*result.by_value, *result.by_value))
     return [f"{finding}." for finding in findings(result, labels)] + [
-        f"From {result.study.key} {first} to {last} the difference of {labels[found.arm]} "
+        f"From {result.study.key}={first} to {last} the difference of {labels[found.arm]} "
         f"{TURNS[found.verdict]} {rounded(found.mean_difference, found.ci)} "
         f"({percent(found.confidence)} interval {interval_text(found.ci)})."
         for found in result.changes
@@ -110,7 +116,7 @@ def findings(result: OverResult, labels: Mapping[str, str]) -> list[str]:
     """Return of each arm at which values it lowers the headline measure, raises it, and so on."""
     order, lines = [*result.by_value], []
     for effects in zip(*result.effects, strict=True):
-        what, key, parts = f"the {result.question.words}", f"{result.study.key} ", list[str]()
+        what, key, parts = f"the {result.question.words}", f"{result.study.key}=", list[str]()
         for verdict, finding in FINDINGS.items():
             where = [v for v, e in zip(order, effects, strict=True) if e.verdict == verdict]
             if where:
@@ -141,7 +147,7 @@ def lines_of(key: str, lines: Mapping[Any, Sequence[str]]) -> list[str]:
     """Return the lines of all values, each once and with the values that it is said of."""
     said = dict.fromkeys(line for own in lines.values() for line in own)
     where = {line: [value for value, own in lines.items() if line in own] for line in said}
-    return [f"at {key} {listed(where[line], [*lines])}: {line}" for line in said]
+    return [f"at {key}={listed(where[line], [*lines])}: {line}" for line in said]
 
 
 def effect_table(result: OverResult) -> Table:

@@ -14,7 +14,8 @@ from scipy import stats
 
 import regbench as rb
 from regbench.engines import ENGINES
-from regbench.experiments.feasibility import memory_estimate
+from regbench.experiments import feasibility
+from regbench.experiments.feasibility import memory_estimate, operations_of_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +63,21 @@ def test_document_and_blocks_at_a_value_are_those_of_a_run_of_its_own(
         assert own.items() <= blocks.items()
         blocks = {name: content for name, content in blocks.items() if name not in own}
     assert not blocks
+
+
+def test_values_have_batches_of_their_own_size(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = operations_of_one(small(values=(4, 5)).by_value[4])
+    monkeypatch.setattr(feasibility, "BATCH_OPERATIONS", 12.5 * one)
+    options = ["--hidden=4", "--depth=1", "--epochs=6", "--replicates=13", "--engine=reference"]
+    options += [*NO_FILES, "--no-cache"]
+    regbench("dropout", *options, "--over=points=4,40", "--out=over")
+    assert numbers_of("over")["environment"]["batch_replicates"] == [12, 8]
+    for points in ("4", "40"):
+        regbench("dropout", *options, f"--points={points}", f"--out={points}")
+        assert blocks_of(points).items() <= blocks_of("over").items()
+    assert regbench("report", "over").code == 0
 
 
 def test_blocks_are_shared_with_runs_at_one_value_both_ways(

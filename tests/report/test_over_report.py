@@ -56,9 +56,9 @@ def test_sentence_says_where_an_arm_helps() -> None:
     )
     answer, change = sentences(result)
     assert answer == (
-        "λ=0.01 lowers the risk at points 3 to 5; raises it at 7; may or may not change it at 6."
+        "λ=0.01 lowers the risk at points=3 to 5; raises it at 7; may or may not change it at 6."
     )
-    assert change.startswith("From points 3 to 7 the difference of λ=0.01 rises by 0.500")
+    assert change.startswith("From points=3 to 7 the difference of λ=0.01 rises by 0.500")
     assert answer == f"{over.title(result)}."
 
 
@@ -78,11 +78,13 @@ def test_one_pair_cannot_tell() -> None:
 def test_screen_says_the_answer_first_and_a_row_for_each_value(regbench: Command) -> None:
     finished = regbench("dropout", *OPTIONS, *NO_FILES, "--over=points=3,4", "--out=run")
     lines = finished.out.splitlines()
-    assert lines[1] == "Over points 3, 4: each on replicates of the same seeds. At 3:"
+    assert lines[1] == "Over points=3, 4: each on replicates of the same seeds. At points=3:"
     answer = next(line for line in lines[4:] if line)
     assert answer.startswith("p=0.5 ")
     rows = [line.split() for line in lines]
     assert [row[0] for row in rows if row[1:2] == ["p=0.5"]][-2:] == ["3", "4"]
+    details = regbench("report", "run", "--details").out
+    assert "At points=4: Why: the risk at epoch 4" in details
     again = regbench("report", "run").out.splitlines()
     assert again[1:] == lines[1 : len(again)]
     listing = regbench("runs", "--root=.", "--json").document["runs"]
@@ -131,12 +133,10 @@ def test_files_are_a_picture_and_logs_by_value_and_arm(regbench: Command) -> Non
     assert json.loads(Path("run/summary.json").read_text()) == kept
 
 
-@pytest.mark.parametrize("arms", [(0.1,), (0.1, 0.2, 0.3), tuple(0.01 * n for n in range(1, 12))])
-@pytest.mark.parametrize("count", [2, 9, 30])
+@pytest.mark.parametrize(("count", "most"), [(2, 2), (9, 3), (30, 1), (3, 11)])
 @pytest.mark.parametrize("replicates", [1, 4])
-def test_picture_shows_every_effect_and_every_text(
-    count: int, arms: tuple[float, ...], replicates: int
-) -> None:
+def test_picture_shows_every_effect_and_every_text(count: int, most: int, replicates: int) -> None:
+    arms = tuple(0.01 * number for number in range(1, 1 + most))
     values = [3 * (index + 1) for index in range(count)]
     result = make_over("points", values, strengths=arms, replicates=replicates, hidden=3)
     figure = drawn("over", result)
@@ -160,7 +160,7 @@ def test_value_at_which_an_arm_is_not_finite_is_said_and_decides_no_axis(lost: l
     figure = drawn("over", result)
     assert_texts_are_seen(figure)
     names = ", ".join(f"{[0.3, 0.01, 0.02][index]:g}" for index in lost)
-    assert f"Diverged: an arm at lr {names}." in " ".join(texts_of(figure)).replace("\n", " ")
+    assert f"Diverged: an arm at lr={names}." in " ".join(texts_of(figure)).replace("\n", " ")
     assert "λ=0.1" in over.title(result)
     assert "cannot be compared at " in over.title(result)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regbench.report.claims import FEW_ARMS
 from regbench.report.figures.findings import Cast, short
 from regbench.report.figures.palette import BASELINE, GREY, labels_of
 from regbench.report.figures.sheet import label_ends, ticks
@@ -13,18 +14,12 @@ from regbench.report.format import count, percent
 from regbench.report.over import findings, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from regbench.analysis.history import Array
     from regbench.experiments.over import OverResult
     from regbench.report.figures.sheet import Sheet
 
-Curve = tuple[int, "Array", "Array", "Array | None"]
-"""An arm, places, means, and the ends of their intervals."""
 LEFT, RIGHT = 0.75, 1.75
 """Inches left and right of the panels."""
-FEW_ARMS = 2
-"""So many have a sentence each in the title."""
 LEAST_RATIO = 10
 """Of the largest value to the smallest, from which the axis is logarithmic."""
 
@@ -36,89 +31,76 @@ def size(result: OverResult) -> tuple[float, float]:
 
 def title(result: OverResult) -> str:
     """Return where each of few arms helps, or of many how many do at either end."""
-    study, values = result.study.study, [*result.by_value]
+    study, what = result.study.study, result.question.words
     if result.over[0].study.replicates == 1:
         return "One pair at each value cannot tell where an arm helps"
     if len(study.compared) <= FEW_ARMS:
         return "; ".join(findings(result, labels_of(study)))
+    first, *_, last = zip(map(text_of, [*result.by_value] * 2), result.effects * 2, strict=True)
     told = [
-        f"{sum(effect.verdict == 'better' for effect in result.effects[end])} of "
-        f"{len(study.compared)} arms at {result.study.key} {text_of(values[end])}"
-        for end in (0, -1)
+        f"by {sum(e.verdict == 'better' for e in own)} of {len(own)} at {result.study.key}={value}"
+        for value, own in (first, last)
     ]
-    return f"The {result.question.words} is lowered by {' and by '.join(told)}"
-
-
-def places_of(values: Sequence[Any]) -> tuple[Array, bool]:
-    """Return where values stand on an axis, words side by side, and whether it is logarithmic."""
-    if isinstance(values[0], str):
-        return np.arange(len(values), dtype=float), False
-    numbers = np.array(values, dtype=float)
-    is_log = bool(numbers.min() > 0 and numbers.max() >= LEAST_RATIO * numbers.min())
-    return (np.log10(numbers) if is_log else numbers), is_log
+    return f"Of these arms the {what} is lowered {' and '.join(told)}"
 
 
 def draw(result: OverResult, sheet: Sheet) -> None:
     """Draw the headline measure of all arms, and below it each arm's paired difference."""
-    places, is_log = places_of([*result.by_value])
-    order, cast, what = np.argsort(places), Cast(result.over[0]), result.question.words
-    x, values = places[order], [[*result.by_value][index] for index in order]
-    said = f"{count(result.over[0].study.replicates, 'replicate')} at each value, last epoch. "
+    cast, what, key = Cast(result.over[0]), result.question.words, result.study.key
+    texts, x, is_log = [*map(text_of, result.by_value)], np.arange(float(len(result.over))), False
+    if not isinstance(next(iter(result.by_value)), str):
+        x = np.array([*result.by_value], dtype=float)
+        is_log = bool(x.min() > 0 and x.max() >= LEAST_RATIO * x.min())
+        x = np.log10(x) if is_log else x
+    order = np.argsort(x)
+    said = f"{count(result.over[0].study.replicates, 'replicate')} at each value, last epoch."
     if cast.several:
         interval = f"{percent(result.question.confidence)} intervals"
-        said += f"Bars: {interval} of the means, which hold together for all arms and values."
-    lost = [text_of(v) for v, one in result.by_value.items() if one.has_diverged]
-    said += f" Diverged: an arm at {result.study.key} {', '.join(lost)}." * bool(lost)
+        said += f" Bars: {interval} of the means, which hold together for all arms and values."
+    if lost := [v for v, one in zip(texts, result.over, strict=True) if one.has_diverged]:
+        said += f" Diverged: an arm at {key}={', '.join(lost)}."
     top = sheet.heading(title(result), said + cast.omitted) + 0.3
     width, height = sheet.width - LEFT - RIGHT, sheet.height - top - 1.1
-    pad, inch = 0.06 * float(np.ptp(x)) or 1.0, float(np.ptp(x)) * 1.12 / width or 1.0
-
-    means = np.array([one.headline[-1].mean(axis=1, dtype=float) for one in result.over])[order]
-    risks: list[Curve] = [(arm, x, means[:, arm], None) for arm in cast.shown]
-    differences, bars = list[Curve](), cast.shown[1:]
-    apart = min(0.09, 0.8 * float(np.diff(x).min(initial=np.inf)) / inch / len(bars)) * inch
-    for index, arm in enumerate(bars):
-        own = [result.effects[place][arm - 1] for place in order]
-        bar = np.array([effect.ci or (effect.mean_difference,) * 2 for effect in own])
-        beside = x + apart * (index - (len(bars) - 1) / 2)
-        differences.append((arm, beside, np.array([e.mean_difference for e in own]), bar))
-
-    shown = [0]
-    for index in range(1, len(x)):
+    pad = 0.06 * float(np.ptp(x)) or 1.0
+    inch, steps = (float(np.ptp(x)) + 2 * pad) / width, np.diff(x[order])
+    shown = [order[0]]
+    for index in order[1:]:
         shown += [index] if x[index] - x[shown[-1]] >= 0.6 * inch else []
-    for over, tall, name, curves, sign in (
-        (top, 0.4 * height, f"{what}, mean   ↓ lower is better", risks, ""),
-        (
-            top + 0.4 * height + 0.5,
-            0.6 * height,
-            f"paired difference in {what}, arm − baseline",
-            differences,
-            "+",
-        ),
+
+    # Means by value and arm, the baseline first; those of differences with their intervals.
+    risks = np.array([one.headline[-1].mean(axis=1, dtype=float) for one in result.over])[..., None]
+    effects = np.zeros((*risks.shape[:2], 3))
+    for own, three in zip(result.effects, effects, strict=True):
+        three[1:] = [(e.mean_difference, *(e.ci or (e.mean_difference,) * 2)) for e in own]
+    apart = min(0.09 * inch, 0.8 * float(steps.min(initial=np.inf)) / len(cast.shown))
+    difference, below = f"paired difference in {what}, arm − baseline", top + 0.4 * height + 0.5
+    for arms, numbers, name, place, tall in (
+        (cast.shown, risks, f"{what}, mean   ↓ lower is better", top, 0.4 * height),
+        (cast.shown[1:], effects, difference, below, 0.6 * height),
     ):
-        low, high = bounds([one for _, _, mean, ends in curves for one in (mean, ends)])
-        limits = {"xlim": (x[0] - pad, x[-1] + pad), "ylim": (low, high)}
-        panel = sheet.panel(LEFT, over, width, tall, **limits)
-        sheet.text(LEFT, over - 0.07, name, color=GREY, va="bottom")
-        named = [(0.0, "as the baseline", BASELINE)] if sign else []
-        panel.axhline(0, color=BASELINE, lw=1.6 * bool(sign))
-        for arm, at, mean, ends in curves:
-            color, finite = cast.colors[arm], mean[np.isfinite(mean)]
+        is_lower, sign = numbers is effects, "+" if numbers is effects else ""
+        limits = {"xlim": (x.min() - pad, x.max() + pad), "ylim": bounds(numbers[:, arms])}
+        panel = sheet.panel(LEFT, place, width, tall, **limits)
+        sheet.text(LEFT, place - 0.07, name, color=GREY, va="bottom")
+        panel.axhline(0, color=BASELINE, lw=1.6 * is_lower)
+        ends = [(0.0, "as the baseline", BASELINE)] * is_lower
+        for index, arm in enumerate(arms):
+            color, (mean, *interval) = cast.colors[arm], numbers[order, arm].T
+            at = x[order] + apart * is_lower * (index - (len(arms) - 1) / 2)
             panel.plot(at, mean, "o-", color=color, ms=4.5, mec="white", mew=0.6)
-            if ends is not None:
-                panel.vlines(at, *ends.T, color=color, lw=4.5, alpha=0.5, zorder=1)
-            if len(finite):
-                named.append((finite[-1], f"{cast.labels[arm]} {short(finite[-1], sign)}", color))
-        label_ends(panel, named, tall)
-        ticks(panel, "x", x[shown], [text_of(values[i]) for i in shown], is_labelled=bool(sign))
+            if interval:
+                panel.vlines(at, *interval, color=color, lw=4.5, alpha=0.5, zorder=1)
+            for last in mean[np.isfinite(mean)][-1:]:
+                ends.append((last, f"{cast.labels[arm]} {short(last, sign)}", color))
+        label_ends(panel, ends, tall)
+        ticks(panel, "x", x[shown], [texts[index] for index in shown], is_labelled=is_lower)
         ticks(panel, "y", sign=sign)
-    scale = f"{result.study.key}{', log scale' * is_log}"
+    scale = f"{key}, log scale" if is_log else key
     sheet.text(LEFT + width / 2, sheet.height - 0.27, scale, ha="center")
 
 
-def bounds(curves: Sequence[Array | None]) -> tuple[float, float]:
+def bounds(numbers: Array) -> tuple[float, float]:
     """Return the ends of an axis: 0 and what is finite, but for what lies far beyond the rest."""
-    numbers = np.concatenate([curve.ravel() for curve in curves if curve is not None])
     finite = numbers[np.isfinite(numbers)]
     far = 3 * float(np.quantile(np.abs(finite), 0.7, method="lower")) if len(finite) else 1.0
     low, high = max(-far, finite.min(initial=0.0)), min(far, finite.max(initial=0.0))
