@@ -52,7 +52,7 @@ def header(request: Request, study: Over, engine: str, device: str) -> list[str]
 def view(run: Run, result: OverResult | None, is_complete: bool) -> View:
     """Return the view of a result, or of none, which has a document only."""
     if result is None:
-        return View(run.folder, lambda: document_of(run, run.environment, is_complete, {}))
+        return View(lambda: document_of(run, run.environment, is_complete, {}), run)
     views, key = dict[Any, View](), result.study.key
     for value, one in result.by_value.items():
         asked = replace(run, request=replace(run.request, study=one.study))
@@ -75,18 +75,19 @@ def view(run: Run, result: OverResult | None, is_complete: bool) -> View:
             for table in own.tables
         ]
     return View(
-        folder=run.folder,
+        run=run,
         document=document,
         tables=tables,
         sentences=sentences(result),
         cautions=lines_of(key, {value: own.cautions for value, own in views.items()}),
         warnings=lines_of(key, {value: own.warnings for value, own in views.items()}),
         verdicts={f"{found.arm} at {key}={value}": found.verdict for value, found in effects},
+        effects={f"{c.arm} at {key}={v}": [c.mean_difference, *c.ci] for v, c in effects if c.ci},
+        rows=[{key: value, **row} for value, own in views.items() for row in own.rows],
         exit_code=next(code for code in EXIT_CODES if code in codes),
         csv=csv_pieces(key, views),
         pictures=["over"],
         subject=result,
-        figure_format=run.request.output.figure_format,
         logs=partial(logs, key, views),
     )
 
