@@ -80,7 +80,7 @@ def settings_table(settings: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = [("", "setting", "value", "in place of", "from")]
     for key, told in settings.items():
         value, default = told["value"], told["default"]
-        other = "" if value == default else setting_text(default) or "none"
+        other = "" if value in (default, None) else setting_text(default) or "none"
         origin = told["origin"].removesuffix(f": {key}")
         rows.append((told["group"], key, setting_text(value), other, origin))
     return Table(rows, left=range(5), wrapped={2: 22, 4: 16}, is_grouped=True)

@@ -95,7 +95,10 @@ def settings_of(groups: tuple[type[Settings], ...]) -> Iterator[tuple[str, Setti
 
 def default_of(field: FieldInfo, values: Mapping[str, Any]) -> Any:
     """Return a setting's default, which may follow from other values; a list of several."""
-    default: Any = field.get_default(call_default_factory=True, validated_data=dict(values))
+    try:
+        default: Any = field.get_default(call_default_factory=True, validated_data=dict(values))
+    except KeyError:  # it follows from what has several values
+        return None
     return list(default) if isinstance(default, tuple) else default
 
 
