@@ -164,7 +164,8 @@ def effect_table(result: OverResult) -> Table:
             row += [rounded(e.mean_difference, e.ci), interval_text(e.ci)]
             row.append("n/a" if e.wins is None else f"{e.wins} of {e.replicates}")
             rows.append(row + [marks[e.arm, claim] for claim in OTHERS])
-    caption = f"{what.capitalize()} in the end, arm - baseline; all {interval}s hold together"
+    at = f"{what.capitalize()} at the last epoch"
+    caption = f"{at}: each arm - baseline; all {interval}s hold together"
     note = "The other claims are told at each value alone; ?: cannot tell."
     few = [(6,), (3, 6), (3, 4, 6)]
     return Table(rows, caption, note, left=(1, 2), dispensable=few, is_grouped=True)
