@@ -195,6 +195,19 @@ def mean_interval(values: Array, confidence: float) -> Interval | None:
     return t_interval(float(values.mean()), standard_error(values), len(values), confidence)
 
 
+def mean_band(values: Array, confidence: float) -> tuple[Array, Array]:
+    """Return means of `values` `(..., R)` and half the width of their t intervals, pointwise.
+
+    Where a value is not finite both are NaN; of one replicate there is no width.
+    """
+    numbers = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+    mean, number = numbers.mean(axis=-1), numbers.shape[-1]
+    if number == 1:
+        return mean, np.zeros_like(mean)
+    critical = Law(np.empty(0), number - 1).critical(confidence)
+    return mean, critical * numbers.std(axis=-1, ddof=1) / np.sqrt(number)
+
+
 def standard_error(values: Array) -> float:
     """Return the standard error of the mean of `values` `(R,)`, R ≥ 2."""
     return float(values.std(ddof=1)) / math.sqrt(len(values))

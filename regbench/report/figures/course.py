@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis.statistics import mean_interval
-from regbench.report.figures.findings import Cast, mean_band, power, short
+from regbench.analysis.statistics import mean_band, mean_interval
+from regbench.report.figures.findings import Cast, power, short
 from regbench.report.figures.palette import BASELINE, GREY
 from regbench.report.figures.sheet import label_ends, ticks, width_of, wrapped
 from regbench.report.format import percent

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.analysis.history import evenly
-from regbench.analysis.simultaneous import Law
 from regbench.report.figures.palette import colors_of, labels_of
 from regbench.report.format import count, percent, rounded
 
 if TYPE_CHECKING:
-    from regbench.analysis.history import Array
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Comparison, Interval
 
@@ -129,16 +127,3 @@ def headline_title(result: Result) -> str:
         if such and verdict != best.verdict:
             title += "; " + (one.format(*such) if len(such) == 1 else many.format(len(such)))
     return title
-
-
-def mean_band(values: Array, confidence: float) -> tuple[Array, Array]:
-    """Return means of `values` `(..., R)` and half the width of their t intervals, pointwise.
-
-    Where a value is not finite both are NaN; of one replicate there is no width.
-    """
-    numbers = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
-    mean, number = numbers.mean(axis=-1), numbers.shape[-1]
-    if number == 1:
-        return mean, np.zeros_like(mean)
-    critical = Law(np.empty(0), number - 1).critical(confidence)
-    return mean, critical * numbers.std(axis=-1, ddof=1) / np.sqrt(number)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.analysis.optimum import curve_through, sweep_of
-from regbench.report.figures.findings import Cast, mean_band, short
+from regbench.analysis.statistics import mean_band
+from regbench.report.figures.findings import Cast, short
 from regbench.report.figures.palette import BASELINE, BEST, BIAS, GREY, INK, VARIANCE
 from regbench.report.figures.sheet import label_ends, ticks
 from regbench.report.format import percent
