@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from commands import Command
 
 
-def fail(*_: object) -> NoReturn:
+def fail(*_: object, **__: object) -> NoReturn:
     raise KeyError("a key\nof two lines")
 
 

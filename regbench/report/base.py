@@ -61,7 +61,7 @@ class View:
     subject: Any = None  # what they are drawn of
     moving: Callable[[], dict[str, Any]] | None = None  # what a page shows of every kept epoch
     moved: Collection[str] = ()  # the pictures that it stands in for
-    logs: Callable[[Sequence[Picture]], Iterable[tuple[str, Log]]] = lambda pictures: ()
+    logs: Callable[[], Iterable[tuple[str, Log]]] = tuple  # TensorBoard's, by the name of the run
 
     @property
     def folder(self) -> Path:

@@ -10,10 +10,9 @@ from regbench.report.format import count, probability
 from regbench.report.json import document_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from regbench.experiments.dropout_scale import DropoutScale, Scale, ScaleResult
-    from regbench.report.figures import Picture
     from regbench.report.tensorboard import Log
     from regbench.settings.command import Request
     from regbench.storage.run_folder import Run
@@ -66,21 +65,16 @@ def scale_sentence(scale: Scale) -> str:
     )
 
 
-def logs(result: ScaleResult, pictures: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
-    """Yield a TensorBoard log for each p: outputs, mean and standard deviation; the first has more.
-
-    That is the pictures.
-    """
+def logs(result: ScaleResult) -> Iterator[tuple[str, Log]]:
+    """Yield a TensorBoard log for each p: outputs, their mean and standard deviation."""
     from regbench.report.tensorboard import Log
 
-    for index, scale in enumerate(result.scales):
-        log = Log()
+    for scale in result.scales:
+        log = Log({**result.study.by_key(), "p": scale.drop_probability})
         log.add_histogram("output/train", scale.outputs, 0)
-        log.add_scalar("output/mean", scale.outputs.mean(), 0)
-        log.add_scalar("output/sd", scale.outputs.std(ddof=1), 0)
-        log.add_scalar("output/eval", scale.eval_output, 0)
-        for picture in pictures if index == 0 else ():
-            log.add_picture(picture, 0)
+        values = {"mean": scale.outputs.mean(), "sd": scale.outputs.std(ddof=1)}
+        for name, value in {**values, "eval": scale.eval_output}.items():
+            log.add_curve(f"output/{name}", [(0, value, None)])
         yield f"p={scale.drop_probability!r}", log
 
 

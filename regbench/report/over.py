@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from regbench.analysis.statistics import Comparison
     from regbench.experiments.over import OverResult
-    from regbench.report.figures import Picture
     from regbench.report.tensorboard import Log
     from regbench.settings.command import Request
     from regbench.settings.over import Over
@@ -182,8 +181,8 @@ def csv_pieces(key: str, views: Views) -> Iterator[bytes]:
                 yield f"{value},".encode() + line
 
 
-def logs(key: str, views: Views, pictures: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
-    """Yield the TensorBoard logs of every value; pictures stand in the first one."""
+def logs(key: str, views: Views) -> Iterator[tuple[str, Log]]:
+    """Yield the TensorBoard logs of every value."""
     for value, own in views.items():
-        for name, log in own.logs(pictures if value == next(iter(views)) else ()):
+        for name, log in own.logs():
             yield f"{key}={value}/{name}", log

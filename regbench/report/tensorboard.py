@@ -12,26 +12,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.plugins.custom_scalar import layout_pb2 as layout
+from tensorboard.plugins.custom_scalar import metadata as layouts
+from tensorboard.plugins.hparams import api_pb2 as hparams
+from tensorboard.plugins.hparams import metadata as sessions
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util.tensor_util import make_tensor_proto
 
+from regbench.report.markdown import text_of
 from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from regbench.analysis.history import Array
+    from regbench.analysis.statistics import Interval
     from regbench.report.base import View
     from regbench.report.figures import Picture
 
+Point = tuple[int, float, "Interval | None"]
+"""Of a curve: epoch, value and its interval."""
 BINS = 50
 """Of a histogram: TensorBoard shows 30."""
 
 
 def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
-    """Write a log for everything that is compared; says how many histograms none can show."""
+    """Write a log for everything that is compared; says how many histograms none can show.
+
+    The first has what is there once: the answer, the pictures, and the charts with margins.
+    """
     skipped = 0
-    for name, log in view.logs(pictures):
+    for index, (name, log) in enumerate(view.logs()):
+        if index == 0:
+            log.add_once(text_of(view), pictures)
         log.write(view.folder / "tensorboard" / name)
         skipped += log.skipped
     if skipped:
@@ -39,24 +56,46 @@ def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
 
 
 class Log:
-    """What TensorBoard shows of one run, collected in memory."""
+    """What TensorBoard shows of one run, collected in memory.
 
-    def __init__(self) -> None:
-        self.skipped = 0
+    `settings` are its hyperparameters, numbers and texts; those that are not finite are left out.
+    What TensorBoard lists of a run is each curve's last value. It finds out by itself which
+    settings differ among the runs that it is given, and shows these and the first five curves by
+    name.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], has_failed: bool = False) -> None:
+        self.skipped = self.last_epoch = 0
+        self.margins: dict[str, list[str]] = {}  # by curve: the tags of its interval's ends
         self.buffer = io.BytesIO()
         self.records = RecordWriter(self.buffer)
         self.started = time.time()
         self._add(file_version="brain.Event:2")
+        known = {k: v for k, v in settings.items() if isinstance(v, str) or np.isfinite(v)}
+        status = hparams.STATUS_FAILURE if has_failed else hparams.STATUS_SUCCESS
+        end = HParamsPluginData(session_end_info=SessionEndInfo(status=status))
+        of_end = sessions.create_summary_metadata(end)
+        self._add(summary=hparams_pb(known, trial_id="", start_time_secs=self.started))
+        self._add_value(
+            0, tag=sessions.SESSION_END_INFO_TAG, metadata=of_end, tensor=sessions.NULL_TENSOR
+        )
 
     def _add(self, **content: Any) -> None:
         self.records.write(Event(wall_time=self.started, **content).SerializeToString())
 
     def _add_value(self, epoch: int, **value: Any) -> None:
+        self.last_epoch = max(self.last_epoch, epoch)
         self._add(step=epoch, summary=Summary(value=[Summary.Value(**value)]))
 
-    def add_scalar(self, tag: str, value: float, epoch: int) -> None:
-        """Add a point of a curve."""
-        self._add_value(epoch, tag=tag, simple_value=float(value))
+    def add_curve(self, tag: str, points: Iterable[Point]) -> None:
+        """Add a curve, and one for each end of its intervals where there are any."""
+        ends = [f"interval/{tag}/{end}" for end in ("lower", "upper")]
+        for epoch, value, interval in points:
+            self._add_value(epoch, tag=tag, simple_value=float(value))
+            if interval:
+                self.margins[tag] = ends
+                for end, bound in zip(ends, interval, strict=True):
+                    self._add_value(epoch, tag=end, simple_value=float(bound))
 
     def add_histogram(self, tag: str, values: Array, epoch: int) -> None:
         """Add the distribution of values of any shape; of some not finite, only count it."""
@@ -79,11 +118,28 @@ class Log:
         histogram = HistogramProto(**all_of_them, **sums, bucket_limit=edges, bucket=counts)
         self._add_value(epoch, tag=tag, histo=histogram)
 
-    def add_picture(self, picture: Picture, epoch: int) -> None:
-        """Add a picture under its name, as a PNG."""
-        size = {"width": picture.width, "height": picture.height, "colorspace": 3}
-        image = Summary.Image(encoded_image_string=picture.files["png"], **size)
-        self._add_value(epoch, tag=picture.name, image=image)
+    def add_once(self, text: str, pictures: Sequence[Picture]) -> None:
+        """Add a text in Markdown, pictures, and a chart for each curve that has intervals."""
+        epoch = self.last_epoch
+        self._add(step=epoch, summary=text_pb("answer", text))
+        for picture in pictures:
+            size = {"width": picture.width, "height": picture.height, "colorspace": 3}
+            image = Summary.Image(encoded_image_string=picture.files["png"], **size)
+            self._add_value(epoch, tag=picture.name, image=image)
+        charts = []
+        for tag, (lower, upper) in self.margins.items():
+            series = layout.MarginChartContent.Series(value=tag, lower=lower, upper=upper)
+            content = layout.MarginChartContent(series=[series])
+            charts.append(layout.Chart(title=tag, margin=content))
+        if charts:
+            category = layout.Category(title="means and their intervals", chart=charts)
+            shown = layout.Layout(category=[category]).SerializeToString()
+            self._add_value(
+                0,
+                tag=layouts.CONFIG_SUMMARY_TAG,
+                metadata=layouts.create_summary_metadata(),
+                tensor=make_tensor_proto(shown),
+            )
 
     def write(self, folder: Path) -> None:
         """Write the log into a folder, which is made where it is missing."""

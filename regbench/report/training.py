@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from regbench.analysis.history import evenly
 from regbench.analysis.optimum import sweep_of
+from regbench.analysis.statistics import mean_band
+from regbench.regularizers import REGULARIZERS
 from regbench.report.base import View
 from regbench.report.claims import (
     answer_table,
@@ -26,12 +31,11 @@ from regbench.settings.question import PILOT_REPLICATES
 from regbench.settings.truths import TRUTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Difference
-    from regbench.report.figures import Picture
-    from regbench.report.tensorboard import Log
+    from regbench.report.tensorboard import Log, Point
     from regbench.settings.command import Request
     from regbench.settings.study import Study
     from regbench.storage.run_folder import Run
@@ -48,6 +52,8 @@ WORDS = {
 """Of the answer, what a reader may not know."""
 FEWEST_SWEPT = 3
 """Strengths of which there is a picture of the risk over strength, in place of its parts."""
+GROUPS = {"risk": "error", "test_loss": "error", "train_loss": "loss", "train_loss_eval": "loss"}
+"""In which TensorBoard shows curves, of other measures than the network's own."""
 MOST_HISTOGRAMS = 10
 """Of a parameter: at epochs from 0 to the last."""
 VARIES = {
@@ -160,36 +166,52 @@ def gate_content(result: Result, lines: Sequence[str]) -> dict[str, Any] | None:
     return {**asked, "outcome": outcome, "reason": reason}
 
 
-def logs(result: Result, pictures: Sequence[Picture]) -> Iterator[tuple[str, Log]]:
-    """Yield a TensorBoard log for each arm, with the same tags in all but for the pictures.
-
-    Those stand with the baseline.
-    """
+def logs(result: Result) -> Iterator[tuple[str, Log]]:
+    """Yield a TensorBoard log for each arm, with the same tags."""
     from regbench.report.tensorboard import Log
 
-    history, measures = result.history, result.history.named("measures")
-    losses = {
-        "train": "train_loss",
-        "train_eval": "train_loss_eval",
-        "test": "test_loss",
-        "risk": "risk",
-    }
+    study, history = result.study, result.history
+    settings = {key: value for key, value in study.by_key().items() if key != "arms"}
+    neutral = {command: kind.neutral for command, kind in REGULARIZERS.items()}
+    lost = [arm_index for arm_index, *_ in result.divergences]
     snapshots = {"weights": history.named("parameters"), "gradients": history.named("gradients")}
     kept_indices = evenly(len(history.kept_epochs), MOST_HISTOGRAMS)
-    for arm_index, arm in enumerate(result.study.arm_names):
-        log = Log()
-        for epoch_index, epoch in enumerate(history.epochs.tolist()):
-            for tag, name in losses.items():
-                mean = measures[name][epoch_index, arm_index].mean()
-                log.add_scalar(f"loss/{tag}", mean, epoch)
+    for arm_index, arm in enumerate(study.arms):
+        strengths = {part.command: part.strength for part in arm.parts}
+        log = Log(settings | neutral | strengths, has_failed=arm_index in lost)
+        for tag, points in curves_of(result, arm_index):
+            log.add_curve(tag, points)
         for kept_index in kept_indices:
             epoch = int(history.kept_epochs[kept_index])
             for kind, by_name in snapshots.items():
                 for name, values in by_name.items() if epoch or kind == "weights" else ():
                     log.add_histogram(f"{kind}/{name}", values[kept_index, arm_index], epoch)
-        for picture in pictures if arm_index == 0 else ():
-            log.add_picture(picture, int(history.epochs[-1]))
-        yield arm, log
+        yield arm.name, log
+
+
+def curves_of(result: Result, arm_index: int) -> Iterator[tuple[str, Iterable[Point]]]:
+    """Yield an arm's curves by tag: means over replicates, pointwise intervals, and differences.
+
+    Intervals of differences hold together with those of the other arms, as those of the answer.
+    """
+    study, history, headline = result.study, result.history, result.question.headline
+    for name, values in history.named("measures").items():
+        mean, half = mean_band(values[:, arm_index], result.question.confidence)
+        group, intervals = GROUPS.get(name, "network"), zip(mean - half, mean + half, strict=True)
+        has_interval = group != "network" and study.replicates > 1
+        if not np.isnan(mean).all():
+            each = intervals if has_interval else itertools.repeat(None)
+            yield f"{group}/{name}", zip(history.epochs.tolist(), mean, each, strict=False)
+    if study.replicates > 1:
+        for name in ("bias_squared", "variance"):
+            parts = [getattr(arms[arm_index], name) for arms in result.decompositions]
+            kept = zip(history.kept_epochs.tolist(), parts, strict=True)
+            yield f"error/{name}", [(epoch, part.value, part.ci) for epoch, part in kept]
+    logged = zip(study.training.logged_epochs, result.comparisons_by_epoch, strict=True)
+    found = [(epoch, compared[arm_index - 1]) for epoch, compared in logged]
+    differences = [(epoch, c.mean_difference, c.ci) for epoch, c in found]
+    own = differences if arm_index else [(epoch, 0.0, c.ci and (0.0, 0.0)) for epoch, c in found]
+    yield f"difference/{headline}", own
 
 
 def divergence_lines(result: Result) -> list[str]:

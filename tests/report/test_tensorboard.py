@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from commands import TINY
 from PIL import Image
+from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import ENVIRONMENT, make_request, make_result
 
 from regbench.engines.base import nothing
 from regbench.experiments.dropout_scale import DropoutScale, ScaleResult, measure_scale
-from regbench.report import dropout_scale, tensorboard
+from regbench.report import dropout_scale, tensorboard, training
 from regbench.report.base import View
 from regbench.report.figures import Picture, draw
-from regbench.report.training import logs
 from regbench.storage.run_folder import Run
 
 if TYPE_CHECKING:
@@ -43,9 +43,11 @@ def result() -> Result:
     return make_result("dropout", (0.2, 0.5))
 
 
-def write(result: Result, folder: Path, pictures: Sequence[Picture] = ()) -> list[str]:
+def write(result: Any, folder: Path, pictures: Sequence[Picture] = ()) -> list[str]:
     """Write the logs of a result and pictures into a folder; return what is said about them."""
-    view = View(dict, Run(folder, make_request(), {}), logs=partial(logs, result))
+    report = dropout_scale if isinstance(result, ScaleResult) else training
+    run = Run(folder, make_request(), {})
+    view = View(dict, run, sentences=["It <holds>."], logs=partial(report.logs, result))
     return list(tensorboard.write(view, pictures))
 
 
@@ -57,8 +59,11 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
     for arm_index, name in enumerate(names):
         reader = read(folder / name)
         tags = reader.Tags()
-        assert set(tags["scalars"]) == {
-            f"loss/{name}" for name in ("train", "train_eval", "test", "risk")
+        assert {tag for tag in tags["scalars"] if not tag.startswith("interval/")} == {
+            *("difference/risk", "error/risk", "error/test_loss"),
+            *("error/bias_squared", "error/variance", "loss/train_loss", "loss/train_loss_eval"),
+            *("network/weight_norm", "network/zero_share", "network/roughness"),
+            *(f"network/rms_{layer}" for layer in ("hidden1", "hidden2", "output")),
         }
         assert set(tags["histograms"]) == {
             f"{kind}/{parameter}"
@@ -66,10 +71,11 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
             for parameter in result.study.network.parameter_names
         }
         for tag, losses in (
-            ("loss/train", history.train_loss),
-            ("loss/train_eval", history.train_loss_eval),
-            ("loss/test", history.test_loss),
-            ("loss/risk", history.risk),
+            ("loss/train_loss", history.train_loss),
+            ("loss/train_loss_eval", history.train_loss_eval),
+            ("error/test_loss", history.test_loss),
+            ("error/risk", history.risk),
+            ("network/weight_norm", history.weight_norm),
         ):
             events = reader.Scalars(tag)
             assert [event.step for event in events] == [0, 1, 2, 3, 4, 6, 7, 10, 20, 30]
@@ -133,17 +139,59 @@ def test_histograms_of_values_that_are_not_finite_are_skipped_and_counted(
     assert [event.step for event in events] == [0, 1, 10]
 
 
-def test_scale_logs_hold_what_was_drawn_and_the_first_the_picture(tmp_path: Path) -> None:
+def ends_of(reader: Any, tag: str) -> Any:
+    """Return the ends of a curve's intervals, `(2, epochs)`."""
+    ends = (reader.Scalars(f"interval/{tag}/{end}") for end in ("lower", "upper"))
+    return np.array([[event.value for event in end] for end in ends])
+
+
+def test_curves_have_the_interval_of_their_mean_and_differences_that_of_the_answer(
+    tmp_path: Path,
+) -> None:
+    result = make_result("wdecay", (3.0,), confidence=0.9)
+    write(result, tmp_path)
+    for arm_index, name in enumerate(result.study.arm_names):
+        reader = read(tmp_path / "tensorboard" / name)
+        values = result.history.test_loss[:, arm_index].astype(float)
+        error = stats.sem(values, axis=1)
+        ends = np.array(stats.t.interval(0.9, 2, values.mean(axis=1), error))
+        np.testing.assert_allclose(ends_of(reader, "error/test_loss"), ends, rtol=1e-5)
+        parts = [found[arm_index] for found in result.decompositions]
+        for part in ("bias_squared", "variance"):
+            found = [getattr(kept, part) for kept in parts]
+            shown = [event.value for event in reader.Scalars(f"error/{part}")]
+            np.testing.assert_allclose(shown, [one.value for one in found], rtol=1e-5)
+            ends = np.transpose([one.ci for one in found])
+            np.testing.assert_allclose(ends_of(reader, f"error/{part}"), ends, rtol=1e-5)
+        (*_, difference) = reader.Scalars("difference/risk")
+        losses = result.history.risk[-1]
+        paired = stats.ttest_rel(losses[1], losses[0]).confidence_interval(0.9)
+        expected = (np.diff(losses, axis=0).mean(), *paired) if arm_index else (0, 0, 0)
+        told = [difference.value, *ends_of(reader, "difference/risk")[:, -1]]
+        np.testing.assert_allclose(told, expected, rtol=1e-5)
+        assert difference.step == 30
+
+
+def test_one_replicate_has_no_interval_and_no_margins(tmp_path: Path) -> None:
+    write(make_result(replicates=1), tmp_path)
+    tags = read(tmp_path / "tensorboard" / "baseline").Tags()
+    assert [tag for tag in tags["scalars"] if "interval" in tag] == []
+    assert "difference/risk" in tags["scalars"]
+    assert "custom_scalars__config__" not in tags["tensors"]
+
+
+def make_scale_result() -> ScaleResult:
     study = DropoutScale(p=(0.1, 0.5), units=40, trials=30)
-    result: Any = ScaleResult(
-        study, ENVIRONMENT, [measure_scale(p, study, nothing) for p in study.p]
-    )
-    picture = draw("scale", result, {"png"})
-    for (name, log), scale in zip(
-        dropout_scale.logs(result, [picture]), result.scales, strict=True
-    ):
-        log.write(tmp_path / name)
-        reader = read(tmp_path / name)
+    scales = [measure_scale(p, study, nothing) for p in study.p]
+    return ScaleResult(study, ENVIRONMENT, scales)
+
+
+def test_scale_logs_hold_what_was_drawn_and_the_first_the_picture(tmp_path: Path) -> None:
+    result: Any = make_scale_result()
+    write(result, tmp_path, [draw("scale", result, {"png"})])
+    for scale in result.scales:
+        name = f"p={scale.drop_probability}"
+        reader = read(tmp_path / "tensorboard" / name)
         assert reader.Histograms("output/train")[0].histogram_value.num == 30
         for tag, value in (
             ("output/mean", scale.outputs.mean()),
@@ -157,6 +205,6 @@ def test_scale_logs_hold_what_was_drawn_and_the_first_the_picture(tmp_path: Path
 def test_command_writes_logs_that_can_be_read(regbench: Command, tmp_path: Path) -> None:
     assert regbench("wdecay", *TINY, "--out=run").code == 0
     reader = read(tmp_path / "run" / "tensorboard" / "wdecay=0.01")
-    assert [event.step for event in reader.Scalars("loss/test")] == [0, 1, 2, 4]
+    assert [event.step for event in reader.Scalars("error/test_loss")] == [0, 1, 2, 4]
     reader = read(tmp_path / "run" / "tensorboard" / "baseline")
     assert [image.step for image in reader.Images("fit")] == [4]
