@@ -217,7 +217,7 @@ CHANGES: dict[str, Any] = {
     "noise": 0.1, "test_noise": 0.1, "features": "polynomial:2", "hidden": 5, "depth": 2,
     "optimizer": "adam", "epochs": 6, "lr": 0.02, "momentum": 0.5, "log_every": 4,
     "strengths": (0.3,), "replicates": 3, "seed": 9, "pairing": "independent", "vary": "data",
-    "dtype": "float64", "command": "l1", "device": "auto", "engine": "reference",
+    "dtype": "float64", "command": "l1", "device": "auto", "engine": "reference", "over": "lr=1,2",
 }  # fmt: skip
 SHOWN = {
     "out", "tensorboard", "plots", "report", "figure_format", "cache", "json", "details", "quiet",
