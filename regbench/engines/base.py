@@ -32,7 +32,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's decay of the first and the second moment, and what is added to the denominator."""
 
 
-def nothing(_: object) -> None:
+def nothing(*_: object) -> None:
     """Do nothing."""
 
 
@@ -41,11 +41,13 @@ class Listener:
     """Who hears of what an engine does.
 
     `advance` is called now and then with how many epochs of single networks were done since, in all
-    `A · R · epochs`; `say` with a line that explains why nothing seems to happen.
+    `A · R · epochs`; `say` with a line that explains why nothing seems to happen; `finish`, from
+    any thread, with arms and what some of their replicates have come to.
     """
 
     advance: Callable[[int], None] = nothing
     say: Callable[[str], None] = nothing
+    finish: Callable[[Sequence[Arm], History], None] = nothing
 
 
 Engine = Callable[[Batch, torch.device, int, Listener], History]

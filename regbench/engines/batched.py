@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -53,12 +52,16 @@ class Stack:
 
 def train_batched(batch: Batch, device: torch.device, threads: int, listener: Listener) -> History:
     """Train a batch, on the CPU in chunks that do not depend on `threads`; see `base.Engine`."""
+
+    def train(chunk: Batch, advance: Callable[[int], None]) -> History:
+        history = train_stacks(chunk, advance, device)
+        listener.finish(chunk.arms, history)
+        return history
+
     if device.type == "cuda":
         with torch.cuda.device(device), ieee_float32():
-            return train_stacks(batch, listener.advance, device)
-    train = partial(train_stacks, device=device)
-    chunks = batch.cut(CHUNK_REPLICATES)
-    return join(in_threads(train, chunks, threads, listener.advance), "R")
+            return train(batch, listener.advance)
+    return join(in_threads(train, batch.cut(CHUNK_REPLICATES), threads, listener.advance), "R")
 
 
 @contextmanager

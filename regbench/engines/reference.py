@@ -20,8 +20,6 @@ from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.weight_decay import WeightDecay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from regbench.analysis.batch import Batch
     from regbench.settings.study import Training
 
@@ -33,11 +31,11 @@ def train_reference(
 ) -> History:
     """Train a batch, on the CPU with one thread; see `engines.base.Engine`."""
     with one_thread_each():
-        histories = [train_replicate(alone, listener.advance) for alone in batch.cut(1)]
+        histories = [train_replicate(alone, listener) for alone in batch.cut(1)]
         return join(histories, "R")
 
 
-def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
+def train_replicate(batch: Batch, listener: Listener) -> History:
     """Train all arms of a batch of one replicate, one after the other."""
     training, histories = batch.study.training, []
     (start,), data, (x, all_x) = draw_batch(batch)
@@ -60,9 +58,10 @@ def train_replicate(batch: Batch, advance: Callable[[int], None]) -> History:
                 if epoch in record.epochs:
                     measure(record, epoch, network, loss.item(), all_x, gradients)
                 if epoch % EPOCHS_PER_REPORT == 0:
-                    advance(EPOCHS_PER_REPORT)
+                    listener.advance(EPOCHS_PER_REPORT)
         histories.append(record.history())
-        advance(training.epochs - record.last // EPOCHS_PER_REPORT * EPOCHS_PER_REPORT)
+        listener.finish([arm], histories[-1])
+        listener.advance(training.epochs - record.last // EPOCHS_PER_REPORT * EPOCHS_PER_REPORT)
     return join(histories, "A")
 
 

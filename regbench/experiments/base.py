@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from regbench.analysis.history import History
+    from regbench.regularizers import Arm
     from regbench.settings.machine import Environment
     from regbench.settings.question import Question
     from regbench.settings.study import BaseStudy
@@ -43,9 +45,14 @@ class Plan:
 class Observer:
     """Who hears of a run while it goes on. Does nothing by default."""
 
-    def stage(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    def stage(
+        self, what: str, total: int, arms: Sequence[str] = ()
+    ) -> AbstractContextManager[Callable[[int], None]]:
         """Follow a stage of the work; within, what is yielded takes the amount done since."""
         return nullcontext(lambda amount: None)
+
+    def finish(self, arms: Sequence[Arm], history: History) -> None:
+        """Take what some replicates of arms have come to, from any thread."""
 
     def say(self, line: str) -> None:
         """Take a line about what a stage has decided."""

@@ -58,8 +58,9 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
     def measure(study: Study, stage: str, batches: list[Batch]) -> Measured:
         check_feasible(plan.question, study)
         epochs = study.replicates * len(study.arms) * study.training.epochs
-        with observer.stage(plan.work if stage == "training" else stage, epochs) as advance:
-            listener = Listener(advance, observer.warn)
+        work = plan.work if stage == "training" else stage
+        with observer.stage(work, epochs, study.arm_names) as advance:
+            listener = Listener(advance, observer.warn, observer.finish)
             found = (measure_batch(plan, batch, archive, listener) for batch in batches)
             return study, gather(found, study.replicates)
 
@@ -83,6 +84,8 @@ def measure_batch(plan: Plan, batch: Batch, archive: Archive | None, listener: L
     found = {arm_index: history for arm_index, history in loaded.items() if history}
     missing = [arm_index for arm_index in arm_indices if arm_index not in found]
     listener.advance(len(found) * replicates * study.training.epochs)
+    for arm_index, history in found.items():
+        listener.finish([study.arms[arm_index]], history)
     at_once = arms_at_once(study, replicates, device)
     for start in range(0, len(missing), at_once):
         group = tuple(missing[start : start + at_once])

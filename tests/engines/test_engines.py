@@ -20,12 +20,13 @@ from regbench.engines.threads import in_threads
 from regbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from regbench.analysis.batch import Batch
     from regbench.analysis.history import Array, History
+    from regbench.regularizers import Arm
     from regbench.settings.command import Request
 
 TORCH_ENGINES = ("reference", "batched")
@@ -218,6 +219,20 @@ def test_advance_counts_every_epoch_of_every_network(engine: str) -> None:
     ENGINES[engine](make_batch(study), CPU, 2, Listener(advance=done.append))
     assert sum(done) == 17 * 2 * 53
     assert len(done) > 2
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_every_network_is_told_of_once_with_what_it_came_to(engine: str) -> None:
+    told: dict[str, list[float]] = {}
+
+    def finish(arms: Sequence[Arm], history: History) -> None:
+        for index, arm in enumerate(arms):
+            told.setdefault(arm.name, []).extend(history.risk[-1, index].tolist())
+
+    study = make_study("l1", (0.01, 0.1), replicates=20, epochs=4)
+    history = ENGINES[engine](make_batch(study), CPU, 2, Listener(finish=finish))
+    for arm_index, name in enumerate(study.arm_names):
+        assert sorted(told[name]) == sorted(history.risk[-1, arm_index].tolist())
 
 
 @pytest.mark.parametrize("engine", TORCH_ENGINES)

@@ -20,7 +20,7 @@ from regbench.experiments.feasibility import memory_estimate
 from regbench.experiments.training import is_out_of_memory, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from commands import Command
 
@@ -35,7 +35,9 @@ class Counter(Observer):
         self.total: dict[str, int] = {}
 
     @contextmanager
-    def stage(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    def stage(
+        self, what: str, total: int, arms: Sequence[str] = ()
+    ) -> Iterator[Callable[[int], None]]:
         """Follow a stage of the work."""
         self.done[what], self.total[what] = 0, total
 

@@ -8,7 +8,6 @@ computed; Numba is imported when a study is planned that the kernel can train.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import os
 import threading
@@ -75,7 +74,8 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
     starts, data, tensors = draw_batch(batch)
     inputs = [x.numpy() for x in tensors]
     planes = 3 if batch.study.training.optimizer == "adam" else 2
-    pairs = list(itertools.product(range(len(batch.arms)), range(len(starts))))
+    count = len(batch.arms)  # of each replicate all arms, so that what is done can be compared
+    pairs = [(arm, replicate) for replicate in range(len(starts)) for arm in range(count)]
 
     def start_network(arm_index: int, replicate_index: int) -> Network:
         parameters = starts[replicate_index].parameters[arm_index]
@@ -91,13 +91,14 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
         record = Record(batch, data, own, batch.arms[arm_index])
         at = workspaces(threading.get_ident())
         train_network(batch, record, pair, start_network(*pair), at, advance)
-        return record.history()
+        history = record.history()
+        listener.finish([batch.arms[arm_index]], history)
+        return history
 
     note = COMPILING if cache_folder() else COMPILING_ANEW
     with compilation_noted(lambda: listener.say(note)):
         alone = in_threads(train_one, pairs, threads, listener.advance)
-    arms = [alone[start : start + len(starts)] for start in range(0, len(alone), len(starts))]
-    return join([join(histories, "R") for histories in arms], "A")
+    return join([join(alone[arm::count], "R") for arm in range(count)], "A")
 
 
 def train_network(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import rich.table
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
@@ -25,7 +25,7 @@ PLAIN_STEPS = 10
 """Progress lines of a whole run off a terminal."""
 LEAST_WIDTH, MOST_WIDTH = 20, 1000
 SHORT_SECONDS = 2.0
-"""Off a terminal, runs shorter than this show no progress."""
+"""Off a terminal, runs shorter than this show no progress, and on it no table of what is known."""
 
 
 def make_consoles(is_quiet: bool, is_document: bool) -> tuple[Console, Console, Console]:
@@ -102,17 +102,39 @@ def showable(console: Console, text: str) -> str:
     )
 
 
+class Bar(Progress):
+    """A bar, and below it a table once it has lasted a little."""
+
+    table: Callable[[], Table | None]
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Yield what is drawn."""
+        yield from super().get_renderables()
+        is_long = any((task.elapsed or 0) > SHORT_SECONDS for task in self.tasks)
+        if is_long and (table := self.table()):
+            yield draw_table(self.console, table, ())
+
+
 @contextmanager
 def progress(
-    console: Console, what: str, total: int, is_quiet: bool = False
+    console: Console,
+    what: str,
+    total: int,
+    is_quiet: bool = False,
+    so_far: Callable[[], Table | None] = lambda: None,
 ) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal, or a line every tenth; yields what takes the amount done since."""
+    """Show a bar on a terminal, or a line every tenth; yields what takes the amount done since.
+
+    Below a bar that has lasted a little stands the table of what is known `so_far`.
+    """
     if is_quiet:
         yield lambda amount: None
     elif console.is_terminal and not console.is_dumb_terminal and can_start_thread():
         done = "{task.description}", BarColumn(bar_width=None), "{task.percentage:>3.0f} %"
         times = TimeElapsedColumn(), "left", TimeRemainingColumn()
-        with Progress(*done, *times, console=console, transient=True) as bar:
+        columns = *done, *times
+        with Bar(*columns, console=console, transient=True, refresh_per_second=5) as bar:
+            bar.table = so_far
             task = bar.add_task(what, total=total)
             yield lambda amount: bar.advance(task, amount)
     else:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from regbench.errors import shell_word
 from regbench.experiments.base import Observer
 from regbench.report import text_of
-from regbench.report.format import count
+from regbench.report.base import Table
+from regbench.report.format import count, number
 from regbench.report.terminal.console import (
     make_consoles,
     print_line,
@@ -23,9 +26,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from regbench.report.base import Table, View
+    from regbench.analysis.history import Array, History
+    from regbench.regularizers import Arm
+    from regbench.report.base import View
     from regbench.settings.output import Output
 
+FEW_ARMS = 5
+"""So many, the baseline first, are shown while a run goes on."""
+SHOWN = {"train loss": "train_loss", "test loss": "test_loss", "risk": "risk"}
 LONG_SECONDS = 60
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
@@ -47,6 +55,7 @@ class Screen(Observer):
         self.details, self.closing, self.errors = make_consoles(
             output.quiet, output.form != "table"
         )
+        self.finished: dict[str, list[Array]] = {}  # by arm: what `SHOWN` names, `(3, R)`
 
     def begin(self, header: Iterable[str]) -> None:
         """Say what is about to run."""
@@ -62,9 +71,33 @@ class Screen(Observer):
                 f"estimate; it can be interrupted and resumed."
             )
 
-    def stage(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show how far a stage is; see `console.progress`."""
-        return progress(self.errors, what, total, self.output.quiet)
+    def stage(
+        self, what: str, total: int, arms: Sequence[str] = ()
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Show how far a stage is, and what it has come to; see `console.progress`."""
+        self.finished = {arm: [] for arm in arms[:FEW_ARMS]}
+        return progress(self.errors, what, total, self.output.quiet, self.so_far)
+
+    def finish(self, arms: Sequence[Arm], history: History) -> None:
+        """Add replicates to those whose means are shown while a stage goes on."""
+        for index, arm in enumerate(arms):
+            if arm.name in self.finished:
+                last = [getattr(history, name)[-1, index] for name in SHOWN.values()]
+                self.finished[arm.name].append(np.array(last, np.float64))
+
+    def so_far(self) -> Table | None:
+        """Return the means of the replicates that are done.
+
+        Without verdicts and intervals: who looks again and again finds differences that are not
+        there.
+        """
+        rows = [["mean so far", "replicates", *SHOWN]]
+        for name, parts in self.finished.items():
+            if parts:
+                values = np.concatenate(parts, axis=1)
+                means = (number(float(mean)) for mean in values.mean(axis=1))
+                rows.append([name, str(values.shape[1]), *means])
+        return Table(rows) if rows[1:] else None
 
     def say(self, line: str) -> None:
         """Show a line among the details."""

@@ -1,0 +1,71 @@
+"""What stands on a terminal beside words: colours, and means while a run goes on."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+from test_terminal import make_screen
+from training import make_result
+
+from regbench.analysis.history import select_arms
+from regbench.report.format import number
+from regbench.report.terminal import console as consoles
+
+
+def make_console(is_terminal: bool, **variables: str) -> Console:
+    """Return a console that writes into a text, under variables."""
+    return Console(
+        file=io.StringIO(),
+        width=100,
+        force_terminal=is_terminal,
+        highlight=False,
+        _environ={"TERM": "xterm", **variables},
+    )
+
+
+def written(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_bar_that_lasts_has_the_means_of_finished_replicates_and_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    monkeypatch.setattr(consoles, "SHORT_SECONDS", -1)
+    result = make_result("wdecay", (0.1, 0.2, 0.3, 0.4, 0.5), epochs=10)
+    study, history, console = result.study, result.history, make_console(is_terminal)
+    history.risk[-1, 1, 0] = np.inf
+    screen = make_screen(console)
+    with screen.stage("training", 10, study.arm_names) as advance:
+        for arm_indices in ([5, 4], [1], [0], [0]):
+            arms = [study.arms[arm_index] for arm_index in arm_indices]
+            screen.finish(arms, select_arms(history, arm_indices))
+        advance(5)
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", written(console))
+    assert ("so far" in text) == is_terminal
+    if is_terminal:
+        rows = [line.split() for line in text.split("mean so far")[-1].splitlines()]
+        assert rows[0] == ["replicates", "train", "loss", "test", "loss", "risk"]
+        shown = [(0, "6"), (1, "3"), (4, "3")]  # the sixth arm is one too many
+        measures = (history.train_loss, history.test_loss, history.risk)
+        assert rows[2:5] == [
+            [study.arm_names[index], count, *(number(float(m[-1, index].mean())) for m in measures)]
+            for index, count in shown
+        ]
+        assert not any(rows[5:])
+
+
+def test_a_stage_forgets_the_replicates_of_the_one_before() -> None:
+    result, screen = make_result(), make_screen(make_console(is_terminal=False))
+    for _ in range(2):
+        with screen.stage("training", 1, result.study.arm_names):
+            assert screen.so_far() is None
+            screen.finish(result.study.arms, result.history)
+            table = screen.so_far()
+            assert table is not None
+            assert [row[1] for row in table.rows[1:]] == ["3", "3"]
