@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from regbench.limits import can_start_thread
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from regbench.report.base import Table
 
 SPELT_OUT = {"λ": "lambda", "η": "eta", "μ": "mu", "α": "alpha", "σ": "sigma", "²": "^2"}
+TONES = {
+    "green": r"^(yes|lower)(?=$| -?\d)|\b(lowers|fits)\b",
+    "red": r"^(no|higher|diverged)(?=$| -?\d)|\b(raises|DOES NOT FIT)\b",
+    "dim": r"^(\?|cannot tell)(?=$| -?\d)|\binconclusive\b",
+}
+"""Of the words of an answer, at the beginning of a cell or within a sentence."""
 PLAIN_STEPS = 10
 """Progress lines of a whole run off a terminal."""
 LEAST_WIDTH, MOST_WIDTH = 20, 1000
@@ -49,8 +56,7 @@ def make_console(stream: TextIO, **options: Any) -> Console:
 
 def print_line(console: Console, text: str, style: str | None = None) -> None:
     """Print a paragraph: wrapped on a terminal, one line elsewhere."""
-    text = showable(console, text)
-    console.print(text, style=style, soft_wrap=not console.is_terminal)
+    console.print(toned(showable(console, text)), style=style, soft_wrap=not console.is_terminal)
 
 
 def print_table(console: Console, table: Table) -> None:
@@ -88,8 +94,16 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
             overflow="fold",  # a word may be longer than that
         )
     for row in rows:
-        drawn.add_row(*(row[column] for column in columns))
+        drawn.add_row(*(toned(row[column]) for column in columns))
     return drawn
+
+
+def toned(text: str) -> Text:
+    """Return a text whose words of an answer have their colours."""
+    colored = Text(text)
+    for style, words in TONES.items():
+        colored.highlight_regex(words, style)
+    return colored
 
 
 def showable(console: Console, text: str) -> str:
