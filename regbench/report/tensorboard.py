@@ -71,14 +71,12 @@ class Log:
         self.records = RecordWriter(self.buffer)
         self.started = time.time()
         self._add(file_version="brain.Event:2")
-        known = {k: v for k, v in settings.items() if isinstance(v, str) or np.isfinite(v)}
+        known = {k: v for k, v in settings.items() if isinstance(v, str | int) or np.isfinite(v)}
         status = hparams.STATUS_FAILURE if has_failed else hparams.STATUS_SUCCESS
         end = HParamsPluginData(session_end_info=SessionEndInfo(status=status))
-        of_end = sessions.create_summary_metadata(end)
+        of_end = {"metadata": sessions.create_summary_metadata(end), "tensor": sessions.NULL_TENSOR}
         self._add(summary=hparams_pb(known, trial_id="", start_time_secs=self.started))
-        self._add_value(
-            0, tag=sessions.SESSION_END_INFO_TAG, metadata=of_end, tensor=sessions.NULL_TENSOR
-        )
+        self._add_value(0, tag=sessions.SESSION_END_INFO_TAG, **of_end)
 
     def _add(self, **content: Any) -> None:
         self.records.write(Event(wall_time=self.started, **content).SerializeToString())
@@ -133,13 +131,9 @@ class Log:
             charts.append(layout.Chart(title=tag, margin=content))
         if charts:
             category = layout.Category(title="means and their intervals", chart=charts)
-            shown = layout.Layout(category=[category]).SerializeToString()
-            self._add_value(
-                0,
-                tag=layouts.CONFIG_SUMMARY_TAG,
-                metadata=layouts.create_summary_metadata(),
-                tensor=make_tensor_proto(shown),
-            )
+            shown = make_tensor_proto(layout.Layout(category=[category]).SerializeToString())
+            kind = layouts.create_summary_metadata()
+            self._add_value(0, tag=layouts.CONFIG_SUMMARY_TAG, metadata=kind, tensor=shown)
 
     def write(self, folder: Path) -> None:
         """Write the log into a folder, which is made where it is missing."""
