@@ -22,6 +22,10 @@ TINY = {
          "regbench fused, hidden 20, ", "regbench batched, points 1000, "],
     ),
     "startup": (["--rounds=1", "--only=help"], ["regbench --help "]),
+    "steps": (
+        ["--replicates=2", "--epochs=4"],
+        ["import of torch ", "training and measuring ", "picture fan ", "files of html ", " 100%"],
+    ),
     "scaling": (["--largest=1"], ["replicates 1 "]),
     "interval_coverage": (
         ["--experiments=4"],
