@@ -96,18 +96,20 @@ def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.dev
     del starts  # on a GPU, gigabytes here
 
     seeds = torch.tensor(batch.noise_seeds, device=device)
-    streams = {part.stream for arm in batch.arms for part in arm.parts if part.acts_on_hidden}
-    layers, units = len(network.noisy_sizes), network.noisy_sizes[0]
+    streams = {part.stream for arm in batch.arms if arm.is_noisy for part in arm.active}
+    layers, units = len(network.noisy_sizes) + 1, network.noisy_sizes[0]  # the last are the inputs
     keys = {stream: noise_keys(seeds, layers, study.task.points, stream) for stream in streams}
     clock = torch.zeros((), dtype=torch.int64, device=device)
 
     def step() -> list[Pass]:
         clock.add_(1)
-        noises = {stream: Noise(keys[stream], clock, units, dtype) for stream in streams}
+        noises = {s: Noise(key[:-1], clock, units, dtype) for s, key in keys.items()}
+        of_inputs = {s: Noise(key[-1], clock, x.shape[-1], dtype) for s, key in keys.items()}
         passes = []
         for stack, _ in running:
             factors = stack.arm.factor(noises.__getitem__)
-            activations = forward(stack.parameters, x, factors)
+            seen = stack.arm.perturb_inputs(x, of_inputs.__getitem__)
+            activations = forward(stack.parameters, seen, factors)
             deltas = backward(stack.parameters, activations, y, factors)
             if stack.squares:
                 update_by_adam_(stack, activations, deltas, training.lr, clock)

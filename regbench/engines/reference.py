@@ -96,21 +96,24 @@ def after_step_(arm: Arm, network: nn.Module, optimizer: torch.optim.Optimizer, 
 def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
     """Return the network of one arm of a replicate, with its initial parameters.
 
-    What multiplies hidden activations stands before every layer but the first, or before the only
-    one. With independent pairing dropout is torch's own and goes on with the random numbers after
-    the arm's weights, as in the article; otherwise its masks are those of the other engines.
+    What perturbs the inputs stands first. What multiplies hidden activations stands before every
+    layer but the first, or before the only one. With independent pairing dropout is torch's own and
+    goes on with the random numbers after the arm's weights, as in the article; otherwise its masks
+    are those of the other engines.
     """
     study, parameters = batch.study, start.parameters[arm_index]
-    noisy = [part for part in batch.arms[arm_index].parts if part.acts_on_hidden]
-    layers: list[nn.Module] = []
+    parts, seed, depth = batch.arms[arm_index].parts, batch.noise_seeds[0], study.network.depth
+    noisy = [part for part in parts if part.acts_on_hidden]
+    own = max(depth, 1)  # the inputs come after the layers of `factor`
+    layers: list[nn.Module] = [Noisy(p, seed, own) for p in parts if p.acts_on_inputs]
     for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
         if layer > 0:
             layers.append(nn.ReLU())
-        for part in noisy if layer > 0 or study.network.depth == 0 else ():
+        for part in noisy if layer > 0 or depth == 0 else ():
             if study.pairing == "independent" and isinstance(part, Dropout):
                 layers.append(nn.Dropout(part.strength))
             else:
-                layers.append(HiddenFactor(part, batch.noise_seeds[0], max(layer - 1, 0)))
+                layers.append(Noisy(part, seed, max(layer - 1, 0), is_factor=True))
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
         linear.weight = nn.Parameter(weight.to(torch_dtype(study), copy=True))
         linear.bias = nn.Parameter(bias.to(torch_dtype(study), copy=True))
@@ -118,23 +121,31 @@ def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class HiddenFactor(nn.Module):
-    """A regularizer's `factor`; the epoch is the number of forward passes in training mode."""
+class Noisy(nn.Module):
+    """A regularizer's `factor` of a layer, or what it makes of the inputs.
 
-    def __init__(self, regularizer: Regularizer, seed: int, layer: int) -> None:
+    The epoch is the number of forward passes in training mode.
+    """
+
+    def __init__(
+        self, regularizer: Regularizer, seed: int, layer: int, is_factor: bool = False
+    ) -> None:
         super().__init__()
         self.regularizer, self.seed, self.layer = regularizer, torch.tensor([seed]), layer
-        self.epoch = torch.tensor(0)
+        self.epoch, self.is_factor = torch.tensor(0), is_factor
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Return hidden activations `(N, H)`, multiplied in training mode."""
+    def forward(self, values: Tensor) -> Tensor:
+        """Return hidden activations `(N, H)` or inputs `(N, D)`, changed in training mode."""
         if not self.training:
-            return hidden
+            return values
         self.epoch += 1
-        (samples, units), stream = hidden.shape, self.regularizer.stream
+        (samples, units), stream = values.shape, self.regularizer.stream
         keys = noise_keys(self.seed, self.layer + 1, samples, stream)[self.layer :]
-        factor = self.regularizer.factor(Noise(keys, self.epoch, units, hidden.dtype))
-        return hidden if factor is None else hidden * factor[0, 0]
+        if not self.is_factor:
+            noise = Noise(keys[0], self.epoch, units, values.dtype)
+            return self.regularizer.perturb_inputs(values[None], noise)[0]
+        factor = self.regularizer.factor(Noise(keys, self.epoch, units, values.dtype))
+        return values if factor is None else values * factor[0, 0]
 
 
 @torch.no_grad()

@@ -17,6 +17,8 @@ MODULES = (
     "l1",
     "max_norm",
     "early_stopping",
+    "input_noise",
+    "group_lasso",
 )
 """In the order in which the parts of a sum act, which is that of the fused kernel; a new one comes
 last. In each module one regularizer is defined."""

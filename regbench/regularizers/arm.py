@@ -55,9 +55,9 @@ class Arm:
         return tuple(part for part in self.parts if part.is_active)
 
     @property
-    def acts_on_hidden(self) -> bool:
-        """Whether a part multiplies the hidden activations by something noisy."""
-        return any(part.acts_on_hidden for part in self.parts)
+    def is_noisy(self) -> bool:
+        """Whether a part acts on inputs or hidden activations, in training alone."""
+        return any(part.acts_on_hidden or part.acts_on_inputs for part in self.parts)
 
     def stops_at(self, epochs: int) -> int:
         """Return the first epoch after which a part stops the training, or the last one."""
@@ -69,6 +69,13 @@ class Arm:
         found = (part.factor(noise_of(part.stream)) for part in noisy)
         factors = [factor for factor in found if factor is not None]
         return functools.reduce(operator.mul, factors) if factors else None
+
+    def perturb_inputs(self, x: Tensor, noise_of: Callable[[int], Noise]) -> Tensor:
+        """Return the inputs as the parts perturb them one after the other; see `factor`."""
+        for part in self.parts:
+            if part.acts_on_inputs:
+                x = part.perturb_inputs(x, noise_of(part.stream))
+        return x
 
     def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
         """Let every part act; see `Regularizer`."""

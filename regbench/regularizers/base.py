@@ -7,12 +7,16 @@ that they are handed, so that naming a regularizer never imports torch.
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from regbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
     from torch import Tensor
 
@@ -20,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class Noise(Protocol):
-    """Random numbers of one epoch, `(L, R, N, H)` for L hidden layers; see `model.randomness`."""
+    """Random numbers of one epoch; see `model.randomness`.
+
+    For L hidden layers they are `(L, R, N, H)`, for inputs `(R, N, D)`.
+    """
 
     dtype: torch.dtype
     """What networks are trained in."""
@@ -59,11 +66,18 @@ class Regularizer:
     is_whole: ClassVar[bool] = False
     """Whether the strength is a whole number, such as an epoch."""
     stream: ClassVar[int] = 0
-    """Of its noise: regularizers that use noise need different ones, to be independent in a sum."""
+    """Of its noise, which is independent of others' in a sum; made of the command if not given."""
     summary: ClassVar[str]
     """What the subcommand does, in one line of help."""
 
+    origin: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Of a plug-in, where it is from; see `plugins`."""
+
     strength: float = None  # type: ignore[assignment]  # the default
+
+    def __init_subclass__(cls) -> None:
+        if "stream" not in vars(cls) and "command" in vars(cls):
+            cls.stream = 2**20 + zlib.crc32(str(cls.command).encode())
 
     def __post_init__(self) -> None:
         """Take the default where none is given; raises `UsageError` for what is no strength."""
@@ -127,6 +141,10 @@ class Regularizer:
         """
         return None
 
+    def perturb_inputs(self, x: Tensor, noise: Noise) -> Tensor:
+        """Return what the network sees in training in place of its inputs, `(R, N, D)`."""
+        return x
+
     def stops_at(self, epochs: int) -> int:
         """Return the epoch from whose end on the network stays as it is: the last, of `epochs`."""
         return epochs
@@ -135,3 +153,8 @@ class Regularizer:
     def acts_on_hidden(self) -> bool:
         """Whether there is a `factor`, so that noise must be drawn for it."""
         return self.is_active and type(self).factor is not Regularizer.factor
+
+    @property
+    def acts_on_inputs(self) -> bool:
+        """Whether inputs are perturbed, so that noise must be drawn for it."""
+        return self.is_active and type(self).perturb_inputs is not Regularizer.perturb_inputs

@@ -24,9 +24,9 @@ def loss_table(result: Result, has_details: bool) -> Table:
     """
     history, study = result.history, result.study
     labels, is_replicated = list(study.labels.values()), study.replicates > 1
-    is_pair, has_masks = len(labels) == 2, any(arm.acts_on_hidden for arm in study.arms)
+    is_pair, is_noisy = len(labels) == 2, any(arm.is_noisy for arm in study.arms)
     losses = {"train loss": history.train_loss}
-    if has_masks:
+    if is_noisy:
         losses["in evaluation"] = history.train_loss_eval
     headline = result.question.words
     losses[headline] = result.headline
@@ -60,7 +60,7 @@ def loss_table(result: Result, has_details: bool) -> Table:
         f"Mean squared error{whose}",
         note="" if is_whole or len(logged) == 1 else EARLIER,
         left=() if is_pair else (1,),
-        dispensable=[(3, 4) if is_pair else (3,)] if has_masks else [],
+        dispensable=[(3, 4) if is_pair else (3,)] if is_noisy else [],
         is_grouped=not is_pair,
     )
 

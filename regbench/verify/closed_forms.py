@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,6 +79,15 @@ def ridge_covariance(design: Array, noise: float, decay: float) -> Array:
     return noise**2 * np.linalg.solve(precision, np.linalg.solve(precision, gram).T)
 
 
+def input_noise_penalty_matrix(size: int, deviation: float) -> Array:
+    """Return C of the penalty ½wᵀCw that noise N(0, σ²) on a linear model's D inputs amounts to.
+
+    E[loss] = mean (y-Xw)² + σ²‖w‖² (Bishop 1995, Neural Computation 7): ridge of λ = 2σ². The first
+    column of X, the bias, has no noise.
+    """
+    return np.diag(np.append(0.0, np.full(size, 2 * deviation**2)))
+
+
 def dropout_penalty_matrix(features: Array, p: float) -> Array:
     """Return C of the penalty ½wᵀCw that dropout of the inputs of a linear model amounts to.
 
@@ -141,6 +150,27 @@ def lasso(design: Array, y: Array, strength: float, sweeps: int = 5000) -> Array
             weights[j] = orthogonal_lasso(column[:, None], residual[:, None], strength).item()
             residual -= weights[j] * column
     return weights
+
+
+def group_lasso(features: Array, y: Array, strength: float) -> Array:
+    """Return bias and weights of the minimum of mean (y-b-Xw)² + λ√D ‖w‖₂ of D features.
+
+    With X and y centred for the bias, H = 2XᵀX/n, c = 2Xᵀy/n and t = λ√D, w is 0 where ‖c‖ <= t
+    and else solves (H + t/‖w‖ I) w = c, ridge of a strength that depends on its norm (Yuan & Lin
+    2006, JRSS B 68). In the axes of H, ‖w‖ = r is the root of Σ (cᵢ/(hᵢr+t))² = 1. `y`: `(N,)`.
+    """
+    count, size = features.shape
+    centred, middle = features - features.mean(axis=0), features.mean(axis=0)
+    curvatures, axes = np.linalg.eigh(2 * centred.T @ centred / count)
+    pull, cut = axes.T @ (2 * centred.T @ y / count), strength * np.sqrt(size)
+    weights = np.zeros(size)
+    if np.linalg.norm(pull) > cut:
+        largest = np.linalg.norm(pull) / curvatures.min()
+        norm = optimize.brentq(
+            lambda r: np.square(pull / (curvatures * r + cut)).sum() - 1, 0, largest, xtol=1e-15
+        )
+        weights = axes @ (pull / (curvatures + cut / norm))
+    return np.append(y.mean() - middle @ weights, weights)
 
 
 def last_layer_dropout_variance(weights: Array, hidden: Array, p: float) -> Array:

@@ -206,7 +206,16 @@ def lasso_zeros(result: Result) -> Agreement:
     return compare_values(shares, result.history.zero_share[-1, REGULARIZED], FORMULA_ROUNDING)
 
 
-# Dropout against its expectation over masks, and torch's layer against the binomial law.
+@case("Yuan & Lin 2006", "group-lasso", 0.05, **LASSO)
+def group_lasso(result: Result) -> Agreement:
+    """Whether a converged linear model with a group's penalty is the group lasso."""
+    (at_train, at_grid), history = design_matrices(result), result.history
+    fits = [theory.group_lasso(at_train[:, 1:], y, strength_of(result)) for y in history.train_y]
+    predicted = np.array(fits) @ at_grid.T
+    return compare_values(predicted, history.predictions[-1, REGULARIZED], ROUNDING)
+
+
+# Noise against its expectation, and torch's dropout layer against the binomial law.
 
 
 @case("Wager, Wang & Liang 2013", "dropout", 0.3, epochs=1, depth=1, hidden=20, replicates=1000)
@@ -228,6 +237,15 @@ def dropout_ridge(result: Result) -> Agreement:
     features = result.history.train_x[:, None]
     predicted = descended(result, theory.dropout_penalty_matrix(features, strength_of(result)))
     measured = result.history.predictions[:, REGULARIZED]
+    return compare_means(predicted.swapaxes(0, 1), measured.swapaxes(0, 1))
+
+
+@case("Bishop 1995", "input-noise", 0.3, **DROPOUT_RIDGE | {"features": "polynomial:2"})
+def input_noise(result: Result) -> Agreement:
+    """Whether noise on a linear model's inputs descends, on average, ridge of λ = 2σ², no bias."""
+    size, deviation = result.study.network.input_size, strength_of(result)
+    predicted = descended(result, theory.input_noise_penalty_matrix(size, deviation))[1:]
+    measured = result.history.predictions[1:, REGULARIZED]  # both start from the same weights
     return compare_means(predicted.swapaxes(0, 1), measured.swapaxes(0, 1))
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 import torch
 from oracles import hash_word, keeps
+from scipy.stats import norm
 
 from regbench.errors import UsageError
 from regbench.model.randomness import Noise, noise_keys
 from regbench.regularizers import Arm, Regularizer
 from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.input_noise import InputNoise
 from regbench.regularizers.l1 import L1
 from regbench.regularizers.weight_decay import WeightDecay
 
@@ -59,7 +61,7 @@ def test_part_that_is_not_registered_comes_last() -> None:
 def test_empty_sum_is_the_baseline() -> None:
     assert Arm().name == "baseline"
     assert Arm().parts == Arm().active == ()
-    assert not Arm().acts_on_hidden
+    assert not Arm().is_noisy
 
 
 def test_same_regularizer_twice_is_refused_at_any_strengths() -> None:
@@ -73,7 +75,7 @@ def test_neutral_parts_keep_their_name_and_do_nothing() -> None:
     arm = WeightDecay(0.0) + Dropout(0.0) + L1(0.3) + Scaling(float("inf"))
     assert arm.name == "wdecay=0.0+dropout=0.0+l1=0.3+scaling=inf"
     assert arm.active == (L1(0.3),)
-    assert not arm.acts_on_hidden
+    assert not arm.is_noisy
     assert (Scaling(0.0) + Dropout(0.0)).active == (Scaling(0.0),)
 
 
@@ -97,6 +99,29 @@ def test_factor_is_the_product_of_the_parts_each_of_its_own_noise() -> None:
         assert factor[layer, replicate, sample, unit].item() == expected
     assert (Dropout(0.0) + WeightDecay(0.1)).factor(noise_of) is None
     assert Arm().factor(noise_of) is None
+
+
+def test_inputs_are_perturbed_by_each_part_with_noise_of_its_own() -> None:
+    @dataclass(frozen=True)
+    class Doubling(Scaling):
+        command: ClassVar[str] = "doubling"
+
+        def perturb_inputs(self, x: Tensor, noise: AnyNoise) -> Tensor:
+            """Return twice the inputs."""
+            return 2 * x
+
+    def noise_of_inputs(stream: int) -> Noise:
+        keys = noise_keys(torch.tensor([5, 6]), 2, 3, stream)
+        return Noise(keys[-1], torch.tensor(3), 2, torch.float64)
+
+    x = torch.arange(12.0, dtype=torch.float64).reshape(2, 3, 2)
+    seen = (Doubling(1.0) + Dropout(0.5) + InputNoise(0.1)).perturb_inputs(x, noise_of_inputs)
+    for replicate, sample, feature in itertools.product(range(2), range(3), range(2)):
+        word = hash_word((5, 6)[replicate], 1, sample, 3, feature, stream=InputNoise.stream)
+        uniform = (word - 2**32 if word >= 2**31 else word) / 2**32 + 0.5 + 2.0**-33
+        expected = 2 * (x[replicate, sample, feature].item() + 0.1 * norm.ppf(uniform))
+        assert seen[replicate, sample, feature].item() == pytest.approx(expected, rel=1e-12)
+    assert (InputNoise(0.0) + Dropout(0.5)).perturb_inputs(x, noise_of_inputs) is x
 
 
 def test_penalty_gradients_add_up() -> None:

@@ -356,7 +356,7 @@ def test_an_arm_has_the_same_colour_everywhere_and_strengths_differ_in_lightness
     for first in (1, 4, 7):
         lightness = [np.mean(mpl.colors.to_rgb(color)) for color in colors[first : first + 3]]
         assert lightness == sorted(lightness, reverse=True)
-    assert {*palette.RAMPS} == {*REGULARIZERS}
+    assert {*palette.RAMPS} == {*REGULARIZERS, "plug-in"}
 
 
 def test_short_labels_stay_apart() -> None:

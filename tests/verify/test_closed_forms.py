@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from scipy import optimize
 from sklearn.linear_model import Lasso, Ridge
 
 from regbench.verify import closed_forms as theory
@@ -47,6 +48,32 @@ def test_shrinkage_is_what_torch_does_with_decoupled_decay() -> None:
         weight.grad = torch.zeros_like(weight)
         optimizer.step()
     assert weight.item() == pytest.approx(theory.shrinkage(50, 0.01, 0.3), rel=1e-12)
+
+
+@pytest.mark.parametrize("strength", [0.01, 0.1, 5.0])
+def test_group_lasso_is_the_minimum_of_its_objective(strength: float) -> None:
+    features, y = make_data()
+
+    def objective(fit: Array) -> float:
+        errors = y - fit[0] - features @ fit[1:]
+        return float(np.mean(errors**2) + strength * np.sqrt(3) * np.linalg.norm(fit[1:]))
+
+    fit = theory.group_lasso(features, y, strength)
+    found = optimize.minimize(objective, np.ones(4), method="Nelder-Mead", tol=1e-12)
+    assert objective(fit) <= found.fun + 1e-12
+    np.testing.assert_allclose(fit, found.x, atol=1e-4)
+    assert (fit[1:] == 0).all() == (strength == 5.0)
+
+
+def test_input_noise_is_the_penalty_that_draws_average_to() -> None:
+    features, y = make_data()
+    fit, generator = np.array([0.3, 1.0, -2.0, 0.5]), np.random.default_rng(2)
+    noisy = features + 0.7 * generator.normal(size=(20_000, *features.shape))
+    losses = np.square(y - fit[0] - noisy @ fit[1:]).mean(axis=1)
+    clean = np.mean((y - fit[0] - features @ fit[1:]) ** 2)
+    expected = clean + fit @ theory.input_noise_penalty_matrix(3, 0.7) @ fit / 2
+    assert abs(losses.mean() - expected) < 5 * losses.std() / np.sqrt(len(losses))
+    assert expected > 2 * clean
 
 
 @pytest.mark.parametrize("decay", [0.001, 1.0, 10.0])

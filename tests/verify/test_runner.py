@@ -18,6 +18,8 @@ from regbench.engines.fused.engine import COEFFICIENTS, COMPILING
 from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.early_stopping import EarlyStopping
+from regbench.regularizers.group_lasso import GroupLasso
+from regbench.regularizers.input_noise import InputNoise
 from regbench.regularizers.l1 import L1
 from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.machine import Machine
@@ -116,6 +118,34 @@ def test_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(Dropout, "factor", unscaled)
     assert_failing("dropout-loss", "dropout-ridge")
+
+
+def test_input_noise_of_another_size_or_shared_by_the_points_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    perturb_inputs = InputNoise.perturb_inputs
+
+    def perturb_more(self: InputNoise, x: Tensor, noise: Noise) -> Tensor:
+        return 1.5 * perturb_inputs(self, x, noise) - 0.5 * x
+
+    def perturb_alike(self: InputNoise, x: Tensor, noise: Noise) -> Tensor:
+        return x + self.strength * noise.normal()[:, :1]
+
+    for wrong in (perturb_more, perturb_alike):
+        monkeypatch.setattr(InputNoise, "perturb_inputs", wrong)
+        assert_failing("input-noise")
+
+
+def test_group_penalty_of_another_weight_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    shrink_ = GroupLasso.after_step_
+
+    def shrink_less_(
+        self: GroupLasso, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
+    ) -> None:
+        shrink_(self, parameter, momentum, lr / parameter.shape[-1] ** 0.5, is_bias)
+
+    monkeypatch.setattr(GroupLasso, "after_step_", shrink_less_)
+    assert_failing("group-lasso")
 
 
 def test_torch_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

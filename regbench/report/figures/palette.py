@@ -30,13 +30,18 @@ RAMPS = {
     "gaussian-dropout": ("#C9B8A3", "#9C8261", "#6B5234", "#38291A"),
     "max-norm": ("#8FD3D6", "#3FA7AD", "#13757C", "#04444A"),
     "early-stopping": ("#D5E38A", "#A9C23A", "#738A10", "#3A4A00"),
+    "input-noise": ("#C9C3F0", "#9A8FE0", "#5F4FBF", "#2C1F70"),
+    "group-lasso": ("#B9D5B0", "#86B377", "#4F8040", "#24451A"),
+    "plug-in": ("#E3C9C0", "#C09484", "#8A5A48", "#452A1F"),
 }
+"""By command; of all plug-ins the last one."""
 SUMS = ("#F2A0A6", "#DD5765", "#A81E36", "#5A0A1A")
 
 
 def colors_of(arms: Sequence[Arm]) -> list[str]:
     """Return the colour of every arm; the baseline is the empty one."""
     kinds = ["+" if len(arm.parts) > 1 else "".join(p.command for p in arm.parts) for arm in arms]
+    kinds = [kind if kind in {"", "+", *RAMPS} else "plug-in" for kind in kinds]
     colors = [BASELINE] * len(arms)
     for kind in {*kinds} - {""}:
         own = [index for index, other in enumerate(kinds) if other == kind]
