@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from regbench.errors import UsageError as UsageError
     from regbench.experiments.dropout_scale import DropoutScale as DropoutScale
     from regbench.regularizers import Arm as Arm
+    from regbench.regularizers import Regularizer as Regularizer
     from regbench.regularizers.decoupled import DecoupledDecay as DecoupledDecay
     from regbench.regularizers.dropout import Dropout as Dropout
     from regbench.regularizers.l1 import L1 as L1
+    from regbench.regularizers.plugins import register as register
     from regbench.regularizers.weight_decay import WeightDecay as WeightDecay
     from regbench.settings.machine import Machine as Machine
     from regbench.settings.over import Over as Over
@@ -43,7 +45,8 @@ PUBLIC = {
     "api": ["load", "run"],
     "errors": ["RegbenchError", "RunError", "UsageError"],
     "experiments.dropout_scale": ["DropoutScale"],
-    "regularizers": ["Arm"],
+    "regularizers": ["Arm", "Regularizer"],
+    "regularizers.plugins": ["register"],
     "settings.machine": ["Machine"],
     "settings.over": ["Over"],
     "settings.question": ["Question"],

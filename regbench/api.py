@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.commands import open_archive, read_back, record, resumable
 from regbench.errors import UsageError
 from regbench.experiments import COMMANDS, command_of, experiment_of
+from regbench.regularizers import REGULARIZERS
 from regbench.report import report_of
 from regbench.settings.command import Request
 from regbench.settings.machine import Machine
@@ -53,6 +54,13 @@ def run(
         if not isinstance(value, kind):
             raise UsageError("run", value, f"a {kind.__name__.removeprefix('Base')}")
     study.check_question(question)
+    if folder is not None:  # else it could not be read back
+        known = REGULARIZERS.values()
+        for kind in {type(part) for arm in getattr(study, "arms", ()) for part in arm.parts}:
+            if kind not in known:
+                raise UsageError(
+                    "run", kind.__name__, problem="which regbench.register has not seen"
+                )
     experiment = experiment_of(study)
     planned = experiment.plan(study, question, machine)
     screen = Screen(Output(json=True, quiet=not progress))

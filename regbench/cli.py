@@ -31,6 +31,7 @@ from regbench.errors import (
 )
 from regbench.experiments import COMMANDS, resolve
 from regbench.process.signals import stopping
+from regbench.regularizers import REGULARIZERS, plugins
 from regbench.settings import parse
 from regbench.settings.base import bounds, choices, is_list, kind_of
 from regbench.settings.command import Command
@@ -74,6 +75,7 @@ app = typer.Typer(
 
 DEBUG = "--debug"
 ARGUMENTS = {"arms", "run"}
+PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
@@ -83,12 +85,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments = sys.argv[1:] if arguments is None else arguments
     commands.is_debugging = DEBUG in arguments
     try:
-        command = typer.main.get_command(app)
         require_folder()
         forget_odd_sizes()
         with stopping("interrupted"):
-            given = [argument for argument in arguments if argument != DEBUG]
-            code = command.main(given, prog_name="regbench", standalone_mode=False)
+            given = load_plugins([argument for argument in arguments if argument != DEBUG])
+            code = command_line(given).main(given, prog_name="regbench", standalone_mode=False)
             sys.stdout.flush()
         sys.exit(code)
     except Exception as error:
@@ -97,6 +98,43 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code, message = explain(error)
     print(error_line(message), file=sys.stderr)
     sys.exit(code)
+
+
+def load_plugins(arguments: list[str]) -> list[str]:
+    """Load the file of every `--plugin`, and return the other arguments."""
+    others, words = [], iter(arguments)
+    for word in words:
+        name, equals, path = word.partition("=")
+        if name != "--plugin":
+            others += [word, *(words if word == "--" else ())]
+        elif not (path := path if equals else next(words, "")):
+            raise UsageError("--plugin", problem="names no file")
+        else:
+            plugins.load_file(path)
+    return others
+
+
+def command_line(arguments: list[str]) -> Any:
+    """Return all commands. Of plug-ins that are installed only the one that is named is loaded."""
+    group: Any = typer.main.get_command(app)
+    name = next((word for word in arguments if not word.startswith("-")), None)
+    if name not in group.commands:
+        offered = plugins.installed()
+        if name in offered:
+            plugins.named(name)
+        for point in offered.values() if name is None else ():
+            summary = f"A regularizer of {plugins.source_of(point)}."
+            group.add_command(plugin_command(Command(point.name, summary, ())), point.name)
+    for name in [name for name, kind in REGULARIZERS.items() if kind.origin]:
+        if name in group.commands:
+            raise UsageError(
+                "plug-in",
+                name,
+                problem="which is a command of regbench",
+                hint="give it another name",
+            )
+        group.add_command(plugin_command(COMMANDS[name]), name)
+    return group
 
 
 def forget_odd_sizes() -> None:
@@ -136,6 +174,7 @@ def options_before_command(
     debug: Annotated[
         bool, typer.Option(DEBUG, help="Show the traceback of an error, of any command.")
     ] = False,
+    plugin: Annotated[list[str] | None, typer.Option(metavar="FILE", help=PLUGIN)] = None,
 ) -> None:
     """Handle what stands before the subcommand."""
     if version:
@@ -160,7 +199,10 @@ def no_such_option(option: str, command: str) -> UsageError:
 
 
 def subcommand(
-    *options: inspect.Parameter, examples: Iterable[str] = (), named: Command | None = None
+    *options: inspect.Parameter,
+    examples: Iterable[str] = (),
+    named: Command | None = None,
+    to: typer.Typer = app,
 ) -> Callable[[Callable[..., int]], None]:
     """Return what adds a function to the command line: its docstring is the help, or a command's.
 
@@ -174,21 +216,29 @@ def subcommand(
         name, summary = (named.name, named.summary) if named else (run.__name__, run.__doc__)
         shown = "\n".join(f"regbench {name} {words}" for words in examples)
         call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-        app.command(name, help=f"{summary}\n\n{shown}", cls=Subcommand)(call)
+        to.command(name, help=f"{summary}\n\n{shown}", cls=Subcommand)(call)
 
     return add
 
 
-def add_experiment(command: Command) -> None:
+def add_experiment(command: Command, to: typer.Typer = app) -> None:
     """Add a subcommand that makes a run, with an option for each of its settings."""
     options = [make_option(key, setting) for key, setting in command.settings.items()]
     options.append(parameter("config", list[str], "TOML file of settings.", "Experiment", "FILE"))
+    options.append(parameter("plugin", list[str], PLUGIN, "Experiment", "FILE"))
 
-    @subcommand(*options, examples=command.examples, named=command)
+    @subcommand(*options, examples=command.examples, named=command, to=to)
     def run(config: list[str] | None, **given: Any) -> int:
         flags = {key: value for key, value in given.items() if value or value is False}
         file = parse.only("--config", config) if config else None
         return commands.run_experiment(resolve(command.name, flags, os.environ, file))
+
+
+def plugin_command(command: Command) -> Any:
+    """Return a subcommand by itself, for the commands of one process."""
+    alone = typer.Typer(add_completion=False)
+    add_experiment(command, alone)
+    return typer.main.get_command(alone)
 
 
 def make_option(key: str, setting: Setting) -> inspect.Parameter:
@@ -316,3 +366,9 @@ def runs(root: list[str] | None, prune: bool | None, yes: bool | None, **given: 
         raise UsageError("--yes", problem="means nothing without --prune")
     folder = parse.only("--root", root) if root else None
     return commands.list_runs(folder, Output(**output_settings(given)), bool(prune), bool(yes))
+
+
+@subcommand(*output_options("format", "json"), examples=("", "--json"))
+def info(**given: Any) -> int:
+    """Say what is installed, on which machine, and which regularizers there are and from where."""
+    return commands.show_information(Output(**output_settings(given)))

@@ -285,6 +285,19 @@ def run_names() -> list[str]:
     return [str(folder) for folder in reversed(find_runs(run_folder.ROOT))]
 
 
+def show_information(output: Output) -> int:
+    """Say what is installed, on what, and which regularizers there are; returns the exit code."""
+    from regbench.engines.installation import describe_installation
+    from regbench.report import information
+    from regbench.report.terminal.screen import Screen, show_table
+
+    screen, view = Screen(output), information.view(describe_installation())
+    for table in view.tables:
+        show_table(screen.details, table)
+    screen.close(view, (), is_new=False)
+    return 0
+
+
 def list_runs(root: str | None, output: Output, is_pruning: bool, is_sure: bool) -> int:
     """List the runs below a folder, or remove the abandoned ones; returns the exit code."""
     from regbench.report.format import count

@@ -22,7 +22,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "analysis": ({"errors", "regularizers", "settings"}, {"scipy"}),
     "model": ({"settings"}, {"torch"}),
     "engines": ({"errors", "regularizers", "settings", "analysis", "model"}, {"torch", "numba"}),
-    "storage": ({"errors", "settings", "analysis"}, {"tomli_w"}),
+    "storage": ({"errors", "regularizers", "settings", "analysis"}, {"tomli_w"}),
     "process": ({"errors", "limits", "storage"}, set()),
     "experiments": (
         {"errors", "regularizers", "limits", "settings", "analysis", "engines", "storage"},
@@ -49,9 +49,15 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "settings", "storage", "process", "experiments", "verify", "report"},
         set(),
     ),
-    "cli": ({"errors", "settings", "process", "experiments", "commands"}, set()),
+    "cli": (
+        {"errors", "regularizers", "settings", "process", "experiments", "commands"},
+        set(),
+    ),
     "__main__": ({"process", "cli"}, set()),
-    "api": ({"errors", "settings", "storage", "experiments", "report", "commands"}, set()),
+    "api": (
+        {"errors", "regularizers", "settings", "storage", "experiments", "report", "commands"},
+        set(),
+    ),
     # Each name where it is first used: for type checkers only, see below.
     "__init__": ({"errors", "regularizers", "settings", "analysis", "experiments", "api"}, set()),
 }

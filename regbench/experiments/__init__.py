@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from regbench.errors import UsageError
 from regbench.experiments.base import Observer, Plan, experiment_of
 from regbench.experiments.dropout_scale import DropoutScale
 from regbench.regularizers import REGULARIZERS
+from regbench.regularizers.plugins import named
 from regbench.settings import parse
 from regbench.settings.command import Arms, Command, strengths_of
 from regbench.settings.machine import Machine
@@ -37,15 +39,33 @@ def examples_of(kind: type[Regularizer]) -> tuple[str, ...]:
     )
 
 
-COMMANDS = {
-    command.name: command
+TAKEN = {*Command("", "", TRAINING).settings, "arms", "experiment", "config", "plugin", "help"}
+"""No names for the option of a regularizer."""
+
+
+class Commands(dict[str, Command]):
+    """By name, the commands that make a run. Plug-ins are found too, and not listed."""
+
+    def __missing__(self, name: str) -> Command:
+        if kind := named(name):
+            return training_command(kind)
+        raise KeyError(name)
+
+
+def training_command(kind: type[Regularizer]) -> Command:
+    """Return the command of a regularizer; raises `UsageError` where its option is another's."""
+    if kind.option in TAKEN:
+        problem = f"whose option --{kind.option} has another meaning in every command"
+        raise UsageError(kind.__name__, problem=problem, hint="give it another name")
+    return Command(
+        kind.command, kind.summary, (strengths_of(kind), *TRAINING), kind, examples_of(kind)
+    )
+
+
+COMMANDS = Commands(
+    (command.name, command)
     for command in (
-        *(
-            Command(
-                kind.command, kind.summary, (strengths_of(kind), *TRAINING), kind, examples_of(kind)
-            )
-            for kind in REGULARIZERS.values()
-        ),
+        *map(training_command, REGULARIZERS.values()),
         Command(
             "compare",
             "Compare any arms with the baseline: regularizers, sums of them, and ranges.",
@@ -63,8 +83,7 @@ COMMANDS = {
             examples=("--p 0.1,0.5", "--p 0.5 --format csv"),
         ),
     )
-}
-"""By name, the commands that make a run."""
+)
 
 
 def command_of(study: BaseStudy) -> Command:
@@ -80,5 +99,5 @@ def resolve(
     file: str | None = None,
 ) -> Request:
     """Return what a command was asked; see `settings.parse.resolve`."""
-    keys = {key for command in COMMANDS.values() for key in command.settings}
+    keys = {"plugins", *(key for command in COMMANDS.values() for key in command.settings)}
     return parse.resolve(COMMANDS[name], flags, environment, file, keys)

@@ -1,4 +1,7 @@
-"""The registry: every regularizer that has a subcommand, by its command's name."""
+"""The registry: every regularizer that has a subcommand, by its command's name.
+
+Plug-ins join it when they are loaded; see `plugins`.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,11 @@ def defined_in(module: str) -> type[Regularizer]:
 
 
 BY_CLASS = {kind.__name__: kind for kind in map(defined_in, MODULES)}
+"""The package's own."""
 REGULARIZERS = {kind.command: kind for kind in BY_CLASS.values()}
 
 
 def rank(regularizer: Regularizer) -> tuple[int, str]:
-    """Return what the parts of a sum are sorted by: the registry, and then the name."""
-    commands, command = list(REGULARIZERS), regularizer.command
-    return (commands.index(command) if command in commands else len(commands)), command
+    """Return what the parts of a sum are sorted by: the registry's order, and plug-ins by name."""
+    kinds, kind = list(BY_CLASS.values()), type(regularizer)
+    return (kinds.index(kind) if kind in kinds else len(kinds)), kind.command

@@ -10,6 +10,7 @@ import re
 
 from regbench.errors import UsageError, suggestion, visible
 from regbench.regularizers import REGULARIZERS, Arm
+from regbench.regularizers.plugins import named
 from regbench.settings.base import ARMS
 from regbench.settings.numbers import split_numbers
 
@@ -22,13 +23,14 @@ def arms_of(source: str, text: str) -> list[Arm]:
     choices = []
     for part in PLUS.split(text):
         command, equals, strengths = part.partition("=")
-        if command not in REGULARIZERS or not equals:
+        kind = named(command)
+        if kind is None or not equals:
             hint = suggestion(command, REGULARIZERS) if equals else ""
             hint = hint or f"regularizers: {', '.join(REGULARIZERS)}"
             problem = f"where {visible(part)} is no regularizer with its strength"
             raise UsageError(source, text, ARMS, problem=problem, hint=hint)
         values = split_numbers(source, strengths)
-        choices.append([REGULARIZERS[command](value + 0.0) for value in values])
+        choices.append([kind(value + 0.0) for value in values])
     if sum(len(values) > 1 for values in choices) > 1:
         raise UsageError(source, text, ARMS, problem="where two parts have several values")
     return [Arm(parts) for parts in itertools.product(*choices)]

@@ -165,7 +165,8 @@ class Request:
     def to_record(self) -> dict[str, Any]:
         """Return the values and where each setting came from, ready for JSON."""
         origins = {key: self.origins.get(key, "default") for key in self.command.settings}
-        return {"study": self.study.by_key(), **self.parts(), "origins": origins}
+        made = {"study": self.study.by_key(), "plugins": self.study.plugins}
+        return {**made, **self.parts(), "origins": origins}
 
     @property
     def digest(self) -> str:

@@ -171,6 +171,11 @@ class BaseStudy(Settings):
         """Return all that decides the numbers by key, ready for JSON."""
         return self.model_dump()
 
+    @property
+    def plugins(self) -> list[dict[str, str]]:
+        """Where the plug-ins are from that it uses."""
+        return []
+
     def check_question(self, question: Question) -> None:
         """Raise `UsageError` where a question cannot be asked of this study."""
 
@@ -233,6 +238,12 @@ class Study(BaseStudy):
         if len({kind.symbol for kind in kinds}) < len(kinds):
             return {name: name for name in self.arm_names}
         return {arm.name: "+".join(p.label for p in arm.parts) or arm.name for arm in self.arms}
+
+    @property
+    def plugins(self) -> list[dict[str, str]]:
+        """Where the plug-ins are from that it uses, each once, in the order of their commands."""
+        kinds = {type(part) for arm in self.arms for part in arm.parts if part.origin}
+        return [dict(kind.origin) for kind in sorted(kinds, key=lambda kind: kind.command)]
 
     @property
     def compared(self) -> list[str]:

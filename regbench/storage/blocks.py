@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.analysis.history import History
+from regbench.regularizers.plugins import identity
 from regbench.storage.files import canonical
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ def block_key(batch: Batch, arm_index: int) -> dict[str, Any]:
     key: dict[str, Any] = {
         "schema": BLOCK_SCHEMA,
         "study": study.model_dump(include=numbers),
-        "arm": [[part.command, part.strength] for part in study.arms[arm_index].active],
+        "arm": [
+            [part.command, part.strength, *([identity(part.origin)] if part.origin else [])]
+            for part in study.arms[arm_index].active
+        ],
         "seeds": [batch.seeds.start, len(batch.seeds)],
         "snapshots": batch.has_snapshots,
     }

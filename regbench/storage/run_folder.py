@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from regbench.errors import UsageError, cannot_write, shell_word, visible
+from regbench.regularizers.plugins import recall
 from regbench.settings.machine import Environment
 from regbench.settings.parse import resolve
 from regbench.storage.files import (
@@ -235,10 +236,14 @@ def open_run(
         problem = f"whose schema is {visible(manifest['schema'])} and not {SCHEMA!r}"
         raise refused(problem, "use the version of regbench that made it")
     experiment = manifest["experiment"]
-    if experiment not in commands:
-        raise refused(f"whose experiment {visible(experiment)} is not known here")
+    for origin in manifest.get("plugins", ()):
+        recall(origin)
     try:
-        request = resolve(commands[experiment], {}, {}, str(folder / CONFIGURATION))
+        command = commands[experiment]
+    except KeyError:
+        raise refused(f"whose experiment {visible(experiment)} is not known here") from None
+    try:
+        request = resolve(command, {}, {}, str(folder / CONFIGURATION))
     except UsageError as error:
         raise refused(f"which cannot be gone on with: {error}") from None
     if request.digest != manifest["configuration"]:

@@ -1,0 +1,180 @@
+"""Regularizers from elsewhere: a file, an installed package, or a class that a program registers.
+
+Only what is named is loaded: an installed one by its entry point's name, which is its command.
+Knows nothing about command lines or runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+import os
+import re
+import sys
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from regbench.errors import UsageError, cannot_read, visible
+from regbench.regularizers import REGULARIZERS, Regularizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+GROUP = "regbench.regularizers"
+PLACES = ("file", "module")
+"""What an `origin` has that may move."""
+WORDS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "command": (re.compile("[a-z][a-z0-9-]*").fullmatch, "a word such as 'max-norm'"),
+    "option": (re.compile("[a-z][a-z0-9_]*").fullmatch, "a word such as 'lambda' or 'stop_epoch'"),
+    "symbol": (re.compile(r"[^\W\d_]\w*").fullmatch, "a letter or a word"),
+    "summary": (lambda word: word and word.isprintable(), "a line of text"),
+    "default": (lambda word: 0 <= word < math.inf, "a number from 0"),
+    "neutral": (lambda word: word in (0, math.inf), "0 or infinity"),
+}
+"""By attribute, whether a class says something right, and what that is in words."""
+Kind = TypeVar("Kind", bound=type[Regularizer])
+
+
+def register(kind: Kind) -> Kind:
+    """Make a class known by its command, by a call or as a decorator, and return it.
+
+    A digest of its source is part of what its blocks are named by. Raises `UsageError` where it is
+    no regularizer, lacks a word, or its command is another's.
+    """
+    try:
+        content = inspect.getsource(kind).encode()
+    except (OSError, TypeError):
+        raise UsageError("register", kind, "a class whose source is in a file") from None
+    return admit(kind, "register", {"module": kind.__module__, "sha256": digest_of(content)})
+
+
+def load_file(path: str) -> None:
+    """Execute a file and register the regularizers that it defines.
+
+    Raises `UsageError` where it cannot be read or executed, or defines none that is right.
+    """
+    source = f"--plugin {visible(path)}"
+    if not are_allowed():
+        raise UsageError(source, problem="REGBENCH_PLUGINS has switched plug-ins off")
+    try:
+        content, place = Path(path).read_bytes(), str(Path(path).resolve())
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        reason = cannot_read(error, path) if isinstance(error, OSError) else str(error)
+        raise UsageError(source, problem=reason) from None
+    origin = {"file": place, "sha256": digest_of(content)}
+    module = ModuleType(f"regbench_plugin_{origin['sha256']}")
+    module.__file__, sys.modules[module.__name__] = place, module
+    loaded(source, lambda: exec(compile(content, place, "exec"), vars(module)))
+    found = [kind for kind in vars(module).values() if is_kind(kind)]
+    kinds = [kind for kind in found if kind.__module__ == module.__name__]  # others are imported
+    if not kinds:
+        raise UsageError(source, problem="no subclass of regbench.Regularizer is defined there")
+    for kind in kinds:
+        admit(kind, source, origin)
+
+
+def named(command: str) -> type[Regularizer] | None:
+    """Return the regularizer of a command, after loading it where it is installed, or None.
+
+    Raises `UsageError` where that fails.
+    """
+    if command not in REGULARIZERS and (point := installed().get(command)):
+        source = f"plug-in {source_of(point)}"
+        kind = loaded(source, point.load)
+        if getattr(kind, "command", None) != command:
+            raise UsageError(source, problem=f"{point.value} has not the command {command!r}")
+        assert point.dist
+        admit(kind, source, {"distribution": point.dist.name, "version": point.dist.version})
+    return REGULARIZERS.get(command)
+
+
+def installed() -> dict[str, metadata.EntryPoint]:
+    """Return by command what installed packages offer, but for commands that are known."""
+    points = metadata.entry_points(group=GROUP) if are_allowed() else ()
+    return {point.name: point for point in points if point.name not in REGULARIZERS}
+
+
+def source_of(point: metadata.EntryPoint) -> str:
+    """Return name and version of the distribution of an entry point."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+def recall(origin: Mapping[str, str]) -> None:
+    """Load what a run says that it used, unless it is there.
+
+    Raises `UsageError` where it is gone or differs.
+    """
+    command, path, here = origin["command"], origin.get("file"), None
+    if (kind := REGULARIZERS.get(command)) is None or identity(kind.origin) != identity(origin):
+        if path and Path(path).is_file():
+            here = digest_of(Path(path).read_bytes())
+        if here == origin.get("sha256", ""):
+            load_file(str(path))
+        kind = named(command)
+    if kind is None or identity(kind.origin) != identity(origin):
+        where = f"{place_of(origin)} {origin.get('version', '')}".strip()
+        what = "differs from what it was then" if kind or here else "is not there"
+        problem = f"whose plug-in {command!r} of {visible(where, 200)} {what}"
+        hint = "name a file of the same content with --plugin"
+        if not path:
+            hint = "install that" if "version" in origin else "register the same class first"
+        raise UsageError("RUN", problem=problem, hint=hint)
+
+
+def identity(origin: Mapping[str, str]) -> dict[str, str]:
+    """Return what tells two plug-ins of a command apart, wherever they lie."""
+    return {key: value for key, value in origin.items() if key not in PLACES}
+
+
+def admit(kind: Kind, source: str, origin: Mapping[str, str]) -> Kind:
+    """Put a class into the registry, with where it is from; see `register`."""
+    if not is_kind(kind) or inspect.isabstract(kind):
+        problem = "which is abstract or no subclass of regbench.Regularizer"
+        raise UsageError(source, getattr(kind, "__name__", kind), problem=problem)
+    for word, (is_right, allowed) in WORDS.items():
+        value, is_fine = getattr(kind, word, None), False
+        with suppress(TypeError, AttributeError):  # of another type
+            is_fine = bool(is_right(value))
+        if not is_fine:
+            where, problem = f"{source}: {kind.__name__}.{word}", "missing" if value is None else ""
+            raise UsageError(where, value, allowed, problem=problem)
+    known = REGULARIZERS.get(kind.command)
+    if known and place_of(known.origin) != place_of(origin):
+        problem = f"whose command {kind.command!r} is already that of {place_of(known.origin)}"
+        raise UsageError(source, kind.__name__, problem=problem)
+    kind.origin = {"command": kind.command, **origin}
+    REGULARIZERS[kind.command] = kind
+    return kind
+
+
+def place_of(origin: Mapping[str, str]) -> str:
+    """Return the file, module or distribution that a plug-in is from, in which it may change."""
+    return next((origin[key] for key in (*PLACES, "distribution") if key in origin), "regbench")
+
+
+def is_kind(value: object) -> bool:
+    """Whether something is a class of regularizers."""
+    return isinstance(value, type) and issubclass(value, Regularizer)
+
+
+def loaded(source: str, load: Callable[[], Any]) -> Any:
+    """Return what `load` does; raises `UsageError` for whatever it raises."""
+    try:
+        return load()
+    except (Exception, SystemExit) as error:
+        problem = f"cannot be loaded: {type(error).__name__}: {error}"
+        raise UsageError(source, problem=problem, hint="--debug shows where") from error
+
+
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 of a plug-in's source, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def are_allowed() -> bool:
+    """Whether plug-ins may be loaded: not with `REGBENCH_PLUGINS` set to anything but 1."""
+    return os.environ.get("REGBENCH_PLUGINS", "1") == "1"

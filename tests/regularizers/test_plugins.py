@@ -1,0 +1,300 @@
+"""Regularizers from elsewhere: a file, an installed package, a class; found again, or one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import NO_FILES, TINY, run_process
+from runs import assert_one_line, blocks_of, numbers_of
+
+import regbench as rb
+from regbench.regularizers import BY_CLASS, REGULARIZERS, Arm, Regularizer, rank
+from regbench.regularizers.plugins import load_file
+from regbench.regularizers.weight_decay import WeightDecay
+from regbench.settings.arms import arms_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from commands import Command
+
+DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
+PLUGIN = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)[0]
+"""The one of the documentation."""
+RUN = [*TINY, *NO_FILES, "--dtype=float64"]
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave the registry as it was."""
+    before = dict(REGULARIZERS)
+    monkeypatch.delenv("REGBENCH_PLUGINS", raising=False)
+    yield
+    REGULARIZERS.clear()
+    REGULARIZERS.update(before)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return the path of a plug-in."""
+    path = tmp_path / "cauchy.py"
+    path.write_text(PLUGIN, encoding="utf-8")
+    return path
+
+
+def forget() -> None:
+    """Be another process, which has loaded nothing."""
+    for name in [name for name, kind in REGULARIZERS.items() if kind.origin]:
+        del REGULARIZERS[name]
+
+
+def test_plugin_of_the_documentation_is_short_and_spells_out_its_words() -> None:
+    assert len(PLUGIN.splitlines()) <= 60
+    assert 'command = "cauchy"' in PLUGIN
+    assert 'option = "lambda"' in PLUGIN
+
+
+def test_plugin_trains_alone_and_in_a_sum(regbench: Command, file: Path) -> None:
+    alone = regbench("--plugin", str(file), "cauchy", "--lambda=0,0.3", "--out=alone", *RUN)
+    summed = regbench("compare", "cauchy=0.3+dropout=0.1", f"--plugin={file}", "--out=sum", *RUN)
+    assert (alone.code, summed.code) == (0, 0), (alone.err, summed.err)
+    baseline, neutral, arm = rb.load("alone").history.weight_norm.swapaxes(0, 1)
+    assert (neutral == baseline).all()
+    assert (arm[-1] < baseline[-1]).all()
+    assert rb.load("sum").study.compared == ["dropout=0.1+cauchy=0.3"], "plug-ins come last"
+    assert {path.name for path in Path("sum").iterdir()} >= {"history.csv", "summary.json"}
+
+
+def test_penalty_is_added_as_the_formula_says(file: Path) -> None:
+    import torch
+
+    load_file(str(file))
+    theta, gradient = torch.tensor([[0.5, -2.0]]), torch.ones(1, 2)
+    REGULARIZERS["cauchy"](0.3).add_penalty_gradient_(gradient, theta, False)
+    assert gradient.tolist()[0] == pytest.approx([1 + 0.6 * 0.5 / 1.25, 1 - 0.6 * 2 / 5])
+
+
+def test_help_has_the_command_and_says_that_a_file_is_executed(
+    regbench: Command, file: Path
+) -> None:
+    for arguments in (["--help"], ["cauchy", "--help"]):
+        shown = " ".join(regbench(*arguments, "--plugin", str(file)).out.split())
+        assert "Compare a Cauchy prior" in shown
+        assert "--plugin FILE Execute a Python file" in shown.replace("│ │ ", "")
+
+
+BROKEN = {
+    "a syntax error": (("class Cauchy(", "class Cauchy(:"), "SyntaxError"),
+    "an exception": (("import TYPE_CHECKING\n", "import missing\n"), "ImportError: cannot import"),
+    "an exit": (("class Cauchy", "raise SystemExit(3)\nclass Cauchy"), "SystemExit: 3"),
+    "no regularizer": (("(Regularizer)", ""), "no subclass of regbench.Regularizer"),
+    "a missing word": (('    symbol = "λ"\n', ""), "Cauchy.symbol: missing; allowed: a letter"),
+    "a wrong word": (('"cauchy"', '"Cau chy"'), "Cauchy.command: got 'Cau chy'; allowed: a word"),
+    "a wrong type": (("= 0.01", '= "0.01"'), "Cauchy.default: got '0.01'; allowed: a number"),
+    "a built-in's name": (('"cauchy"', '"wdecay"'), "command 'wdecay' is already that of regbench"),
+    "a command's name": (('"cauchy"', '"verify"'), "got 'verify', which is a command of regbench"),
+    "a setting's name": (('"lambda"', '"epochs"'), "option --epochs has another meaning"),
+    "an abstract class": (
+        ("(Regularizer):", "(Regularizer, __import__('abc').ABC):\n    "
+         "@__import__('abc').abstractmethod\n    def todo(self): ...\n"),
+        "which is abstract",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_broken_plugin_is_one_line_that_names_the_file(
+    regbench: Command, file: Path, what: str
+) -> None:
+    (old, new), said = BROKEN[what]
+    assert old in PLUGIN
+    file.write_text(PLUGIN.replace(old, new), encoding="utf-8")
+    named = () if "name" in what else ("cauchy.py",)
+    assert_one_line(regbench("cauchy", "--plugin", str(file), *RUN), 2, said, *named)
+    assert not REGULARIZERS.keys() & {"cauchy"} or "name" in what
+    forget()
+    assert regbench("wdecay", *RUN).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cauchy", "--plugin", "none.py"], "cannot read 'none.py': No such file"),
+        (["cauchy", "--plugin", "."], "cannot read '.': Is a directory"),
+        (["cauchy", "--plugin"], "--plugin: names no file"),
+        (["cauchy"], "No such command 'cauchy'"),
+        (["compare", "cauchy=1"], "where 'cauchy=1' is no regularizer"),
+    ],
+)
+def test_plugin_that_is_not_there_is_one_line(
+    regbench: Command, arguments: list[str], said: str
+) -> None:
+    assert_one_line(regbench(*arguments), 2, said)
+
+
+def test_variable_switches_plugins_off(
+    regbench: Command, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGBENCH_PLUGINS", "0")
+    assert_one_line(regbench("cauchy", f"--plugin={file}"), 2, "REGBENCH_PLUGINS")
+    assert regbench("wdecay", *RUN).code == 0
+
+
+def test_run_is_found_again_with_its_plugin_and_refused_without(
+    regbench: Command, file: Path
+) -> None:
+    assert regbench("cauchy", f"--plugin={file}", "--lambda=0.3", "--out=run", *RUN).code == 0
+    whole, numbers = blocks_of("run"), numbers_of("run")
+    manifest = json.loads(Path("run", "environment.json").read_text())
+    digest = hashlib.sha256(PLUGIN.encode()).hexdigest()
+    origin = {"command": "cauchy", "file": str(file), "sha256": digest}
+    assert manifest["plugins"] == [origin]
+
+    Path("run", "DONE").unlink()
+    for path in Path("run", "blocks").iterdir():
+        path.unlink()
+    forget()
+    assert regbench("resume", "run").code == 0, "the manifest says where it is"
+    assert (blocks_of("run"), numbers_of("run")) == (whole, numbers)
+    forget()
+    assert rb.load("run").study.arms[1].name == "cauchy=0.3"
+    assert regbench("runs", "--root=.", "--json").document["runs"][0]["state"] == "done"
+
+    moved = file.rename("moved.py")
+    forget()
+    told = "whose plug-in 'cauchy' of", "is not there; name a file of the same content"
+    assert_one_line(regbench("report", "run"), 2, *told)
+    assert regbench("report", "run", "--plugin", str(moved)).code == 0
+    file.write_text(PLUGIN + "# edited\n", encoding="utf-8")
+    forget()
+    assert_one_line(regbench("resume", "run"), 2, "differs from what it was then")
+
+
+def test_edited_plugin_finds_no_block_of_before(regbench: Command, file: Path) -> None:
+    options = ["cauchy", f"--plugin={file}", "--lambda=0.3", *RUN]
+    assert regbench(*options, "--out=one").code == 0
+    assert regbench(*options, "--out=two").code == 0
+    assert blocks_of("two") == blocks_of("one")
+    file.write_text(PLUGIN.replace("alpha=2", "alpha=3"), encoding="utf-8")
+    assert regbench(*options, "--out=three").code == 0
+    common = blocks_of("three").keys() & blocks_of("one").keys()
+    assert len(common) == 1, "the baseline"
+
+
+def test_order_of_loading_changes_no_sum(tmp_path: Path) -> None:
+    for name in ("bbb", "aaa"):
+        path = tmp_path / f"{name}.py"
+        path.write_text(PLUGIN.replace('"cauchy"', f'"{name}"'), encoding="utf-8")
+        load_file(str(path))
+    (arm,) = arms_of("ARM", "bbb=0.1+aaa=0.2+early-stopping=3")
+    assert arm.name == "early-stopping=3+aaa=0.2+bbb=0.1"
+    assert sorted(arm.parts, key=rank) == list(arm.parts)
+    assert [kind.command for kind in BY_CLASS.values()] == list(REGULARIZERS)[: len(BY_CLASS)]
+
+
+def test_noise_of_a_plugin_is_its_own() -> None:
+    streams = {kind.command: kind.stream for kind in BY_CLASS.values()}
+
+    class One(Regularizer):
+        command = "one"
+
+    class Other(Regularizer):
+        command = "other"
+
+    assert One.stream != Other.stream
+    assert not {One.stream, Other.stream} & {*streams.values()}
+
+
+def test_registered_class_is_stored_and_read_back(tmp_path: Path) -> None:
+    class Local(WeightDecay):
+        command = "local"
+
+    study = rb.Study(
+        arms=[Local(0.1)], replicates=2, network=rb.Network(hidden=4, depth=1),
+        training=rb.Training(epochs=4),
+    )  # fmt: skip
+    with pytest.raises(rb.UsageError, match=r"'Local', which regbench.register has not seen"):
+        rb.run(study, folder=tmp_path / "run")
+    assert rb.register(Local) is Local
+    result = rb.run(study, folder=tmp_path / "run")
+    again = rb.load(tmp_path / "run")
+    assert again.study.arms == (Arm(), Arm((Local(0.1),)))
+    assert (again.history.risk == result.history.risk).all()
+    forget()
+    with pytest.raises(rb.UsageError, match="register the same class first"):
+        rb.load(tmp_path / "run")
+
+
+# A package that others install, as pip leaves it.
+
+
+def install(folder: Path, broken: bool = False) -> None:
+    """Build a package with the plug-in and one more that is broken, and install it to a folder."""
+    source = folder / "source"
+    source.mkdir()
+    (source / "cauchy_package.py").write_text(PLUGIN, encoding="utf-8")
+    (source / "broken_package.py").write_text("raise OSError('no luck')\n", encoding="utf-8")
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "cauchy-package"\nversion = "1.2"\n'
+        '[project.entry-points."regbench.regularizers"]\n'
+        'cauchy = "cauchy_package:Cauchy"\nbroken = "broken_package:Broken"\n'
+        "[tool.setuptools]\n"
+        'py-modules = ["cauchy_package", "broken_package"]\n'
+    )
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+    options = ["--no-index", "--disable-pip-version-check", "--target", str(folder / "site")]
+    subprocess.run([*pip, *options, str(source)], check=True)
+
+
+def test_installed_package_has_its_command_and_a_broken_one_costs_one_line(
+    tmp_path: Path, regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    shown = regbench("--help").out
+    assert "cauchy" in shown
+    assert "A regularizer of cauchy-package 1.2." in shown
+    assert regbench("wdecay", *RUN).code == 0
+    assert not {"cauchy_package", "broken_package"} & sys.modules.keys(), "only what is named"
+
+    finished = regbench("cauchy", "--lambda=0.3", "--out=run", *RUN)
+    assert finished.code == 0, finished.err
+    manifest = json.loads(Path("run", "environment.json").read_text())
+    origin = {"command": "cauchy", "distribution": "cauchy-package", "version": "1.2"}
+    assert manifest["plugins"] == [origin]
+    forget()
+    assert regbench("compare", "cauchy=0.3+l1=0.1", *RUN).code == 0
+    said = "plug-in cauchy-package 1.2: cannot be loaded: OSError: no luck"
+    for arguments in (["broken"], ["compare", "broken=1"]):
+        assert_one_line(regbench(*arguments), 2, said)
+    document = regbench("info", "--json").document
+    assert document["schema"] == "regbench.info/1"
+    assert [known["from"] for known in document["regularizers"]][-2:] == [
+        "regbench",
+        "cauchy-package",
+    ]
+    assert [known["command"] for known in document["broken"]] == ["broken"]
+    table = regbench("info")
+    assert table.code == 0
+    assert "cauchy-package 1.2" in table.out
+    assert "no luck" in " ".join(table.out.split())
+
+    forget()
+    (record,) = (tmp_path / "site").glob("*.dist-info")
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: cauchy-package\nVersion: 1.3\n")
+    told = "'cauchy' of 'cauchy-package 1.2' differs from what it was then; install that"
+    assert_one_line(regbench("report", "run"), 2, told)
+
+
+def test_plugin_is_found_by_a_process_of_its_own(file: Path, tmp_path: Path) -> None:
+    finished = run_process(["cauchy", "--plugin", str(file), "--quiet", *RUN], tmp_path)
+    assert finished.code == 0, finished.err
+    assert "λ=0.01" in finished.out
