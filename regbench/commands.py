@@ -287,7 +287,7 @@ def run_names() -> list[str]:
 
 def show_information(output: Output) -> int:
     """Say what is installed, on what, and which regularizers there are; returns the exit code."""
-    from regbench.engines.installation import describe_installation
+    from regbench.experiments.installation import describe_installation
     from regbench.report import information
     from regbench.report.terminal.screen import Screen, show_table
 
