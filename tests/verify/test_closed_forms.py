@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy import optimize
-from sklearn.linear_model import Lasso, Ridge
+from sklearn.linear_model import ElasticNet, Lasso, Ridge
+from training import make_study, train
 
 from regbench.verify import closed_forms as theory
 from regbench.verify import numpy_network
@@ -48,6 +49,27 @@ def test_shrinkage_is_what_torch_does_with_decoupled_decay() -> None:
         weight.grad = torch.zeros_like(weight)
         optimizer.step()
     assert weight.item() == pytest.approx(theory.shrinkage(50, 0.01, 0.3), rel=1e-12)
+
+
+def test_sum_of_l1_and_decay_is_the_elastic_net_of_scikit_learn() -> None:
+    l1, decay = 0.1, 0.4
+    study = make_study(
+        "compare", arms=(f"l1={l1}+wdecay={decay}",), depth=0, features="polynomial:3", lr=0.3,
+        momentum=0.5, epochs=1500, points=12, dtype="float64",
+    )  # fmt: skip
+    history = train(study, "batched")
+    x, grid = (
+        np.vander(points, 4, increasing=True) for points in (history.train_x, history.grid_x)
+    )
+    # It minimises mean (y-Xw)²/2 + αρ‖w‖₁ + α(1-ρ)‖w‖²/2: half of what is minimised here.
+    both = (l1 + decay) / 2
+    net = ElasticNet(
+        both, l1_ratio=l1 / (l1 + decay), fit_intercept=False, tol=1e-14, max_iter=10**6
+    )
+    for replicate, y in enumerate(history.train_y):
+        predicted = net.fit(x, y).predict(grid)
+        np.testing.assert_allclose(history.predictions[-1, 1, replicate], predicted, atol=1e-7)
+        assert (net.coef_ == 0).any()
 
 
 @pytest.mark.parametrize("strength", [0.01, 0.1, 5.0])
