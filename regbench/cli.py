@@ -310,6 +310,7 @@ SHOWN = output_options("export", "format", "json", "quiet", "details")
 
 @subcommand(
     parameter("only", list[str], "Row to verify, one or several.", "Rows", "NAME"),
+    parameter("plugin", list[str], PLUGIN, "Rows", "FILE"),
     *(make_option(key, setting) for key, setting in VERIFY.settings.items()),
     *output_options("format", "json", "quiet"),
     examples=("", "--only ridge --only decay-momentum", "--engine reference --format markdown"),

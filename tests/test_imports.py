@@ -46,7 +46,16 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"matplotlib", "PIL", "rich", "tensorboard", "jinja2", "tomli_w"},
     ),
     "commands": (
-        {"errors", "settings", "storage", "process", "experiments", "verify", "report"},
+        {
+            "errors",
+            "regularizers",
+            "settings",
+            "storage",
+            "process",
+            "experiments",
+            "verify",
+            "report",
+        },
         set(),
     ),
     "cli": (

@@ -16,7 +16,7 @@ import numpy as np
 
 from regbench.engines import choose_device, misfit
 from regbench.engines.environment import describe_environment
-from regbench.errors import UsageError, suggestion
+from regbench.errors import RegbenchError, UsageError, suggestion, unexpected
 from regbench.experiments import Observer, experiment_of
 from regbench.settings.question import Question
 from regbench.settings.study import Study
@@ -102,7 +102,7 @@ class Case:
 class Row:
     """What became of a case, and with which engine; `torch` where that is torch's own layer.
 
-    `agreement` is None where the case was skipped, and `reason` says why.
+    `agreement` is None where the case was skipped. `reason` says why, or what went wrong.
     """
 
     case: Case
@@ -146,6 +146,19 @@ class Warned(Observer):
         self._warn(line)
 
 
+def row_of(case: Case, run: Callable[[BaseStudy], Any], engine: str) -> Row:
+    """Return what became of a case that is run; one that raises has failed, and says why."""
+    try:
+        result = run(case.study)
+        with np.errstate(all="ignore"):  # what is not finite is a failed case
+            return Row(case, result.environment.engine or "torch", case.compare(result))
+    except RegbenchError:
+        raise
+    except Exception as error:  # of a hook
+        nothing = Agreement(np.nan, np.nan, np.nan, "relative", 0.0)
+        return Row(case, engine, nothing, unexpected(error))
+
+
 def select(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
     """Return the cases of some names in their own order, all where none is named.
 
@@ -185,10 +198,7 @@ def verify(
             reason = f"the {machine.engine} engine cannot train {cause}"
             rows.append(Row(case, machine.engine, None, reason))
         else:
-            result = run(case.study)
-            with np.errstate(all="ignore"):  # what is not finite is a failed case
-                agreement = case.compare(result)
-            rows.append(Row(case, result.environment.engine or "torch", agreement))
+            rows.append(row_of(case, run, machine.engine))
         advance(1)
     duration = round(time.perf_counter() - started, 3)
     return Verification(dataclasses.replace(environment, duration_seconds=duration), rows)

@@ -63,7 +63,7 @@ def cells(row: Row) -> tuple[str, ...]:
 def explanation(row: Row) -> str:
     """Return what the row says and where that is from, and why it was skipped."""
     text = f"{row.case.statement} ({row.case.source})"
-    return f"{text}; skipped: {row.reason}" if row.reason else text
+    return f"{text}; {'' if row.agreement else 'skipped: '}{row.reason}" if row.reason else text
 
 
 def print_closing(console: Console, verification: Verification) -> None:
