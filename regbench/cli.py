@@ -125,14 +125,11 @@ def command_line(arguments: list[str]) -> Any:
         for point in offered.values() if name is None else ():
             summary = f"A regularizer of {plugins.source_of(point)}."
             group.add_command(plugin_command(Command(point.name, summary, ())), point.name)
-    for name in [name for name, kind in REGULARIZERS.items() if kind.origin]:
+    loaded = {name: kind for name, kind in REGULARIZERS.items() if kind.origin}
+    for name, kind in loaded.items():
         if name in group.commands:
-            raise UsageError(
-                "plug-in",
-                name,
-                problem="which is a command of regbench",
-                hint="give it another name",
-            )
+            source = f"plug-in {plugins.place_of(kind.origin)}"
+            raise UsageError(source, name, problem="which is a command of regbench itself")
         group.add_command(plugin_command(COMMANDS[name]), name)
     return group
 

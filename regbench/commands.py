@@ -247,12 +247,10 @@ def verify_cases(request: Request, names: list[str], output: Output) -> int:
     from regbench.verify.conformance import conformance
     from regbench.verify.runner import select, verify
 
-    cases = select(CASES, names)
-    screen = Screen(output)
-    #######    plugins = [kind for kind in REGULARIZERS.values() if kind.origin]
+    plugins = [kind for kind in REGULARIZERS.values() if kind.origin]
     own = [case for kind in plugins for case in conformance(kind)]
     cases = select([*CASES, *own], names) if names or not own else own
-    screen = Screen(Output(quiet=is_quiet, json=is_json))
+    screen = Screen(output)
     with (
         stopping("interrupted; nothing was verified"),
         screen.stage("verifying", len(cases)) as advance,

@@ -9,7 +9,7 @@ from regbench.errors import UsageError
 from regbench.experiments.base import Observer, Plan, experiment_of
 from regbench.experiments.dropout_scale import DropoutScale
 from regbench.regularizers import REGULARIZERS
-from regbench.regularizers.plugins import named
+from regbench.regularizers.plugins import named, place_of
 from regbench.settings import parse
 from regbench.settings.command import Arms, Command, strengths_of
 from regbench.settings.machine import Machine
@@ -56,10 +56,9 @@ def training_command(kind: type[Regularizer]) -> Command:
     """Return the command of a regularizer; raises `UsageError` where its option is another's."""
     if kind.option in TAKEN:
         problem = f"whose option --{kind.option} has another meaning in every command"
-        raise UsageError(kind.__name__, problem=problem, hint="give it another name")
-    return Command(
-        kind.command, kind.summary, (strengths_of(kind), *TRAINING), kind, examples_of(kind)
-    )
+        raise UsageError(f"plug-in {place_of(kind.origin)}", kind.command, problem=problem)
+    groups = (strengths_of(kind), *TRAINING)
+    return Command(kind.command, kind.summary, groups, kind, examples_of(kind))
 
 
 COMMANDS = Commands(

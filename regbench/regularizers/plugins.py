@@ -6,13 +6,13 @@ Knows nothing about command lines or runs.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import math
 import os
 import re
 import sys
 from contextlib import suppress
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -46,10 +46,10 @@ def register(kind: Kind) -> Kind:
     no regularizer, lacks a word, or its command is another's.
     """
     try:
-        content = inspect.getsource(kind).encode()
+        digest = sha256(inspect.getsource(kind).encode()).hexdigest()
     except (OSError, TypeError):
         raise UsageError("register", kind, "a class whose source is in a file") from None
-    return admit(kind, "register", {"module": kind.__module__, "sha256": digest_of(content)})
+    return admit(kind, "register", {"module": kind.__module__, "sha256": digest})
 
 
 def load_file(path: str) -> None:
@@ -65,8 +65,8 @@ def load_file(path: str) -> None:
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         reason = cannot_read(error, path) if isinstance(error, OSError) else str(error)
         raise UsageError(source, problem=reason) from None
-    origin = {"file": place, "sha256": digest_of(content)}
-    module = ModuleType(f"regbench_plugin_{origin['sha256']}")
+    digest = sha256(content).hexdigest()
+    module = ModuleType(f"regbench_plugin_{digest}")
     module.__file__, sys.modules[module.__name__] = place, module
     loaded(source, lambda: exec(compile(content, place, "exec"), vars(module)))
     found = [kind for kind in vars(module).values() if is_kind(kind)]
@@ -74,7 +74,7 @@ def load_file(path: str) -> None:
     if not kinds:
         raise UsageError(source, problem="no subclass of regbench.Regularizer is defined there")
     for kind in kinds:
-        admit(kind, source, origin)
+        admit(kind, source, {"file": place, "sha256": digest})
 
 
 def named(command: str) -> type[Regularizer] | None:
@@ -111,7 +111,7 @@ def recall(origin: Mapping[str, str]) -> None:
     command, path, here = origin["command"], origin.get("file"), None
     if (kind := REGULARIZERS.get(command)) is None or identity(kind.origin) != identity(origin):
         if path and Path(path).is_file():
-            here = digest_of(Path(path).read_bytes())
+            here = sha256(Path(path).read_bytes()).hexdigest()
         if here == origin.get("sha256", ""):
             load_file(str(path))
         kind = named(command)
@@ -119,9 +119,8 @@ def recall(origin: Mapping[str, str]) -> None:
         where = f"{place_of(origin)} {origin.get('version', '')}".strip()
         what = "differs from what it was then" if kind or here else "is not there"
         problem = f"whose plug-in {command!r} of {visible(where, 200)} {what}"
-        hint = "name a file of the same content with --plugin"
-        if not path:
-            hint = "install that" if "version" in origin else "register the same class first"
+        hint = "install that" if "version" in origin else "register the same class first"
+        hint = "name a file of the same content with --plugin" if path else hint
         raise UsageError("RUN", problem=problem, hint=hint)
 
 
@@ -168,11 +167,6 @@ def loaded(source: str, load: Callable[[], Any]) -> Any:
     except (Exception, SystemExit) as error:
         problem = f"cannot be loaded: {type(error).__name__}: {error}"
         raise UsageError(source, problem=problem, hint="--debug shows where") from error
-
-
-def digest_of(content: bytes) -> str:
-    """Return the SHA-256 of a plug-in's source, in hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def are_allowed() -> bool:
