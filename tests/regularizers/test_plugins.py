@@ -173,7 +173,8 @@ def test_run_is_found_again_with_its_plugin_and_refused_without(
     assert regbench("report", "run", "--plugin", str(moved)).code == 0
     file.write_text(PLUGIN + "# edited\n", encoding="utf-8")
     forget()
-    assert_one_line(regbench("resume", "run"), 2, "differs from what it was then")
+    for given in ([], [f"--plugin={file}"]):
+        assert_one_line(regbench("resume", "run", *given), 2, "differs from what it was then")
 
 
 def test_edited_plugin_finds_no_block_of_before(regbench: Command, file: Path) -> None:
