@@ -24,6 +24,7 @@ from regbench.errors import (
 )
 from regbench.experiments import COMMANDS, experiment_of
 from regbench.process.signals import interruptible, stopping
+from regbench.regularizers import REGULARIZERS
 from regbench.report import VIEWS, report_of, sink, sinks_of, text_of
 from regbench.settings.output import FORMATS
 from regbench.storage import run_folder
