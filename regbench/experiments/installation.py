@@ -5,10 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-import torch
-
 from regbench import __version__
-from regbench.engines import ENGINES, fused_misfit
 from regbench.limits import available_cores, memory_limits
 from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.study import Study
@@ -19,6 +16,10 @@ COMPUTING = ("torch", "numpy", "scipy", "numba", "llvmlite", "matplotlib", "tens
 
 def describe_installation() -> dict[str, str]:
     """Return the facts by name, as texts, regbench's version first."""
+    import torch
+
+    from regbench.engines import ENGINES, fused_misfit
+
     problem = fused_misfit(Study(arms=(WeightDecay(0.01),)))
     usable = [name for name in ENGINES if not (problem and name == "fused")]
     folder: object = "none: what is compiled is kept in memory"
