@@ -64,10 +64,20 @@ class Subcommand(PlainSwitches, TyperCommand):
     """A command of it."""
 
 
+EXIT_CODES = {
+    0: "done",
+    1: "failed, not complete, an arm diverged, or a row of verify failed",
+    2: "wrong usage or configuration; nothing was trained",
+    3: "the gate that --require asks for is not met",
+    4: "whether it is met cannot be told",
+    130: "interrupted (Ctrl-C)",
+    143: "terminated (SIGTERM)",
+}
 app = typer.Typer(
     name="regbench",
     help="Measure what a regularizer really does to a network: a baseline and regularized "
     "networks, trained side by side on the same data from the same initial weights.",
+    epilog="\n".join(["Exit codes:", *(f"{c:>3}  {words}" for c, words in EXIT_CODES.items())]),
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -80,7 +90,7 @@ METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated."""
+    """Run and exit with one of `EXIT_CODES`."""
     atexit.register(gc.freeze)  # the last collection would visit all that torch made: half a second
     arguments = sys.argv[1:] if arguments is None else arguments
     commands.is_debugging = DEBUG in arguments
