@@ -39,9 +39,9 @@ class Page(html.parser.HTMLParser):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the site, built anew."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", folder / "trees"]
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
     built = subprocess.run(
-        [*command, "-b", "html", ROOT / "docs", folder / "html"],
+        [*command, "-d", str(folder / "trees"), str(ROOT / "docs"), str(folder / "html")],
         capture_output=True,
         check=False,
         text=True,

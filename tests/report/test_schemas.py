@@ -30,6 +30,7 @@ DOCUMENTS = {
     "sweep": ["wdecay", SWEEP, *TINY, "--by=test-loss"],
     "width": ["wdecay", *(o for o in TINY if o != "--replicates=2"), "--target-width=9"],
     "one replicate": ["dropout", *(o for o in TINY if o != "--replicates=2"), "--replicates=1"],
+    "over": ["wdecay", *TINY, "--over=lr=0.01,0.1,9"],
     "diverged": ["wdecay", "--lr=10", "--epochs=100", "--hidden=20", "--replicates=2"],
     "scale": ["dropout-scale", "--units=9", "--trials=9"],
     "article's scale": ["dropout-scale", "--p=0,0.5", "--trials=9"],
