@@ -63,6 +63,9 @@ def run(
                 )
     experiment = experiment_of(study)
     planned = experiment.plan(study, question, machine)
+    if planned.environment.shard:
+        hint = "use the command line, or give machine=Machine(scheduler=...)"
+        raise UsageError("shard", machine.shard, problem="but it gives no result", hint=hint)
     screen = Screen(Output(json=True, quiet=not progress))
     if folder is None:
         return experiment.run(planned, observer=screen)
@@ -82,7 +85,11 @@ def load(folder: str | Path) -> Any:
         UsageError: The folder is no run, or blocks of it are missing.
         RunError: A block cannot be read.
     """
-    result, done, total = read_back(open_run(str(folder), COMMANDS))
+    run = open_run(str(folder), COMMANDS)
+    result, done, total = read_back(run)
+    if result is None and done == total:
+        problem = f"which is shard {run.environment.shard}"
+        raise UsageError("load", str(folder), problem=problem, hint="regbench merge joins shards")
     if done < total:
         problem, hint = f"which has {done} of {total} blocks", "regbench resume finishes it"
         raise UsageError("load", str(folder), problem=problem, hint=hint)

@@ -84,7 +84,7 @@ app = typer.Typer(
 )
 
 DEBUG = "--debug"
-ARGUMENTS = {"arms", "run"}
+ARGUMENTS = {"arms", "run", "parts"}
 PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
@@ -285,7 +285,7 @@ def parameter(
         info = typer.Option(option_of(key) + negation, rich_help_panel=panel, **shown)
     annotation, keyword = Annotated[kind | None, info], inspect.Parameter.KEYWORD_ONLY
     name = f"{key}_"  # `lambda` is no identifier
-    default = inspect.Parameter.empty if key == "run" else None
+    default = inspect.Parameter.empty if key in {"run", "parts"} else None
     return inspect.Parameter(name, keyword, default=default, annotation=annotation)
 
 
@@ -295,6 +295,8 @@ for experiment in COMMANDS.values():
 
 OUTPUT = Command("", "", (Output,)).settings
 VERIFY = Command("verify", "", (Machine,))
+VERIFIED = ("engine", "device", "threads")
+"""Its settings: it trains in this process alone."""
 RUN = parameter("run", str, "The run's folder.", "", "RUN", words=commands.run_names)
 
 
@@ -318,14 +320,14 @@ SHOWN = output_options("export", "format", "json", "quiet", "details")
 @subcommand(
     parameter("only", list[str], "Row to verify, one or several.", "Rows", "NAME"),
     parameter("plugin", list[str], PLUGIN, "Rows", "FILE"),
-    *(make_option(key, setting) for key, setting in VERIFY.settings.items()),
+    *(make_option(key, VERIFY.settings[key]) for key in VERIFIED),
     *output_options("format", "json", "quiet"),
     examples=("", "--only ridge --only decay-momentum", "--engine reference --format markdown"),
 )
 def verify(only: list[str] | None, **given: Any) -> int:
     """Train cases with known answers and print what theory predicts beside what came out."""
-    flags = {key: texts for key in VERIFY.settings if (texts := given[key])}
-    known = {f"{parse.ENVIRONMENT_PREFIX}{key.upper()}" for key in VERIFY.settings}
+    flags = {key: texts for key in VERIFIED if (texts := given[key])}
+    known = {f"{parse.ENVIRONMENT_PREFIX}{key.upper()}" for key in VERIFIED}
     environment = {name: os.environ[name] for name in known & {*os.environ}}
     request = parse.resolve(VERIFY, flags, environment)
     names = [name for text in only or [] for name in text.split(",")]
@@ -335,12 +337,26 @@ def verify(only: list[str] | None, **given: Any) -> int:
 @subcommand(
     RUN,
     parameter("allow_mixed", bool, "Finish it with other versions or another device.", "Machine"),
+    make_option("scheduler", VERIFY.settings["scheduler"]),
     *SHOWN,
     examples=("RUN", "RUN --allow-mixed --quiet"),
 )
-def resume(run: str, allow_mixed: bool | None, **given: Any) -> int:
+def resume(run: str, allow_mixed: bool | None, scheduler: list[str] | None, **given: Any) -> int:
     """Finish a run that was cut off."""
-    return commands.resume_run(run, output_settings(given), bool(allow_mixed))
+    address = parse.only("--scheduler", scheduler) if scheduler else None
+    return commands.resume_run(run, output_settings(given), bool(allow_mixed), address)
+
+
+@subcommand(
+    parameter("parts", list[str], "The folders of the parts.", "", "RUN..."),
+    parameter("allow_mixed", bool, "Join what other versions or processors computed.", "Machine"),
+    *SHOWN,
+    *output_options("out"),
+    examples=("parts/* --out merged", "RUN RUN --allow-mixed --format markdown"),
+)
+def merge(parts: list[str], allow_mixed: bool | None, **given: Any) -> int:
+    """Join the shards of a study to the run that one machine would have made."""
+    return commands.merge_runs(parts, output_settings(given), bool(allow_mixed))
 
 
 @subcommand(

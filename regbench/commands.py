@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import errno
 import os
 import sys
+import time
 import traceback
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -38,7 +40,7 @@ from regbench.storage.run_list import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from regbench.experiments import Plan
     from regbench.report.base import View
@@ -56,7 +58,7 @@ is_debugging = False
 
 def run_experiment(request: Request) -> int:
     """Compute, show and record what was asked; returns the exit code."""
-    require_exports(request)
+    require_exports(request, request.machine.shard)
     planned = plan(request, request.machine)
     run = run_folder.create_run(request, planned.environment, planned.provenance, sys.argv)
     return complete(run, planned)
@@ -71,11 +73,15 @@ def plan(request: Request, machine: Machine, began: Environment | None = None) -
         raise error.named(origins) from None
 
 
-def resume_run(name: str, options: Mapping[str, Any], is_mixed_allowed: bool) -> int:
+def resume_run(
+    name: str, options: Mapping[str, Any], is_mixed_allowed: bool, scheduler: str | None = None
+) -> int:
     """Finish a run that was cut off, with fields of `Output` to set; returns the exit code."""
     run = run_folder.open_run(name, COMMANDS, options)
-    require_exports(run.request)
     machine, began = run.request.machine, run.environment
+    require_exports(run.request, began.shard)
+    machine = machine.replaced(scheduler=scheduler, allow_mixed=is_mixed_allowed)
+    run = dataclasses.replace(run, request=dataclasses.replace(run.request, machine=machine))
     if run.done is not None:
         _, done, total = read_back(run)
         if done == total:
@@ -93,11 +99,13 @@ def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int
     from regbench.report.terminal.screen import Screen
 
     run = run_folder.open_run(name, COMMANDS, options)
-    require_exports(run.request)
     request, began = run.request, run.environment
+    require_exports(request, began.shard)
     result, done, total = read_back(run)
     report, screen, notes = report_of(request.study), Screen(request.output), []
-    view = report.view(run, result, is_complete=done == total)
+    view = report.view(run, result, is_complete=done == total and not began.shard)
+    if began.shard and run.done is not None and done == total:
+        return show_shard(run, screen)
     if result is not None:
         screen.begin(report.header(request, result.study, began.engine or "", began.device))
         screen.show(view)
@@ -110,7 +118,8 @@ def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int
         return view.exit_code
     what = f"{done} of {total} blocks" if done < total else "all blocks, but its files are not"
     hint = f"finish it with: {resume_command(run)}"
-    print(f"regbench: this run is not complete: it has {what}; {hint}", file=sys.stderr)
+    name = f"shard {began.shard}" if began.shard else "run"
+    print(f"regbench: this {name} is not complete: it has {what}; {hint}", file=sys.stderr)
     return 1
 
 
@@ -120,22 +129,95 @@ def complete(run: Run, planned: Plan) -> int:
 
     with resumable(run):
         output, report = run.request.output, report_of(planned.study)
-        screen, archive = Screen(output), open_archive(run, is_cached=output.cache)
+        others = run_folder.other_blocks(run.folder) if output.cache else ()
+        screen, archive = Screen(output), open_archive(run, others)
         device = planned.device + planned.reason
         screen.begin(report.header(run.request, planned.study, planned.engine, device))
         screen.estimate(planned.work, planned.seconds)
+        started = time.perf_counter()
         result = interruptible(partial(experiment_of(planned.study).run, planned, archive, screen))
-        view = report.view(run, result, is_complete=True)
-        screen.show(view)
-        notes = record(run, view, result.environment.duration_seconds, screen)
-        export(run, view)
-        screen.close(view, notes, is_new=True)
-        return view.exit_code
+        if result is None:
+            duration = round(time.perf_counter() - started, 3)
+            run_folder.mark_done(run.folder, {"duration_seconds": duration, "verdicts": {}})
+            return show_shard(run, screen)
+        return show_new(run, result, screen)
 
 
-def require_exports(request: Request) -> None:
-    """Raise `UsageError` where a file of `--export` cannot be written."""
+def show_new(run: Run, result: Any, screen: Screen) -> int:
+    """Show a result and write its run's files; returns the exit code."""
+    view = report_of(run.request.study).view(run, result, is_complete=True)
+    screen.show(view)
+    notes = record(run, view, result.environment.duration_seconds, screen)
+    export(run, view)
+    screen.close(view, notes, is_new=True)
+    return view.exit_code
+
+
+def show_shard(run: Run, screen: Screen) -> int:
+    """Say of a shard that is done how it becomes a part of a run; returns the exit code."""
+    view = report_of(run.request.study).view(run, None, is_complete=False)
+    view.sentences = [
+        f"Shard {run.environment.shard} is done. When all are: regbench merge "
+        f"{shown_folder(run)} ... --out DIR"
+    ]
+    screen.show(view)
+    screen.close(view, [], is_new=False)
+    return view.exit_code
+
+
+def merge_runs(names: list[str], options: Mapping[str, Any], is_mixed_allowed: bool) -> int:
+    """Join runs of one study, such as its shards, to a run, with fields of `Output` to set.
+
+    Returns the exit code. Raises `UsageError` where they differ, or a block is in none of them.
+    """
+    from regbench.report.terminal.screen import Screen
+
+    runs = [run_folder.open_run(name, COMMANDS, options) for name in names]
+    run_folder.check_alike(runs, is_mixed_allowed)
+    first, request, blocks = runs[0], runs[0].request, [run.blocks for run in runs]
+    require_exports(request)
+    *others, last = first.manifest["provenances"]
+    for provenance in (known for run in runs for known in run.manifest["provenances"]):
+        others += [provenance] if provenance not in (*others, last) else []
+    began = dataclasses.replace(first.environment, shard=None, duration_seconds=None)
+    all_in_one = {**began.to_record(), "shard": "1/1"}  # counts the blocks, and keeps none of them
+    manifest = {**first.manifest, "environment": all_in_one, "provenances": [*others, last]}
+    _, done, total = read_back(dataclasses.replace(first, manifest=manifest), blocks)
+    if done < total:
+        problem = f"{done} of {total} blocks are there"
+        raise UsageError("RUN", problem=problem, hint="; ".join(lacking(runs)))
+    duration = round(sum(run.environment.duration_seconds or 0 for run in runs), 3)
+    run = run_folder.create_run(request, began, last, sys.argv)
+    run = dataclasses.replace(run, done={"duration_seconds": duration})
+    with resumable(run):
+        for provenance in others:
+            run_folder.add_provenance(run, provenance)
+        result, _, _ = read_back(run, blocks, is_writable=True)
+        screen = Screen(request.output)
+        header = report_of(request.study).header
+        screen.begin(header(request, result.study, began.engine or "", began.device))
+        return show_new(run, result, screen)
+
+
+def lacking(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield in words which shards are missing among some, and which runs are not complete."""
+    shards = [run.environment.shard or "1/1" for run in runs]
+    for count in dict.fromkeys(shard.partition("/")[2] for shard in shards):
+        expected = [f"{part}/{count}" for part in range(1, int(count) + 1)]
+        if missing := [shard for shard in expected if shard not in shards]:
+            yield f"missing: shard {', '.join(missing)}"
+    for run in runs:
+        _, done, total = read_back(run)
+        if done < total:
+            yield f"of {total} in {visible(run.folder)} {done}: {resume_command(run)}"
+
+
+def require_exports(request: Request, shard: str | None = None) -> None:
+    """Raise `UsageError` where a file of `--export` cannot be written, or a shard has none."""
     for name in request.output.export:
+        if shard:
+            hint = "give it to regbench merge"
+            raise UsageError("export", problem="not of a shard, which has no result", hint=hint)
         try:
             if Path(name).is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -193,20 +275,24 @@ def survived(what: str, hint: str, notes: list[str]) -> Iterator[None]:
         notes.append(f"note: no {what}: {unexpected(error)}; {hint}")
 
 
-def read_back(run: Run) -> tuple[Any, int, int]:
-    """Return the result of the blocks that are there or None, their number, and of how many."""
-    request, archive = run.request, open_archive(run, is_writable=False)
+def read_back(
+    run: Run, others: Sequence[Path] = (), is_writable: bool = False
+) -> tuple[Any, int, int]:
+    """Return the result of the blocks that are there or None, their number, and of how many.
+
+    They may be in other folders too, from which they are copied where the run's is writable.
+    """
+    request, archive = run.request, open_archive(run, others, is_writable)
     experiment = experiment_of(request.study)
     return experiment.read_back(request.study, request.question, run.environment, archive)
 
 
-def open_archive(run: Run, is_cached: bool = False, is_writable: bool = True) -> Archive:
-    """Open the blocks of a run, and with a cache those of other runs."""
+def open_archive(run: Run, others: Sequence[Path] = (), is_writable: bool = True) -> Archive:
+    """Open the blocks of a run, and those in other folders."""
     from regbench.storage.blocks import Archive
 
-    others = run_folder.other_blocks(run.folder) if is_cached else ()
     store = Store(run.blocks, others, is_writable, partial(print, "regbench:", file=sys.stderr))
-    return Archive(store, run.manifest["provenances"])
+    return Archive(store, run.manifest["provenances"], partial(run_folder.add_provenance, run))
 
 
 @contextmanager
@@ -231,7 +317,9 @@ def resumable(run: Run) -> Iterator[None]:
 
 def resume_command(run: Run) -> str:
     """Return the command that finishes a run."""
-    return f"regbench resume {shown_folder(run)}"
+    scheduler = run.request.machine.scheduler
+    there = f" --scheduler {shell_word(scheduler, sys.stderr.encoding)}" if scheduler else ""
+    return f"regbench resume {shown_folder(run)}{there}"
 
 
 def shown_folder(run: Run) -> str:

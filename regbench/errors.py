@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,6 +79,15 @@ def suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return `did you mean ...?` for the nearest known word behind a prefix, or nothing."""
     nearest = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean '{prefix}{nearest[0]}'?" if nearest else ""
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], here: str, there: str) -> str:
+    """Return in words where facts by name differ, or nothing where they do not."""
+    return ", ".join(
+        f"{key} {one.get(key)} {here} and {other.get(key)} {there}"
+        for key in sorted({*one, *other})
+        if one.get(key) != other.get(key)
+    )
 
 
 def cannot_write(error: OSError, path: object = None) -> str:

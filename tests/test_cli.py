@@ -267,7 +267,7 @@ def test_out_of_memory_names_what_to_lower(
 def test_every_other_command_has_help_and_stands_in_the_readme(regbench: Command) -> None:
     command = typer.main.get_command(cli.app)
     others = set(getattr(command, "commands")) - set(COMMANDS)  # noqa: B009
-    assert others == {"info", "resume", "report", "runs", "show", "verify"}
+    assert others == {"info", "resume", "merge", "report", "runs", "show", "verify"}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in others:
         finished = regbench(name, "--help")

@@ -17,6 +17,7 @@ FEW = {
     "signals": (["--each=3", "--seconds=60"], "SIGTERM: 3 trials"),  # the machine may be busy
     "disk": (["--sizes=4", "--file-systems=2"], "limits of a file"),
     "corruption": (["--flips=60", "--truncations=20"], "none silent"),
+    "cluster": (["--trials=7"], "7 trials: nothing lost"),
     "concurrency": (["--runs=2", "--processes=4"], "no block lost, doubled or different"),
     "weather": (["--combinations=4"], "4 of 4 runs ended well"),
     "memory": (["--replicates=1000", "--hidden=50"], "KB for each more"),

@@ -10,7 +10,18 @@ import pytest
 import regbench
 
 PACKAGE = Path(regbench.__file__).parent
-HEAVY = {"torch", "numba", "matplotlib", "scipy", "tensorboard", "PIL", "rich", "tomli_w", "jinja2"}
+HEAVY = {
+    "torch",
+    "distributed",
+    "numba",
+    "matplotlib",
+    "scipy",
+    "tensorboard",
+    "PIL",
+    "rich",
+    "tomli_w",
+    "jinja2",
+}
 
 # Each room (a folder, or a module of the root) may import the rooms that are named here, all of
 # which stand above it, and these heavy libraries.
@@ -24,8 +35,21 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engines": ({"errors", "regularizers", "settings", "analysis", "model"}, {"torch", "numba"}),
     "storage": ({"errors", "regularizers", "settings", "analysis"}, {"tomli_w"}),
     "process": ({"errors", "limits", "storage"}, set()),
+    "executors": (
+        {"errors", "analysis", "engines", "storage"},
+        {"torch", "distributed"},
+    ),
     "experiments": (
-        {"errors", "regularizers", "limits", "settings", "analysis", "engines", "storage"},
+        {
+            "errors",
+            "regularizers",
+            "limits",
+            "settings",
+            "analysis",
+            "engines",
+            "storage",
+            "executors",
+        },
         {"torch", "scipy"},
     ),
     "verify": (

@@ -21,14 +21,12 @@ from runs import (
 )
 from training import make_request
 
+from regbench.analysis.history import Gathering
 from regbench.commands import run_experiment
 from regbench.engines import ENGINES, environment
 from regbench.experiments import COMMANDS, feasibility
-from regbench.experiments import training as experiment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from commands import Command
     from runs import Trained
 
@@ -141,12 +139,12 @@ def test_out_of_memory_loses_no_finished_block(
 def test_out_of_memory_after_training_says_how_to_go_on(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run_out(histories: Iterable[History], replicates: int) -> History:
-        assert sum(len(history.train_y) for history in histories) == replicates
+    def run_out(gathering: Gathering, replicates: int) -> History:
+        assert gathering.arrays["train_y"].shape[0] == replicates
         raise MemoryError  # when all batches are trained
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "gather", run_out)
+        patch.setattr(Gathering, "history", run_out)
         finished = regbench(*THREE_PARTS, "--out=run", "--quiet")
     assert_one_line(finished, 1, "out of memory", "--hidden", "regbench resume run")
     assert regbench("resume", "run").code == 0
@@ -222,7 +220,7 @@ CHANGES: dict[str, Any] = {
 SHOWN = {
     "out", "tensorboard", "plots", "report", "figure_format", "cache", "json", "details", "quiet",
     "threads", "confidence", "confirm", "export", "format",
-    "target_width", "require", "margin", "by",
+    "target_width", "require", "margin", "by", "shard", "scheduler", "allow_mixed",
 }  # fmt: skip
 """Settings that change no number of a block."""
 DECISIVE = ({*COMMANDS["wdecay"].settings} - {"lambda", *SHOWN}) | {"command", "strengths"}

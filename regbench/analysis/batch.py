@@ -31,8 +31,22 @@ class Batch:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """The arms, A of them."""
-        arms = self.study.arms
-        return arms if self.arm_indices is None else tuple(arms[i] for i in self.arm_indices)
+        return tuple(self.study.arms[index] for index in self.indices)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """Those of the arms in the study."""
+        return self.arm_indices or tuple(range(len(self.study.arms)))
+
+    @property
+    def words(self) -> str:
+        """What people call it."""
+        arms = ", ".join(arm.name for arm in self.arms)
+        return f"{arms} with seeds {self.seeds[0]} to {self.seeds[-1]}"
+
+    def by_arm(self) -> list[Batch]:
+        """Return a batch for each of the arms: those of a block each."""
+        return [dataclasses.replace(self, arm_indices=(index,)) for index in self.indices]
 
     @property
     def noise_seeds(self) -> list[int]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Array = NDArray[np.floating]
 
@@ -101,26 +101,35 @@ def join(histories: Sequence[History], letter: str) -> History:
     return changed_along(histories[0], letter, joined)
 
 
-def gather(histories: Iterable[History], replicates: int) -> History:
-    """Return one history of so many replicates in all, as `join` does, in half the memory.
+class Gathering:
+    """A history of A arms and R replicates that is put together of pieces, in any order.
 
-    Each history is copied as it comes, and may then be let go of.
+    Each piece is copied as it comes, and may then be let go of: half the memory that `join` takes.
     """
-    arrays: dict[str, Any] = {}
-    done = 0
-    for history in histories:
-        count = len(history.train_y)
-        for name, array in history.arrays.items():
-            axis = axis_of(name, "R")
-            if axis < 0:
-                arrays.setdefault(name, array)
-                continue
-            if name not in arrays:
-                shape = (*array.shape[:axis], replicates, *array.shape[axis + 1 :])
-                arrays[name] = np.empty(shape, array.dtype)
-            arrays[name][(slice(None),) * axis + (slice(done, done + count),)] = array
-        done += count
-    return History(arrays)
+
+    def __init__(self, arms: int, replicates: int) -> None:
+        self.sizes = {"A": arms, "R": replicates}
+        self.arrays: dict[str, Any] = {}
+
+    def add(self, piece: History, arm_indices: Sequence[int], first_replicate: int) -> None:
+        """Put a piece where its arms and its replicates belong."""
+        replicates = slice(first_replicate, first_replicate + len(piece.train_y))
+        places: dict[str, Any] = {"A": list(arm_indices), "R": replicates}
+        for name, array in piece.arrays.items():
+            axes = AXES[name.partition("/")[0]].ljust(array.ndim)
+            if name not in self.arrays:
+                shape = [self.sizes.get(*pair) for pair in zip(axes, array.shape, strict=True)]
+                self.arrays[name] = np.empty(shape, array.dtype)
+            self.arrays[name][tuple(places.get(letter, slice(None)) for letter in axes)] = array
+
+    def history(self, replicates: int) -> History:
+        """Return the history of the first so many replicates, which must be there in all arms."""
+        first = slice(replicates)
+        return changed_along(
+            History(self.arrays),
+            "R",
+            lambda name, axis: self.arrays[name][(slice(None),) * axis + (first,)],
+        )
 
 
 def select_arms(history: History, arm_indices: Sequence[int]) -> History:

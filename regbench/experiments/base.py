@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from regbench.analysis.history import History
+    from regbench.executors.base import Executor
     from regbench.regularizers import Arm
     from regbench.settings.machine import Environment
     from regbench.settings.question import Question
@@ -37,7 +38,8 @@ class Plan:
     seconds: float
     engine: str = ""
     device: str = "cpu"
-    threads: int = 1
+    executor: Executor | None = None
+    """Who trains, where networks are."""
     reason: str = ""
     """Why the engine is not the fastest one of the device, in brackets, or nothing."""
 

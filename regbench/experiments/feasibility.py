@@ -120,7 +120,7 @@ def batch_size(study: Study, engine: str, device: torch.device) -> int:
     return max(8, min(BATCH_REPLICATES, fitting))
 
 
-def arms_at_once(study: Study, replicates: int, device: torch.device) -> int:
+def arms_at_once(study: Study, replicates: int, device: str) -> int:
     """Return how many arms of a batch to train together before they are saved; see `batch_size`."""
-    budget = CUDA_OPERATIONS if device.type == "cuda" else BATCH_OPERATIONS
+    budget = BATCH_OPERATIONS if device == "cpu" else CUDA_OPERATIONS
     return max(1, int(budget / (operations_of_one(study) * replicates)))

@@ -6,135 +6,171 @@ The one place where the parts meet. Knows nothing about files or the terminal.
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from typing import TYPE_CHECKING
 
-from regbench.analysis.history import History, gather, join, select_arms
-from regbench.errors import OUT_OF_MEMORY, RunError
+from regbench.analysis.history import Gathering, select_arms
+from regbench.errors import UsageError, option_of
+from regbench.executors.shard import part_of, share
 from regbench.experiments.base import SILENT, Observer, Plan
 from regbench.experiments.stages import run_stages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from regbench.analysis.batch import Batch
+    from regbench.analysis.history import History
     from regbench.analysis.result import Result
     from regbench.engines import Listener
+    from regbench.executors.base import Executor
     from regbench.experiments.stages import Measured
     from regbench.settings.machine import Environment, Machine
     from regbench.settings.question import Question
     from regbench.settings.study import Study
     from regbench.storage.blocks import Archive
 
+WITHOUT_SHARDS = {
+    "target_width": "run --target-width alone until it says how many, then shard --replicates",
+    "confirm": "merge the shards beside or under runs/: --confirm there trains what is missing",
+}
+"""What a shard cannot be asked, by key, and how to have it."""
+
 
 def plan(
     study: Study, question: Question, machine: Machine, began: Environment | None = None
 ) -> Plan:
     """Choose engine and device, and check that the work fits; see `base.Experiment.plan`."""
-    from regbench.experiments.feasibility import batch_size, check_feasible, seconds_estimate
+    from regbench.experiments.feasibility import (
+        BATCH_REPLICATES,
+        batch_size,
+        check_feasible,
+        seconds_estimate,
+    )
 
-    check_feasible(question, study)  # before torch: with too little memory its import fails
+    shard = began.shard if began else part_of(machine.shard, os.environ)
+    check_shard(shard, question)
+    at_once = min(study.replicates, BATCH_REPLICATES)  # all that a shard holds
+    # Before torch: with too little memory its import fails.
+    check_feasible(question, study.replaced(replicates=at_once) if shard else study)
     from regbench.engines import choose_device, choose_engine, fused_misfit
     from regbench.engines.environment import describe_environment, describe_provenance
+    from regbench.executors.here import Here
 
     engine = choose_engine(study, machine)
     device, threads = choose_device(machine, engine), machine.threads
     if began is None:
         size = batch_size(study, engine, device)
-        began = describe_environment(device, engine=engine, threads=threads, batch_replicates=size)
+        facts = {"engine": engine, "threads": threads, "batch_replicates": size, "shard": shard}
+        began = describe_environment(device, **facts)
     provenance = describe_provenance(engine, device)
-    seconds = seconds_estimate(study, question, engine, device, threads)
+    executor: Executor = Here(engine, str(device), provenance, threads)
+    if machine.scheduler:
+        from regbench.executors.dask import Dask
+
+        at = machine.scheduler, engine, str(device), provenance
+        executor = Dask(*at, machine.allow_mixed)
+    seconds = seconds_estimate(study, question, engine, device, max(1, executor.prepare()))
+    seconds /= int(shard.partition("/")[2]) if shard else 1
     cause = fused_misfit(study) if machine.engine == "auto" and device.type == "cpu" else None
     reason = f" (fused cannot train {cause})" if cause else ""
-    where = engine, str(device), threads, reason
+    where = engine, str(device), executor, reason
     return Plan(study, question, began, provenance, "training", seconds, *where)
 
 
-def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> Result:
-    """Train what is missing and return the result; see `base.Experiment.run`."""
+def check_shard(shard: str | None, question: Question) -> None:
+    """Raise `UsageError` where a question asks something that takes all parts of a run."""
+    for key, hint in WITHOUT_SHARDS.items():
+        if shard and getattr(question, key) is not None:
+            problem = f"not together with {option_of(key)}"
+            raise UsageError("shard", shard, problem=problem, hint=hint)
+
+
+def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> Result | None:
+    """Train what is missing; return the result, or None of a shard. See `base.Experiment.run`."""
     from regbench.engines import Listener
     from regbench.experiments.feasibility import check_feasible
 
-    started = time.perf_counter()
+    started, shard = time.perf_counter(), plan.environment.shard
 
-    def measure(study: Study, stage: str, batches: list[Batch]) -> Measured:
-        check_feasible(plan.question, study)
-        epochs = study.replicates * len(study.arms) * study.training.epochs
+    def measure(study: Study, stage: str, batches: list[Batch]) -> Measured | None:
+        if shard is None:
+            check_feasible(plan.question, study)
+        own, gathering = share(batches, shard), Gathering(len(study.arms), study.replicates)
+        total = sum(len(batch.arms) * len(batch.seeds) for batch in own) * study.training.epochs
         work = plan.work if stage == "training" else stage
-        with observer.stage(work, epochs, study.arm_names) as advance:
+        with observer.stage(work, total, () if shard else study.arm_names) as advance:
+            keep = (lambda *_: None) if shard else gathering.add
             listener = Listener(advance, observer.warn, observer.finish)
-            found = (measure_batch(plan, batch, archive, listener) for batch in batches)
-            return study, gather(found, study.replicates)
+            measure_batches(plan, own, archive, listener, keep)
+        return None if shard else (study, gathering.history(study.replicates))
 
     result = run_stages(plan.study, plan.question, plan.environment, measure, observer.say)
-    assert result is not None
+    if result is None:
+        return None
     duration = round(time.perf_counter() - started, 3)
     environment = dataclasses.replace(plan.environment, duration_seconds=duration)
     return dataclasses.replace(result, environment=environment)
 
 
-def measure_batch(plan: Plan, batch: Batch, archive: Archive | None, listener: Listener) -> History:
-    """Return the history of a batch, whose arms are independent: archived, or else trained."""
-    import torch
+def measure_batches(
+    plan: Plan,
+    batches: list[Batch],
+    archive: Archive | None,
+    listener: Listener,
+    keep: Callable[[History, Sequence[int], int], None],
+) -> None:
+    """Train and save what the archive lacks of batches; `keep` is called with all, in any order.
 
-    from regbench.engines import ENGINES
+    That is with histories, the indices of their arms, and that of their first replicate.
+    """
     from regbench.experiments.feasibility import arms_at_once
 
-    study, replicates = batch.study, len(batch.seeds)
-    device, arm_indices = torch.device(plan.device), range(len(study.arms))
-    loaded = {arm_index: archive and archive.load(batch, arm_index) for arm_index in arm_indices}
-    found = {arm_index: history for arm_index, history in loaded.items() if history}
-    missing = [arm_index for arm_index in arm_indices if arm_index not in found]
-    listener.advance(len(found) * replicates * study.training.epochs)
-    for arm_index, history in found.items():
-        listener.finish([study.arms[arm_index]], history)
-    at_once = arms_at_once(study, replicates, device)
-    for start in range(0, len(missing), at_once):
-        group = tuple(missing[start : start + at_once])
-        part = dataclasses.replace(batch, arm_indices=group)
-        try:
-            trained = ENGINES[plan.engine](part, device, plan.threads, listener)
-        except (MemoryError, RuntimeError) as error:
-            if is_out_of_memory(error):
-                raise RunError(OUT_OF_MEMORY) from error
-            raise
-        for position, arm_index in enumerate(group):
-            found[arm_index] = select_arms(trained, [position])
-            if archive:
-                archive.save(batch, arm_index, found[arm_index])
-    return join([found[arm_index] for arm_index in arm_indices], "A")
+    def missing() -> Iterator[Batch]:
+        for batch in batches:
+            lacking = list[int]()
+            for arm_index in batch.indices:
+                if history := archive and archive.load(batch, arm_index):
+                    keep(history, [arm_index], batch.first_replicate)
+                    listener.advance(len(batch.seeds) * batch.study.training.epochs)
+                    listener.finish([batch.study.arms[arm_index]], history)
+                else:
+                    lacking.append(arm_index)
+            at_once = arms_at_once(batch.study, len(batch.seeds), plan.device)
+            for start in range(0, len(lacking), at_once):
+                group = tuple(lacking[start : start + at_once])
+                yield dataclasses.replace(batch, arm_indices=group)
 
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that the machine or the GPU has no memory left."""
-    import torch
-
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    words = ("out of memory", "allocate memory", "defaultcpuallocator")
-    if known or any(text in str(error).lower() for text in words):
-        return True
-    cause = error.__context__  # a recording on a GPU that ends so fails once more
-    return isinstance(cause, Exception) and is_out_of_memory(cause)
+    assert plan.executor
+    for batch, history, provenance in plan.executor.train(missing(), listener):
+        if archive:
+            for position, arm_index in enumerate(batch.indices):
+                archive.save(batch, arm_index, select_arms(history, [position]), provenance)
+        keep(history, batch.indices, batch.first_replicate)
 
 
 def read_back(
     study: Study, question: Question, environment: Environment, archive: Archive
 ) -> tuple[Result | None, int, int]:
-    """Return the result of the replicates before the first missing block. Imports no torch."""
+    """Return the result of the replicates before the first missing block; of a shard there is none.
+
+    Imports no torch.
+    """
     is_there: dict[tuple[int, str], bool] = {}  # by first seed and arm: a pilot is read twice
 
     def measure(study: Study, stage: str, batches: list[Batch]) -> Measured | None:
-        histories, is_whole = [], True
-        for batch in batches:
-            arms = [archive.load(batch, arm_index) for arm_index in range(len(study.arms))]
-            present = [history for history in arms if history is not None]
-            for name, history in zip(study.arm_names, arms, strict=True):
-                is_there[batch.seeds[0], name] = history is not None
-            is_whole = is_whole and len(present) == len(arms)
-            if is_whole:
-                histories.append(join(present, "A"))
-        if not histories:
+        gathering, whole, is_whole = Gathering(len(study.arms), study.replicates), 0, True
+        for batch in share(batches, environment.shard):
+            for arm_index in batch.indices:
+                history = archive.load(batch, arm_index)
+                is_there[batch.seeds[0], study.arm_names[arm_index]] = history is not None
+                is_whole = is_whole and history is not None
+                if history and is_whole and environment.shard is None:
+                    gathering.add(history, [arm_index], batch.first_replicate)
+            whole += is_whole * len(batch.seeds)
+        if not whole or environment.shard:
             return None
-        history = join(histories, "R")
-        return study.replaced(replicates=history.test_loss.shape[2]), history
+        return study.replaced(replicates=whole), gathering.history(whole)
 
     result = run_stages(study, question, environment, measure)
     return result, sum(is_there.values()), len(is_there)

@@ -139,7 +139,8 @@ class Request:
 
     def to_file(self) -> dict[str, Any]:
         """Return by key what repeats the run from a file; no replicates where a width was asked."""
-        left_out = {"out", "export", "format", "json", "details", "quiet", "threads"}
+        left_out = {"out", "export", "format", "json", "details", "quiet"}
+        left_out |= {"threads", "shard", "scheduler", "allow_mixed"}
         if self.question.target_width:
             left_out.add("replicates")
         kept = {k: v for k, v in self.values().items() if k not in left_out and v is not None}

@@ -1,11 +1,11 @@
-"""The machine: where to compute, as it was asked for, and where that was in the end."""
+"""The machine, or several: where to compute, as was asked for, and where that was in the end."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from regbench.limits import available_cores
 from regbench.settings.base import Settings
@@ -35,6 +35,30 @@ class Machine(Settings, title="Machine"):
         le=4096,
         description="CPU threads; one per core where not given. No number depends on them.",
     )
+    shard: str | None = Field(
+        default=None,
+        pattern=r"^([1-9][0-9]{0,8}/[1-9][0-9]{0,8}|slurm)$",
+        description="Do the I-th of N parts alone, I from 1 to N, or `slurm`: that of a Slurm "
+        "array's task. `regbench merge` joins them.",
+        json_schema_extra={"allowed": "I/N with I from 1 to N, or slurm", "metavar": "I/N"},
+    )
+    scheduler: str | None = Field(
+        default=None,
+        pattern=r"^(tcp|tls)://[^\s/]+:[0-9]{1,5}$",
+        description="Dask scheduler whose workers train, such as tcp://HOST:PORT.",
+        json_schema_extra={"allowed": "tcp://HOST:PORT or tls://HOST:PORT", "metavar": "ADDRESS"},
+    )
+    allow_mixed: bool = Field(
+        default=False, description="Let workers have other versions or another processor."
+    )
+
+    @field_validator("shard")
+    @classmethod
+    def _is_one_of_them(cls, shard: str | None) -> str | None:
+        part, _, parts = (shard or "").partition("/")
+        if parts and int(part) > int(parts):
+            raise ValueError
+        return shard
 
 
 @dataclass(frozen=True)
@@ -55,6 +79,7 @@ class Environment:
     engine: str | None = None
     threads: int | None = None
     batch_replicates: int | list[int] | None = None  # a list over the values of a setting
+    shard: str | None = None
     duration_seconds: float | None = None
 
     def to_record(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from regbench.regularizers.plugins import identity
 from regbench.storage.files import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from regbench.analysis.batch import Batch
     from regbench.storage.files import Store
@@ -98,21 +98,23 @@ def unpack(key: Mapping[str, Any], content: bytes) -> Arrays | None:
 class Archive:
     """The blocks of a run in their store, loaded and saved by what they hold.
 
-    A block may have been computed with any of the provenances; the last one is today's, and what
-    is saved is named by it.
+    A block may have been computed with any of the provenances; the last one is today's.
+    `add_provenance` is called with one that is new, before the first block of it is saved, and adds
+    it to them.
     """
 
     store: Store
     provenances: Sequence[Provenance]
+    add_provenance: Callable[[Provenance], None] = print
 
     def load(self, batch: Batch, arm_index: int) -> History | None:
         """Return an arm's history or None where there is no whole block; see `Store.load`."""
         arrays = self.load_arrays(block_key(batch, arm_index))
         return None if arrays is None else History(arrays)
 
-    def save(self, batch: Batch, arm_index: int, history: History) -> None:
-        """Save the history of an arm of the study; see `Store.save`."""
-        self.save_arrays(block_key(batch, arm_index), dict(history.arrays))
+    def save(self, batch: Batch, arm_index: int, history: History, provenance: Provenance) -> None:
+        """Save the history of an arm of the study, and what computed it; see `Store.save`."""
+        self.save_arrays(block_key(batch, arm_index), dict(history.arrays), provenance)
 
     def load_arrays(self, key: Mapping[str, Any]) -> Arrays | None:
         """Return the block of this key and any of the provenances, if whole; see `Store.load`."""
@@ -125,7 +127,11 @@ class Archive:
                 self.store.put_aside(name)
         return None
 
-    def save_arrays(self, key: Mapping[str, Any], arrays: Arrays) -> None:
-        """Save the block of this key and today's provenance; see `Store.save`."""
-        full = {**key, "provenance": self.provenances[-1]}
+    def save_arrays(
+        self, key: Mapping[str, Any], arrays: Arrays, provenance: Provenance | None = None
+    ) -> None:
+        """Save the block of this key and a provenance, or today's; see `Store.save`."""
+        if provenance is not None and provenance not in self.provenances:
+            self.add_provenance(provenance)
+        full = {**key, "provenance": provenance or self.provenances[-1]}
         self.store.save(block_name(full), pack(full, arrays))

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from regbench.errors import UsageError, cannot_write, shell_word, visible
+from regbench.errors import UsageError, cannot_write, differences, shell_word, visible
 from regbench.regularizers.plugins import recall
 from regbench.settings.machine import Environment
 from regbench.settings.parse import resolve
@@ -37,7 +37,7 @@ from regbench.storage.files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from regbench.settings.command import Command, Request
 
@@ -263,13 +263,9 @@ def admit(run: Run, provenance: Mapping[str, str], is_mixed_allowed: bool) -> Ru
     """
     known = [known for known in run.manifest["provenances"] if known != provenance]
     if len(known) == len(run.manifest["provenances"]) and not is_mixed_allowed:
-        before = known[-1]
-        differences = ", ".join(
-            f"{key} {before.get(key)} then and {provenance.get(key)} now"
-            for key in sorted({*before, *provenance})
-            if before.get(key) != provenance.get(key)
+        problem = (
+            f"which was computed otherwise: {differences(known[-1], provenance, 'then', 'now')}"
         )
-        problem = f"which was computed otherwise: {differences}"
         hint = "use the same, or --allow-mixed to finish it nevertheless"
         raise UsageError("RUN", run.folder, problem=problem, hint=hint)
     check_writable(run)
@@ -277,6 +273,34 @@ def admit(run: Run, provenance: Mapping[str, str], is_mixed_allowed: bool) -> Ru
     if manifest != run.manifest:
         write_record(run.folder / MANIFEST, manifest)
     return dataclasses.replace(run, manifest=manifest)
+
+
+def check_alike(runs: Sequence[Run], is_mixed_allowed: bool) -> None:
+    """Raise `UsageError` where runs are of different studies, or were computed otherwise.
+
+    The latter is allowed where mixing is, but for batches of another size.
+    """
+    first = runs[0]
+
+    def facts(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+        asked = run.request.study.by_key() | run.request.question.model_dump()
+        size = run.environment.batch_replicates
+        return {"experiment": run.request.command.name, **asked}, {"batch_replicates": size}
+
+    for run in runs:
+        known = [] if is_mixed_allowed else run.manifest["provenances"]
+        pairs = [*zip(facts(first), facts(run), strict=True)]
+        pairs += [(first.manifest["provenances"][-1], provenance) for provenance in known]
+        hints = ["all must be parts of one study", "", *["--allow-mixed joins them"] * len(known)]
+        for (one, other), hint in zip(pairs, hints, strict=True):
+            if apart := differences(one, other, f"in {first.folder}", f"in {run.folder}"):
+                raise UsageError("RUN", run.folder, problem=f"which differs: {apart}", hint=hint)
+
+
+def add_provenance(run: Run, provenance: Mapping[str, str]) -> None:
+    """Let a run have blocks of one more provenance, which stands before today's in its manifest."""
+    run.manifest["provenances"].insert(-1, dict(provenance))
+    write_record(run.folder / MANIFEST, run.manifest)
 
 
 def check_writable(run: Run) -> None:

@@ -55,7 +55,7 @@ def remove_run(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Summary:
-    """One line of a list of runs: `state` is `done`, `not done` or `unreadable`.
+    """One line of a list of runs: `state` is `done`, `shard I/N`, `not done` or `unreadable`.
 
     `blocks` counts files, `touched` is when anything changed last, `arms` has no baseline. By arm
     are `verdicts` and `effects`, the headline difference and its interval; by key `settings`.
@@ -87,7 +87,8 @@ def summarize_run(folder: Path, commands: Mapping[str, Command]) -> Summary:
         found = dict(done["verdicts"]), dict(done.get("effects", {}))  # runs of before have none
     except (UsageError, KeyError, TypeError, ValueError):
         return Summary(folder, "unreadable", len(blocks), None, touched)
-    state, request = "not done" if run.done is None else "done", run.request
+    request, shard = run.request, run.environment.shard
+    state = "not done" if run.done is None else f"shard {shard}" if shard else "done"
     told = request.study.compared, *found, request.to_file()
     return Summary(folder, state, len(blocks), started, touched, *told)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from training import make_batch, make_study, train
 
-from regbench.analysis.history import AXES, GRID_POINTS, History, gather, join, select_arms
+from regbench.analysis.history import AXES, GRID_POINTS, Gathering, History, join, select_arms
 
 
 def assert_same(one: History, other: History) -> None:
@@ -65,7 +67,14 @@ def test_replaced_arrays_are_measures_or_others_by_their_names() -> None:
     assert changed.arrays.keys() == history.arrays.keys()
 
 
-def test_replicates_that_are_gathered_as_they_come_are_those_that_are_joined() -> None:
+def test_pieces_that_are_gathered_in_any_order_are_what_is_joined() -> None:
     study = make_study("dropout", (0.1, 0.2), replicates=5)
-    parts = [train(batch, "batched") for batch in make_batch(study).cut(2)]
-    assert_same(gather(iter(parts), 5), join(parts, "R"))
+    batches = make_batch(study).cut(2)
+    whole = join([train(batch, "batched") for batch in batches], "R")
+    gathering = Gathering(3, 5)
+    for batch in reversed(batches):
+        for arm_indices in ((2,), (0, 1)):
+            piece = train(dataclasses.replace(batch, arm_indices=arm_indices), "batched")
+            gathering.add(piece, arm_indices, batch.first_replicate)
+    assert_same(gathering.history(5), whole)
+    assert_same(gathering.history(4), join([train(batch, "batched") for batch in batches[:2]], "R"))

@@ -15,8 +15,8 @@ from training import assert_close, make_batch, make_study, train
 
 from regbench.engines import ENGINES, Listener, batched
 from regbench.engines.base import Record, draw_batch
+from regbench.executors.here import is_out_of_memory
 from regbench.experiments.feasibility import arms_at_once, batch_size, replicate_bytes
-from regbench.experiments.training import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,8 +129,8 @@ def test_long_trainings_are_saved_now_and_then_on_a_gpu_too(
     long = make_study(strengths=(0.1, 0.2, 0.3), hidden=1000, depth=3, epochs=10**5)
     size = batch_size(long, "batched", GPU)
     assert size < 1024
-    assert arms_at_once(long, size, GPU) == 1
-    assert arms_at_once(long.replaced(training=long.training.replaced(epochs=1)), 8, GPU) > 3
+    assert arms_at_once(long, size, str(GPU)) == 1
+    assert arms_at_once(long.replaced(training=long.training.replaced(epochs=1)), 8, str(GPU)) > 3
 
 
 def test_memory_that_runs_out_while_an_epoch_is_recorded_is_told_as_such() -> None:

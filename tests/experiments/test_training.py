@@ -15,9 +15,10 @@ from training import make_request, make_study, train
 from regbench.analysis.history import GRID_POINTS
 from regbench.commands import plan
 from regbench.engines import ENGINES
+from regbench.executors.here import is_out_of_memory
 from regbench.experiments import Observer
 from regbench.experiments.feasibility import memory_estimate
-from regbench.experiments.training import is_out_of_memory, run
+from regbench.experiments.training import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +53,9 @@ def test_batches_are_the_replicates_in_turn(engine: str) -> None:
     values: dict[str, Any] = {"epochs": 5, "hidden": 3, "depth": 1}
     request = make_request(replicates=150, engine=engine, seed=6, **values)
     counter = Counter()
-    history = run(plan(request, request.machine), observer=counter).history
+    result = run(plan(request, request.machine), observer=counter)
+    assert result
+    history = result.history
     assert counter.done == counter.total == {"training": 150 * 2 * 5}
     assert history.epochs.tolist() == [0, 1, 2, 3, 4, 5]
     assert history.test_loss.shape == (6, 2, 150)

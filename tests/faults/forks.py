@@ -69,6 +69,17 @@ class Child:
 
 def start(arguments: list[str], folder: Path, prepare: Callable[[], None] = lambda: None) -> Child:
     """Run `regbench ARGUMENTS` in a folder; `prepare` is called in the child before."""
+
+    def run() -> None:
+        signal.alarm(int(FOREVER))
+        prepare()
+        main(arguments)
+
+    return fork(folder, run)
+
+
+def fork(folder: Path, run: Callable[[], None]) -> Child:
+    """Call a function in a child with a folder as the current one, where its output goes."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -79,9 +90,7 @@ def start(arguments: list[str], folder: Path, prepare: Callable[[], None] = lamb
         for descriptor, name in ((1, "out"), (2, "err")):
             target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.dup2(target, descriptor)
-        signal.alarm(int(FOREVER))
-        prepare()
-        main(arguments)
+        run()
     except SystemExit as stopped:
         code = stopped.code if isinstance(stopped.code, int) else 1
     finally:

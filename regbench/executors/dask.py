@@ -1,0 +1,144 @@
+"""Batches trained by the workers of a Dask scheduler, each arm of them alone.
+
+A worker trains as many at once as it declares threads, on one thread each. Knows nothing about how
+scheduler and workers are started, and nothing about what becomes of what they send.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from regbench.analysis.history import History
+from regbench.engines import Listener
+from regbench.engines.environment import describe_provenance
+from regbench.errors import RunError, UsageError, differences, visible
+from regbench.executors.here import train_batch
+from regbench.storage.blocks import BLOCK_SCHEMA, Provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from regbench.analysis.batch import Batch
+    from regbench.executors.base import Trained
+
+RETRIES = 2
+"""Of a batch that fails; one whose worker dies is done again by others, as the scheduler says."""
+TIMEOUT = 10
+"""Seconds for a scheduler to answer."""
+ALONE = threading.Lock()
+"""For what may not run twice in a process: the reference engine has torch's own random state."""
+
+
+def provenance_there(engine: str, device: str, schema: str) -> Provenance:
+    """Return what a worker computes by; its source too, where that gives blocks another schema."""
+    found = describe_provenance(engine, torch.device(device))
+    return found if schema == BLOCK_SCHEMA else {**found, "source": BLOCK_SCHEMA}
+
+
+def train_there(
+    batch: Batch, engine: str, device: str, schema: str, only: Provenance | None
+) -> tuple[Provenance, dict[str, Any] | None]:
+    """Return a worker's provenance and what a batch gives, or None where `only` another may."""
+    provenance = provenance_there(engine, device, schema)
+    if only not in (None, provenance):
+        return provenance, None
+    torch.set_num_threads(1)  # an engine restores what it finds, while another one is at work
+    with ALONE if engine == "reference" or device != "cpu" else nullcontext():
+        return provenance, dict(train_batch(batch, engine, device, 1, Listener()).arrays)
+
+
+@dataclass(frozen=True)
+class Dask:
+    """The workers of the scheduler at an address, who must have a run's provenance or need not."""
+
+    address: str
+    engine: str
+    device: str
+    provenance: Provenance
+    is_mixed_allowed: bool
+
+    def prepare(self) -> int:
+        """Check scheduler and workers, and return the workers' threads; see `base.Executor`."""
+        where = self.engine, self.device, BLOCK_SCHEMA
+        with connected(self.address) as client:
+            for worker, found in client.run(provenance_there, *where, on_error="return").items():
+                if problem := self.misfit(f"worker {worker}", found):
+                    raise UsageError("scheduler", self.address, problem=problem)
+            return sum(client.nthreads().values())
+
+    def misfit(self, worker: str, found: Provenance | Exception) -> str:
+        """Return why a worker cannot be used by what it has sent, or nothing."""
+        if isinstance(found, Exception):
+            return f"where {worker} lacks what it takes: {visible(found, 200)[1:-1]}"
+        if self.is_mixed_allowed or found == self.provenance:
+            return ""
+        apart = differences(self.provenance, found, "here", "there")
+        return f"where {worker} computes otherwise: {apart}; --allow-mixed records that"
+
+    def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
+        """Send all batches, and yield what comes back; see `base.Executor`."""
+        from distributed import as_completed
+
+        only = None if self.is_mixed_allowed else self.provenance
+        where, failed = (self.engine, self.device, BLOCK_SCHEMA, only), list[str]()
+        with connected(self.address) as client:
+            sent = {
+                client.submit(train_there, one, *where, pure=False, retries=RETRIES): one
+                for batch in batches
+                for one in batch.by_arm()
+            }
+            if sent and not client.nthreads():
+                listener.say(f"waiting for a worker to join {self.address} ...")
+            for future in as_completed(list(sent), loop=client.loop):
+                batch = sent.pop(future)
+                try:
+                    provenance, arrays = future.result()
+                except CancelledError:
+                    raise RunError(f"the scheduler at {self.address} went away") from None
+                except Exception as error:
+                    what = f"{type(error).__name__}: {visible(error, 200)[1:-1]}"
+                    failed.append(f"{batch.words} ({what})")
+                    continue
+                if arrays is None:
+                    problem = self.misfit("a worker that joined since", provenance)
+                    raise RunError(f"{self.address}, {problem}")
+                history = History(arrays)
+                listener.finish(batch.arms, history)
+                yield batch, history, provenance
+                listener.advance(len(batch.seeds) * batch.study.training.epochs)
+        if failed:
+            raise RunError(f"on workers failed again and again: {'; '.join(failed)}")
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Yield a client of a scheduler; raises `UsageError` where there is none."""
+    try:
+        from distributed import Client
+    except ImportError:
+        hint = "install it with: pip install 'regbench[dask]'"
+        problem = "which needs the package distributed"
+        raise UsageError("scheduler", address, problem=problem, hint=hint) from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            client = Client(address, timeout=TIMEOUT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        problem, hint = "where no Dask scheduler answers", "start one with: dask scheduler"
+        raise UsageError("scheduler", address, problem=problem, hint=hint) from error
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # what goes wrong is said in one line
+    try:
+        with client:
+            yield client
+    finally:
+        logger.setLevel(level)

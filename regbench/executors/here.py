@@ -1,0 +1,62 @@
+"""Batches trained in this process, one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from regbench.engines import ENGINES
+from regbench.errors import OUT_OF_MEMORY, RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import History
+    from regbench.engines import Listener
+    from regbench.executors.base import Trained
+    from regbench.storage.blocks import Provenance
+
+
+@dataclass(frozen=True)
+class Here:
+    """This process."""
+
+    engine: str
+    device: str
+    provenance: Provenance
+    threads: int
+
+    def prepare(self) -> int:
+        """Return how many threads are used; see `base.Executor`."""
+        return self.threads
+
+    def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
+        """Train one batch at a time; see `base.Executor`."""
+        for batch in batches:
+            history = train_batch(batch, self.engine, self.device, self.threads, listener)
+            yield batch, history, self.provenance
+
+
+def train_batch(
+    batch: Batch, engine: str, device: str, threads: int, listener: Listener
+) -> History:
+    """Return what a batch gives; raises `RunError` where memory runs out."""
+    try:
+        return ENGINES[engine](batch, torch.device(device), threads, listener)
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise RunError(OUT_OF_MEMORY) from error
+        raise
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that the machine or the GPU has no memory left."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    words = ("out of memory", "allocate memory", "defaultcpuallocator")
+    if known or any(text in str(error).lower() for text in words):
+        return True
+    cause = error.__context__  # a recording on a GPU that ends so fails once more
+    return isinstance(cause, Exception) and is_out_of_memory(cause)

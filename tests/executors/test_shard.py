@@ -1,0 +1,183 @@
+"""Shards: which blocks each has, and that merged they are what one run would have made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import NO_FILES, TINY
+from runs import THREE_PARTS, assert_one_line, blocks_of, change_manifest, numbers_of
+from training import make_batch, make_study
+
+import regbench as rb
+from regbench.engines import environment
+from regbench.errors import UsageError
+from regbench.executors.shard import SLURM, part_of, share
+
+if TYPE_CHECKING:
+    from commands import Command
+    from runs import Trained
+
+ARMS = ("baseline", "wdecay=0.1", "wdecay=0.2")
+
+
+@pytest.fixture
+def shards(regbench: Command) -> list[str]:
+    """Return the folders of two shards of `THREE_PARTS`, with four and five of its blocks."""
+    for part in (1, 2):
+        finished = regbench(*THREE_PARTS, f"--shard={part}/2", f"--out=part-{part}", "--quiet")
+        assert finished.code == 0
+    return ["part-1", "part-2"]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 4, 9, 10, 25])
+def test_every_block_is_in_one_shard_and_shards_are_even(parts: int) -> None:
+    batches = make_batch(make_study(strengths=(0.1, 0.2), replicates=5)).cut(2)
+    found = []
+    for part in range(1, parts + 1):
+        own = share(batches, f"{part}/{parts}")
+        assert len({batch.seeds for batch in own}) == len(own), "arms of a batch stay together"
+        found.append([(batch.seeds, arm) for batch in own for arm in batch.arm_indices or ()])
+    expected = [(batch.seeds, arm) for batch in batches for arm in range(3)]
+    assert [block for own in found for block in own] == expected
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+    assert share(batches, None) == batches
+
+
+@pytest.mark.parametrize(
+    ("task", "part"), [((7, 7, 1, 3), "1/3"), ((1, 0, 1, 2), "2/2"), ((15, 5, 5, 4), "3/4")]
+)
+def test_part_is_that_of_the_task_of_a_slurm_array(task: tuple[int, ...], part: str) -> None:
+    environment = dict(zip(SLURM, map(str, task), strict=True))
+    assert part_of("slurm", environment) == part
+    del environment["SLURM_ARRAY_TASK_COUNT"]
+    with pytest.raises(UsageError, match="SLURM_ARRAY_TASK_COUNT"):
+        part_of("slurm", environment)
+
+
+def test_merged_shards_are_the_run_of_one_machine_bit_for_bit(
+    regbench: Command, trained: Trained, shards: list[str]
+) -> None:
+    assert [len(blocks_of(shard)) for shard in shards] == [4, 5]
+    assert trained == [(1, ARMS), (65, ARMS[:1]), (65, ARMS[1:]), (129, ARMS)]
+    assert regbench(*THREE_PARTS, "--out=one").code == 0
+    trained.clear()
+    # In any order, and twice.
+    assert regbench("merge", "part-2", "part-1", "part-2", "--out=merged").code == 0
+    assert trained == []
+    assert blocks_of("merged") == blocks_of("one")
+    assert numbers_of("merged") == numbers_of("one")
+    for name in ("history.csv", "config.toml"):
+        assert Path("merged", name).read_bytes() == Path("one", name).read_bytes()
+    assert regbench("resume", "merged", "--quiet").err.endswith("nothing to train\n")
+    assert regbench("report", "merged", "--quiet").code == 0
+
+
+def test_shard_says_that_it_is_one_and_shows_no_numbers(
+    regbench: Command, shards: list[str]
+) -> None:
+    for command in ("report", "resume"):
+        shown = regbench(command, "part-2", "--quiet")
+        assert shown.code == 0
+        assert shown.out == (
+            "Shard 2/2 is done. When all are: regbench merge part-2 ... --out DIR\n"
+        )
+    document = regbench("report", "part-2", "--json").document
+    assert (document["is_complete"], document["environment"]["shard"]) == (False, "2/2")
+    assert "history" not in document
+    assert {run["state"] for run in regbench("runs", "--root=.", "--json").document["runs"]} == {
+        "shard 1/2",
+        "shard 2/2",
+    }
+    with pytest.raises(rb.UsageError, match="shard 2/2"):
+        rb.load("part-2")
+
+
+def test_shard_that_was_cut_off_is_resumed_and_counted_by_its_own_blocks(
+    regbench: Command, shards: list[str], trained: Trained
+) -> None:
+    whole = blocks_of("part-2")
+    Path("part-2/DONE").unlink()
+    sorted(Path("part-2/blocks").iterdir())[0].unlink()
+    partial = regbench("report", "part-2", "--quiet")
+    assert_one_line(partial, 1, "this shard 2/2 is not complete: it has 4 of 5 blocks")
+    refused = regbench("merge", *shards, "--out=merged")
+    assert_one_line(refused, 2, "8 of 9 blocks", "of 5 in 'part-2' 4: regbench resume part-2")
+    assert not Path("merged").exists()
+    trained.clear()
+    assert regbench("resume", "part-2").code == 0
+    assert sum(len(arms) for _, arms in trained) == 1
+    assert blocks_of("part-2") == whole
+
+
+def test_part_without_blocks_is_done_and_may_be_left_out(regbench: Command) -> None:
+    options = ["wdecay", *TINY, *NO_FILES, "--no-cache"]
+    for part in (1, 2, 3):
+        assert regbench(*options, f"--shard={part}/3", f"--out=part-{part}").code == 0
+    assert [len(blocks_of(f"part-{part}")) for part in (1, 2, 3)] == [0, 1, 1]
+    missing = regbench("merge", "part-1", "part-3", "--out=merged")
+    assert_one_line(missing, 2, "1 of 2 blocks are there; missing: shard 2/3")
+    assert regbench("merge", "part-2", "part-3", "--out=merged").code == 0
+
+
+def test_what_is_no_part_of_the_same_study_is_refused(regbench: Command, shards: list[str]) -> None:
+    other = [option for option in THREE_PARTS if not option.startswith("--epochs")]
+    regbench(*other, "--epochs=3", "--shard=2/2", "--out=other")
+    refused = regbench("merge", "part-1", "other", "--out=merged")
+    assert_one_line(refused, 2, "epochs 4 in part-1 and 3 in other", "one study")
+    refused = regbench("merge", "part-1", "nothing", "--out=merged")
+    assert_one_line(refused, 2, "got 'nothing'", "not a folder")
+    refused = regbench("merge", *shards, "--out=other")
+    assert_one_line(refused, 2, "--out", "not empty")
+    assert not Path("merged").exists()
+
+
+def test_other_versions_are_merged_only_where_that_is_allowed(
+    regbench: Command, shards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe = environment.describe_provenance
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            environment, "describe_provenance", lambda *a: {**describe(*a), "torch": "9.9"}
+        )
+        shutil.rmtree("part-2")
+        assert regbench(*THREE_PARTS, "--shard=2/2", "--out=part-2").code == 0
+    refused = regbench("merge", *shards, "--out=merged")
+    assert_one_line(refused, 2, "torch", "in part-1 and 9.9 in part-2", "--allow-mixed")
+    assert regbench("merge", *shards, "--out=merged", "--allow-mixed").code == 0
+    assert len(blocks_of("merged")) == 9
+    assert regbench("report", "merged").code == 0
+
+
+def test_batches_of_another_size_are_refused(regbench: Command, shards: list[str]) -> None:
+    began = json.loads(Path("part-2/environment.json").read_text())["environment"]
+    change_manifest(Path("part-2"), environment={**began, "batch_replicates": 32})
+    refused = regbench("merge", *shards, "--out=merged", "--allow-mixed")
+    assert_one_line(refused, 2, "batch_replicates 64 in part-1 and 32 in part-2")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--shard=0/2"], ["--shard", "got '0/2'", "I from 1 to N"]),
+        (["--shard=3/2"], ["--shard", "got '3/2'", "I from 1 to N"]),
+        (["--shard=half"], ["--shard", "got 'half'", "slurm"]),
+        (["--shard=slurm"], ["--shard", "SLURM_ARRAY_TASK_ID", "give it as I/N"]),
+        (["--shard=1/2", "--confirm=3"], ["--shard", "--confirm", "merge"]),
+        (["--shard=1/2", "--target-width=1"], ["--shard", "--target-width", "--replicates"]),
+    ],
+)
+def test_what_cannot_be_a_shard_is_refused_with_the_way_to_do_it(
+    regbench: Command, options: list[str], named: list[str]
+) -> None:
+    given = [option for option in TINY if not option.startswith("--replicates")]
+    assert_one_line(regbench("wdecay", *given, *options), 2, *named)
+    assert not Path("runs").exists()
+
+
+def test_python_is_told_that_a_shard_has_no_result() -> None:
+    with pytest.raises(rb.UsageError, match="gives no result"):
+        rb.run(rb.Study(arms=rb.WeightDecay(0.1)), machine=rb.Machine(shard="1/2"))
