@@ -1,20 +1,14 @@
-#!/usr/bin/env bash
-#SBATCH --job-name=regbench
-#SBATCH --array=0-3
+#!/bin/bash
 #SBATCH --cpus-per-task=4
-#SBATCH --time=00:30:00
-# One task of the array for each truth, each with a run folder of its own on the shared disk:
+#SBATCH --time=04:00:00
+#SBATCH --requeue
+# One shard of a study for each task of an array; a task that is started again goes on with its own:
 #
-#     sbatch examples/slurm_array.sh [any options of `regbench compare`]
-#
-# Submitted again, a task that was cut off goes on, and one that is done shows its answer.
-set -euo pipefail
-
-truths=(linear sine step abs)
-truth=${truths[${SLURM_ARRAY_TASK_ID:-0}]}
-run=runs/array/$truth
-if [ -f "$run/environment.json" ]; then
-  exec regbench resume "$run"
+#     id=$(sbatch --parsable --array=1-16 slurm_array.sh wdecay --replicates 10000)
+#     sbatch --dependency=afterok:$id --wrap "regbench merge parts-$id/* --out merged"
+set -eu
+part=parts-$SLURM_ARRAY_JOB_ID/$SLURM_ARRAY_TASK_ID
+if [ -d "$part" ]; then
+    exec regbench resume "$part"
 fi
-exec regbench compare wdecay=0.01 dropout=0.5 wdecay=0.01+dropout=0.5 --truth "$truth" \
-  --out "$run" --threads "${SLURM_CPUS_PER_TASK:-1}" "$@"
+exec regbench "$@" --shard slurm --out "$part"

@@ -32,6 +32,10 @@ TINY = {
         ["interval of the mean (t)", "sign flips", "intervals of all arms hold together",
          "difference of variance", "--target-width W", "skewness"],
     ),
+    "machines": (
+        ["--hidden=4", "--batches=2"],
+        ["a block, an arm of 64 replicates", " ms\n", "31,250 blocks", "\n 1024  ", " 1,000,000 "],
+    ),
     "one_pair": ([".", "--epochs=2"], []),
     "fit": (["fit.png", "--epochs=20"], []),
     "from_python": (

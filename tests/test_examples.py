@@ -55,9 +55,9 @@ def test_gate_prints_the_answer_as_markdown(tmp_path: Path) -> None:
 
 def test_array_has_a_run_for_each_task_and_goes_on_with_it(tmp_path: Path) -> None:
     options = [*TINY, *NO_FILES, "--quiet"]
-    first = run_script("slurm_array.sh", tmp_path, *options, SLURM_ARRAY_TASK_ID="1")
+    first = run_script("slurm_runs.sh", tmp_path, *options, SLURM_ARRAY_TASK_ID="1")
     assert first.returncode == 0, first.stderr
     assert 'truth = "sine"' in (tmp_path / "runs/array/sine/config.toml").read_text()
-    again = run_script("slurm_array.sh", tmp_path, *options, SLURM_ARRAY_TASK_ID="1")
+    again = run_script("slurm_runs.sh", tmp_path, *options, SLURM_ARRAY_TASK_ID="1")
     assert again.returncode == 0, again.stderr
     assert "nothing to train" in again.stderr

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -181,3 +185,29 @@ def test_what_cannot_be_a_shard_is_refused_with_the_way_to_do_it(
 def test_python_is_told_that_a_shard_has_no_result() -> None:
     with pytest.raises(rb.UsageError, match="gives no result"):
         rb.run(rb.Study(arms=rb.WeightDecay(0.1)), machine=rb.Machine(shard="1/2"))
+
+
+def test_slurm_script_does_its_part_and_goes_on_with_it(regbench: Command, tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "examples" / "slurm_array.sh"
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    for task in ("5", "7", "5"):
+        words = dict(zip(SLURM, (task, "5", "2", "2"), strict=True))
+        finished = subprocess.run(
+            ["bash", str(script), *THREE_PARTS],
+            env={**os.environ, **words, "SLURM_ARRAY_JOB_ID": "9", "PATH": path},
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        assert finished.returncode == 0, finished.stderr
+    assert "'parts-9/5' is complete" in finished.stderr
+    assert regbench("merge", "parts-9/5", "parts-9/7", "--out=merged").code == 0
+
+
+def test_ci_matrix_has_every_part() -> None:
+    text = (Path(__file__).parents[2] / "examples" / "ci_matrix.yml").read_text()
+    listed = re.search(r"part: \[(.*)\]", text)
+    assert listed
+    parts = [int(word) for word in listed[1].split(",")]
+    assert parts == [*range(1, len(parts) + 1)]
+    assert f"--shard ${{{{ matrix.part }}}}/{len(parts)} " in text

@@ -81,6 +81,7 @@ def start(arguments: list[str], folder: Path, prepare: Callable[[], None] = lamb
 def fork(folder: Path, run: Callable[[], None]) -> Child:
     """Call a function in a child with a folder as the current one, where its output goes."""
     sys.stdout.flush()
+    (folder / "err").write_bytes(b"")  # to be read at once
     pid = os.fork()
     if pid:
         return Child(pid, folder)
