@@ -38,12 +38,6 @@ class Batch:
         """Those of the arms in the study."""
         return self.arm_indices or tuple(range(len(self.study.arms)))
 
-    @property
-    def words(self) -> str:
-        """What people call it."""
-        arms = ", ".join(arm.name for arm in self.arms)
-        return f"{arms} with seeds {self.seeds[0]} to {self.seeds[-1]}"
-
     def by_arm(self) -> list[Batch]:
         """Return a batch for each of the arms: those of a block each."""
         return [dataclasses.replace(self, arm_indices=(index,)) for index in self.indices]

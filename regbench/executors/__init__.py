@@ -1,1 +1,29 @@
-"""Where batches are trained: in this process, or on other machines; and a part of them alone."""
+"""Executors: they get batches, and yield them trained. Know nothing about what becomes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import History
+    from regbench.engines import Listener
+    from regbench.storage.blocks import Provenance
+
+Trained = tuple["Batch", "History", "Provenance"]
+"""What was trained, perhaps a part of a batch; what was measured; and by what it was computed."""
+
+
+class Executor(Protocol):
+    """A way to train batches."""
+
+    def prepare(self) -> int:
+        """Return how many CPU threads there are; raises `UsageError` where none may be used."""
+
+    def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
+        """Yield what batches give, in any order; each is asked for as late as possible.
+
+        Raises `RunError` where some could not be trained, once all others are.
+        """

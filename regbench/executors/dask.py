@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from regbench.analysis.batch import Batch
-    from regbench.executors.base import Trained
+    from regbench.executors import Trained
 
 RETRIES = 2
 """Of a batch that fails; one whose worker dies is done again by others, as the scheduler says."""
@@ -66,7 +66,7 @@ class Dask:
     is_mixed_allowed: bool
 
     def prepare(self) -> int:
-        """Check scheduler and workers, and return the workers' threads; see `base.Executor`."""
+        """Check scheduler and workers, and return the workers' threads; see `Executor`."""
         where = self.engine, self.device, BLOCK_SCHEMA
         with connected(self.address) as client:
             for worker, found in client.run(provenance_there, *where, on_error="return").items():
@@ -84,7 +84,7 @@ class Dask:
         return f"where {worker} computes otherwise: {apart}; --allow-mixed records that"
 
     def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
-        """Send all batches, and yield what comes back; see `base.Executor`."""
+        """Send all batches, and yield what comes back; see `Executor`."""
         from distributed import as_completed
 
         only = None if self.is_mixed_allowed else self.provenance
@@ -104,8 +104,8 @@ class Dask:
                 except CancelledError:
                     raise RunError(f"the scheduler at {self.address} went away") from None
                 except Exception as error:
-                    what = f"{type(error).__name__}: {visible(error, 200)[1:-1]}"
-                    failed.append(f"{batch.words} ({what})")
+                    what = f"{batch.arms[0].name} with seeds {batch.seeds[0]} to {batch.seeds[-1]}"
+                    failed.append(f"{what} ({type(error).__name__}: {visible(error, 200)[1:-1]})")
                     continue
                 if arrays is None:
                     problem = self.misfit("a worker that joined since", provenance)
@@ -121,24 +121,17 @@ class Dask:
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
     """Yield a client of a scheduler; raises `UsageError` where there is none."""
+    problem, hint = "where no Dask scheduler answers", "start one with: dask scheduler"
     try:
         from distributed import Client
-    except ImportError:
-        hint = "install it with: pip install 'regbench[dask]'"
-        problem = "which needs the package distributed"
-        raise UsageError("scheduler", address, problem=problem, hint=hint) from None
-    try:
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             client = Client(address, timeout=TIMEOUT, set_as_default=False)
-    except (OSError, ValueError) as error:
-        problem, hint = "where no Dask scheduler answers", "start one with: dask scheduler"
+    except (ImportError, OSError, ValueError) as error:
+        if isinstance(error, ImportError):
+            problem, hint = "which needs Dask", "install it with: pip install 'regbench[dask]'"
         raise UsageError("scheduler", address, problem=problem, hint=hint) from error
-    logger = logging.getLogger("distributed.client")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # what goes wrong is said in one line
-    try:
-        with client:
-            yield client
-    finally:
-        logger.setLevel(level)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # one line will say it
+    with client:
+        yield client

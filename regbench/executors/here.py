@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from regbench.analysis.batch import Batch
     from regbench.analysis.history import History
     from regbench.engines import Listener
-    from regbench.executors.base import Trained
+    from regbench.executors import Trained
     from regbench.storage.blocks import Provenance
 
 
@@ -30,11 +30,11 @@ class Here:
     threads: int
 
     def prepare(self) -> int:
-        """Return how many threads are used; see `base.Executor`."""
+        """Return how many threads are used; see `Executor`."""
         return self.threads
 
     def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
-        """Train one batch at a time; see `base.Executor`."""
+        """Train one batch at a time; see `Executor`."""
         for batch in batches:
             history = train_batch(batch, self.engine, self.device, self.threads, listener)
             yield batch, history, self.provenance

@@ -22,16 +22,19 @@ SLURM = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "STEP", "COUNT")]
 def part_of(shard: str | None, environment: Mapping[str, str]) -> str | None:
     """Return `I/N` as it is, and for `slurm` the part of the array's task in the environment.
 
-    Raises `UsageError` where that has no such task.
+    Raises `UsageError` where there is no such task, or I is above N.
     """
-    if shard != "slurm":
-        return shard
-    texts = [environment.get(name, "") for name in SLURM]
-    if missing := [name for name, text in zip(SLURM, texts, strict=True) if not text.isdecimal()]:
-        problem = f"but {' and '.join(missing)} of a Slurm array's task are not numbers here"
-        raise UsageError("shard", shard, problem=problem, hint="give it as I/N")
-    task, first, step, count = map(int, texts)
-    return f"{(task - first) // step + 1}/{count}"
+    if shard == "slurm":
+        texts = [environment.get(name, "") for name in SLURM]
+        if missing := [n for n, text in zip(SLURM, texts, strict=True) if not text.isdecimal()]:
+            problem = f"but {', '.join(missing)} of a Slurm array's task are no numbers here"
+            raise UsageError("shard", shard, problem=problem, hint="give it as I/N")
+        task, first, step, count = map(int, texts)
+        shard = f"{(task - first) // step + 1}/{count}"
+    part, _, parts = (shard or "").partition("/")
+    if shard and int(part) > int(parts):
+        raise UsageError("shard", shard, "I/N with I from 1 to N")
+    return shard
 
 
 def share(batches: Sequence[Batch], shard: str | None) -> list[Batch]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from regbench.analysis.history import History
     from regbench.analysis.result import Result
     from regbench.engines import Listener
-    from regbench.executors.base import Executor
+    from regbench.executors import Executor
     from regbench.experiments.stages import Measured
     from regbench.settings.machine import Environment, Machine
     from regbench.settings.question import Question
@@ -49,7 +49,10 @@ def plan(
     )
 
     shard = began.shard if began else part_of(machine.shard, os.environ)
-    check_shard(shard, question)
+    for key, hint in WITHOUT_SHARDS.items():
+        if shard and getattr(question, key) is not None:
+            problem = f"not together with {option_of(key)}"
+            raise UsageError("shard", shard, problem=problem, hint=hint)
     at_once = min(study.replicates, BATCH_REPLICATES)  # all that a shard holds
     # Before torch: with too little memory its import fails.
     check_feasible(question, study.replaced(replicates=at_once) if shard else study)
@@ -76,14 +79,6 @@ def plan(
     reason = f" (fused cannot train {cause})" if cause else ""
     where = engine, str(device), executor, reason
     return Plan(study, question, began, provenance, "training", seconds, *where)
-
-
-def check_shard(shard: str | None, question: Question) -> None:
-    """Raise `UsageError` where a question asks something that takes all parts of a run."""
-    for key, hint in WITHOUT_SHARDS.items():
-        if shard and getattr(question, key) is not None:
-            problem = f"not together with {option_of(key)}"
-            raise UsageError("shard", shard, problem=problem, hint=hint)
 
 
 def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> Result | None:

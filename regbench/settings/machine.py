@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from regbench.limits import available_cores
 from regbench.settings.base import Settings
@@ -51,14 +51,6 @@ class Machine(Settings, title="Machine"):
     allow_mixed: bool = Field(
         default=False, description="Let workers have other versions or another processor."
     )
-
-    @field_validator("shard")
-    @classmethod
-    def _is_one_of_them(cls, shard: str | None) -> str | None:
-        part, _, parts = (shard or "").partition("/")
-        if parts and int(part) > int(parts):
-            raise ValueError
-        return shard
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class Archive:
 
     store: Store
     provenances: Sequence[Provenance]
-    add_provenance: Callable[[Provenance], None] = print
+    add_provenance: Callable[[Provenance], None]
 
     def load(self, batch: Batch, arm_index: int) -> History | None:
         """Return an arm's history or None where there is no whole block; see `Store.load`."""

@@ -276,23 +276,19 @@ def admit(run: Run, provenance: Mapping[str, str], is_mixed_allowed: bool) -> Ru
 
 
 def check_alike(runs: Sequence[Run], is_mixed_allowed: bool) -> None:
-    """Raise `UsageError` where runs are of different studies, or were computed otherwise.
+    """Raise `UsageError` where runs are of other studies than the first, or computed otherwise."""
 
-    The latter is allowed where mixing is, but for batches of another size.
-    """
-    first = runs[0]
-
-    def facts(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
-        asked = run.request.study.by_key() | run.request.question.model_dump()
+    def asked(run: Run) -> dict[str, Any]:
+        own = run.request.study.by_key() | run.request.question.model_dump()
         size = run.environment.batch_replicates
-        return {"experiment": run.request.command.name, **asked}, {"batch_replicates": size}
+        return {**own, "experiment": run.request.command.name, "batch_replicates": size}
 
+    first = runs[0]
     for run in runs:
-        known = [] if is_mixed_allowed else run.manifest["provenances"]
-        pairs = [*zip(facts(first), facts(run), strict=True)]
-        pairs += [(first.manifest["provenances"][-1], provenance) for provenance in known]
-        hints = ["all must be parts of one study", "", *["--allow-mixed joins them"] * len(known)]
-        for (one, other), hint in zip(pairs, hints, strict=True):
+        pairs = [(asked(first), asked(run), "merge runs of one study")]
+        for known in () if is_mixed_allowed else run.manifest["provenances"]:
+            pairs.append((first.manifest["provenances"][-1], known, "--allow-mixed joins them"))
+        for one, other, hint in pairs:
             if apart := differences(one, other, f"in {first.folder}", f"in {run.folder}"):
                 raise UsageError("RUN", run.folder, problem=f"which differs: {apart}", hint=hint)
 
