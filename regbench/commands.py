@@ -209,7 +209,7 @@ def lacking(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         _, done, total = read_back(run)
         if done < total:
-            yield f"of {total} in {visible(run.folder)} {done}: {resume_command(run)}"
+            yield f"{visible(run.folder)} has {done} of its {total}: {resume_command(run)}"
 
 
 def require_exports(request: Request, shard: str | None = None) -> None:

@@ -80,7 +80,8 @@ class Dask:
             return f"where {worker} lacks what it takes: {visible(found, 200)[1:-1]}"
         if self.is_mixed_allowed or found == self.provenance:
             return ""
-        apart = differences(self.provenance, found, "here", "there")
+        own = {"source": BLOCK_SCHEMA}
+        apart = differences(own | self.provenance, own | found, "here", "there")
         return f"where {worker} computes otherwise: {apart}; --allow-mixed records that"
 
     def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from regbench.storage.blocks import Archive
 
 WITHOUT_SHARDS = {
-    "target_width": "run --target-width alone until it says how many, then shard --replicates",
-    "confirm": "merge the shards beside or under runs/: --confirm there trains what is missing",
+    "target_width": "run that alone until it says how many replicates, and shard so many",
+    "confirm": "merge first: the same command without --shard then finds what is merged",
 }
 """What a shard cannot be asked, by key, and how to have it."""
 

@@ -109,7 +109,7 @@ def test_shard_that_was_cut_off_is_resumed_and_counted_by_its_own_blocks(
     partial = regbench("report", "part-2", "--quiet")
     assert_one_line(partial, 1, "this shard 2/2 is not complete: it has 4 of 5 blocks")
     refused = regbench("merge", *shards, "--out=merged")
-    assert_one_line(refused, 2, "8 of 9 blocks", "of 5 in 'part-2' 4: regbench resume part-2")
+    assert_one_line(refused, 2, "8 of 9 blocks", "'part-2' has 4 of its 5: regbench resume part-2")
     assert not Path("merged").exists()
     trained.clear()
     assert regbench("resume", "part-2").code == 0
@@ -171,7 +171,7 @@ def test_batches_of_another_size_are_refused(regbench: Command, shards: list[str
         (["--shard=half"], ["--shard", "got 'half'", "slurm"]),
         (["--shard=slurm"], ["--shard", "SLURM_ARRAY_TASK_ID", "give it as I/N"]),
         (["--shard=1/2", "--confirm=3"], ["--shard", "--confirm", "merge"]),
-        (["--shard=1/2", "--target-width=1"], ["--shard", "--target-width", "--replicates"]),
+        (["--shard=1/2", "--target-width=1"], ["--shard", "--target-width", "how many replicates"]),
     ],
 )
 def test_what_cannot_be_a_shard_is_refused_with_the_way_to_do_it(
