@@ -153,6 +153,8 @@ def test_other_versions_are_merged_only_where_that_is_allowed(
     assert_one_line(refused, 2, "torch", "in part-1 and 9.9 in part-2", "--allow-mixed")
     assert regbench("merge", *shards, "--out=merged", "--allow-mixed").code == 0
     assert len(blocks_of("merged")) == 9
+    computed = json.loads(Path("merged/environment.json").read_text())["provenances"]
+    assert [found["torch"] == "9.9" for found in computed] == [True, False]
     assert regbench("report", "merged").code == 0
 
 
