@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--faults`."""
+    """Add `--faults` and `--pages`."""
     parser.addoption("--faults", action="store_true", help="make every fault as often as promised")
+    parser.addoption("--pages", action="store_true", help="run what every page shows, at full size")
 
 
 def pytest_configure(config: pytest.Config) -> None:
