@@ -23,6 +23,7 @@ exclude_patterns = ["pictures/*.py", "reference/*.py"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
 suppress_warnings = ["misc.highlighting_failure"]
+smartquotes = False  # `--require` is an option, not a dash
 html_theme = "furo"
 html_title = f"regbench {release}"
 html_copy_source = html_show_sourcelink = False

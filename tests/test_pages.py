@@ -15,11 +15,13 @@ import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from unittest.mock import patch
 
 import pytest
 from commands import NO_FILES
 
 from regbench.cli import main
+from regbench.regularizers import REGULARIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,8 +186,11 @@ def test_command_without_output_runs(
         small = [f"--{k.replace('_', '-')}={v}" for k, v in TINY.items() if v != "0"]
         own = [option for option in small if not option.startswith(("--units", "--trials"))]
         assert regbench("wdecay", *own, *NO_FILES, f"--out={name}", "--quiet").code == 0
+    for name in re.findall(r"--plugin (\S+\.py)", block.text):  # the first Python of its page
+        python = next(b.text for b in BLOCKS if (b.page, b.language) == (block.page, "python"))
+        (tmp_path / name).write_text(python, encoding="utf-8")
     for command in commands_of(block):
-        with monkeypatch.context() as context:
+        with monkeypatch.context() as context, patch.dict(REGULARIZERS):
             for key, value in TINY.items():
                 if not (key == "replicates" and "--target-width" in command):
                     context.setenv(f"REGBENCH_{key.upper()}", value)
@@ -200,9 +205,10 @@ def test_command_without_output_runs(
 def test_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    for block in BLOCKS:
-        if (block.page, block.language) == (page, "python"):
-            exec(compile(block.text, f"{page}:{block.line}", "exec"), names)
+    with patch.dict(REGULARIZERS):
+        for block in BLOCKS:
+            if (block.page, block.language) == (page, "python"):
+                exec(compile(block.text, f"{page}:{block.line}", "exec"), names)
 
 
 def test_every_block_says_what_it_is() -> None:

@@ -1,4 +1,4 @@
-"""The README says what is: its commands are those of CI, and it names every option."""
+"""The README says what is: its commands are those of CI, and it names every experiment."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
-from commands import word_of
 
 from regbench.experiments import COMMANDS
 
@@ -22,15 +19,9 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert command in README.splitlines()
 
 
-@pytest.mark.parametrize("experiment", COMMANDS)
-def test_readme_shows_every_command(experiment: str) -> None:
-    assert f"regbench {experiment}" in README
-
-
-@pytest.mark.parametrize("experiment", COMMANDS)
-def test_readme_names_every_option(experiment: str) -> None:
-    words = [word_of(key) for key in COMMANDS[experiment].settings]
-    assert not [word for word in words if f"`{word}" not in README]
+def test_readme_is_read_in_a_minute_and_names_every_command() -> None:
+    assert len(README.splitlines()) < 200
+    assert not [name for name in COMMANDS if not re.search(rf"`{name}`|regbench {name}\b", README)]
 
 
 def test_python_example_of_the_readme_runs() -> None:
