@@ -12,9 +12,16 @@ from commands import NO_FILES, TINY
 from runs import assert_one_line
 
 from regbench.executors import dask
+from regbench.executors.here import train_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from commands import Command
+
+    from regbench.analysis.batch import Batch
+    from regbench.engines import Listener
+    from regbench.executors import Trained
 
 OPTIONS = ["wdecay", *TINY, *NO_FILES]
 
@@ -43,6 +50,24 @@ def test_missing_package_is_named_with_the_command_that_installs_it(
 def test_what_is_no_address_is_refused(regbench: Command, address: str) -> None:
     refused = regbench(*OPTIONS, f"--scheduler={address}")
     assert_one_line(refused, 2, "--scheduler", address, "tcp://HOST:PORT")
+
+
+def test_every_value_of_a_setting_is_trained_by_workers(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+
+    def train(own: dask.Dask, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
+        for batch in batches:
+            sent.append((batch.study.training.lr, own.address))
+            history = train_batch(batch, own.engine, own.device, 1, listener)
+            yield batch, history, own.provenance
+
+    monkeypatch.setattr(dask.Dask, "prepare", lambda _: 1)
+    monkeypatch.setattr(dask.Dask, "train", train)
+    over = "--over=lr=0.01,0.02", "--scheduler=tcp://a:1"
+    assert regbench(*OPTIONS, *over).code == 0
+    assert sent == [(0.01, "tcp://a:1"), (0.02, "tcp://a:1")]
 
 
 def test_verify_has_no_other_machines(regbench: Command) -> None:

@@ -80,6 +80,23 @@ def test_merged_shards_are_the_run_of_one_machine_bit_for_bit(
     assert regbench("report", "merged", "--quiet").code == 0
 
 
+def test_merged_shards_over_a_setting_are_the_run_of_one_machine(regbench: Command) -> None:
+    options = ["wdecay", *TINY, *NO_FILES, "--no-cache", "--over=lr=0.01,0.02"]
+    for part in ("--out=one", "--shard=1/2", "--shard=2/2"):
+        out = f"--out=part-{part[8]}" if "shard" in part else "--quiet"
+        assert regbench(*options, part, out).code == 0
+    assert [len(blocks_of(f"part-{part}")) for part in (1, 2)] == [2, 2]
+    assert regbench("report", "part-1", "--quiet").out.startswith("Shard 1/2 is done.")
+    assert regbench("merge", "part-1", "part-2", "--out=merged", "--export=all.html").code == 0
+    assert blocks_of("merged") == blocks_of("one")
+    assert Path("merged/history.csv").read_bytes() == Path("one/history.csv").read_bytes()
+    one, merged = (json.loads(Path(run, "summary.json").read_text()) for run in ("one", "merged"))
+    assert [merged[key] for key in ("effects", "changes")] == [one["effects"], one["changes"]]
+    spent = [merged, *(value["document"] for value in merged["over"])]
+    assert len({found["environment"]["duration_seconds"] for found in spent}) == 1
+    assert "At lr=0.01" in Path("all.html").read_text()
+
+
 def test_shard_says_that_it_is_one_and_shows_no_numbers(
     regbench: Command, shards: list[str]
 ) -> None:
@@ -89,6 +106,12 @@ def test_shard_says_that_it_is_one_and_shows_no_numbers(
         assert shown.out == (
             "Shard 2/2 is done. When all are: regbench merge part-2 ... --out DIR\n"
         )
+    shown = regbench("show", "part-2")
+    assert "done, 5 of 5 blocks" in shown.out
+    assert "2/2" in shown.out
+    markdown = regbench("report", "part-2", "--format=markdown").out
+    assert "**Shard 2/2 is done." in markdown
+    assert "--shard" not in markdown.partition("Repeat it")[2]
     document = regbench("report", "part-2", "--json").document
     assert (document["is_complete"], document["environment"]["shard"]) == (False, "2/2")
     assert "history" not in document
@@ -173,6 +196,7 @@ def test_batches_of_another_size_are_refused(regbench: Command, shards: list[str
         (["--shard=half"], ["--shard", "got 'half'", "slurm"]),
         (["--shard=slurm"], ["--shard", "SLURM_ARRAY_TASK_ID", "give it as I/N"]),
         (["--shard=1/2", "--confirm=3"], ["--shard", "--confirm", "merge"]),
+        (["--shard=1/2", "--export=a.md"], ["--export", "shard", "merge"]),
         (["--shard=1/2", "--target-width=1"], ["--shard", "--target-width", "how many replicates"]),
     ],
 )
