@@ -90,6 +90,7 @@ def test_document_of_verify_is_what_the_schema_says(
 
 def test_schema_knows_every_setting_that_a_file_may_have() -> None:
     settings = {key for command in COMMANDS.values() for key in command.settings}
-    not_kept = {"out", "json", "format", "export", "quiet", "details", "threads"}
+    not_kept = {"out", "json", "format", "export", "quiet", "details"}
+    not_kept |= {"threads", "shard", "scheduler", "allow_mixed"}
     properties = SCHEMAS["result"]["$defs"]["config"]["properties"]
     assert properties.keys() == settings - not_kept | {"experiment"}
