@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from regbench import __version__, commands
+from regbench import __version__, commands, merging
 from regbench.errors import (
     RegbenchError,
     RunError,
@@ -356,7 +356,7 @@ def resume(run: str, allow_mixed: bool | None, scheduler: list[str] | None, **gi
 )
 def merge(parts: list[str], allow_mixed: bool | None, **given: Any) -> int:
     """Join the shards of a study to the run that one machine would have made."""
-    return commands.merge_runs(parts, output_settings(given), bool(allow_mixed))
+    return merging.merge_runs(parts, output_settings(given), bool(allow_mixed))
 
 
 @subcommand(

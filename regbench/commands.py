@@ -165,53 +165,6 @@ def show_shard(run: Run, screen: Screen) -> int:
     return view.exit_code
 
 
-def merge_runs(names: list[str], options: Mapping[str, Any], is_mixed_allowed: bool) -> int:
-    """Join runs of one study, such as its shards, to a run, with fields of `Output` to set.
-
-    Returns the exit code. Raises `UsageError` where they differ, or a block is in none of them.
-    """
-    from regbench.report.terminal.screen import Screen
-
-    runs = [run_folder.open_run(name, COMMANDS, options) for name in names]
-    run_folder.check_alike(runs, is_mixed_allowed)
-    first, request, blocks = runs[0], runs[0].request, [run.blocks for run in runs]
-    require_exports(request)
-    *others, last = first.manifest["provenances"]
-    for provenance in (known for run in runs for known in run.manifest["provenances"]):
-        others += [provenance] if provenance not in (*others, last) else []
-    began = dataclasses.replace(first.environment, shard=None, duration_seconds=None)
-    all_in_one = {**began.to_record(), "shard": "1/1"}  # counts the blocks, and keeps none of them
-    manifest = {**first.manifest, "environment": all_in_one, "provenances": [*others, last]}
-    _, done, total = read_back(dataclasses.replace(first, manifest=manifest), blocks)
-    if done < total:
-        problem = f"{done} of {total} blocks are there"
-        raise UsageError("RUN", problem=problem, hint="; ".join(lacking(runs)))
-    duration = round(sum(run.environment.duration_seconds or 0 for run in runs), 3)
-    run = run_folder.create_run(request, began, last, sys.argv)
-    run = dataclasses.replace(run, done={"duration_seconds": duration})
-    with resumable(run):
-        for provenance in others:
-            run_folder.add_provenance(run, provenance)
-        result, _, _ = read_back(run, blocks, is_writable=True)
-        screen = Screen(request.output)
-        header = report_of(request.study).header
-        screen.begin(header(request, result.study, began.engine or "", began.device))
-        return show_new(run, result, screen)
-
-
-def lacking(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield in words which shards are missing among some, and which runs are not complete."""
-    shards = [run.environment.shard or "1/1" for run in runs]
-    for count in dict.fromkeys(shard.partition("/")[2] for shard in shards):
-        expected = [f"{part}/{count}" for part in range(1, int(count) + 1)]
-        if missing := [shard for shard in expected if shard not in shards]:
-            yield f"missing: shard {', '.join(missing)}"
-    for run in runs:
-        _, done, total = read_back(run)
-        if done < total:
-            yield f"{visible(run.folder)} has {done} of its {total}: {resume_command(run)}"
-
-
 def require_exports(request: Request, shard: str | None = None) -> None:
     """Raise `UsageError` where a file of `--export` cannot be written, or a shard has none."""
     for name in request.output.export:

@@ -82,8 +82,9 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         },
         set(),
     ),
+    "merging": ({"errors", "storage", "experiments", "report", "commands"}, set()),
     "cli": (
-        {"errors", "regularizers", "settings", "process", "experiments", "commands"},
+        {"errors", "regularizers", "settings", "process", "experiments", "commands", "merging"},
         set(),
     ),
     "__main__": ({"process", "cli"}, set()),
@@ -104,14 +105,14 @@ AT_START = {
     "storage",
     "experiments",
 }
-AT_START |= {"commands", "cli", "api", "__main__", "report/__init__.py"}
+AT_START |= {"commands", "merging", "cli", "api", "__main__", "report/__init__.py"}
 """Rooms and modules that every command imports at once."""
 LATE = {"experiments/feasibility.py"}
 """Modules of these rooms that are imported where they are first used."""
 FOR_TYPES_ONLY = {"regularizers", "settings"}
 """Rooms that import heavy libraries for type checkers alone, in no function either."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 7, 14, 400
+MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 8, 15, 400
 
 
 def part_of(path: Path) -> str:

@@ -59,7 +59,10 @@ def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_pat
         "by": "risk", "confidence": 0.9, "confirm": None, "target_width": None, "require": None,
         "margin": 0.0,
     }  # fmt: skip
-    assert manifest["machine"] == {"engine": "auto", "device": "auto", "threads": 2}
+    assert manifest["machine"] == {
+        "engine": "auto", "device": "auto", "threads": 2, "shard": None, "scheduler": None,
+        "allow_mixed": False,
+    }  # fmt: skip
     assert manifest["output"] == {
         "out": str(tmp_path / "run"), "tensorboard": True, "plots": False, "report": True,
         "cache": True, "figure_format": "png", "format": None, "json": False, "details": False,
