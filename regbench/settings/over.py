@@ -81,6 +81,11 @@ class Over(BaseStudy):
         return self.study.arms
 
     @property
+    def plugins(self) -> list[dict[str, str]]:
+        """Where the plug-ins are from that the studies use."""
+        return self.study.plugins
+
+    @property
     def compared(self) -> list[str]:
         """The names of every arm but the baseline at every value."""
         return [f"{arm} at {self.key}={v}" for v in self.by_value for arm in self.study.compared]

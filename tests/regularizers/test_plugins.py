@@ -177,6 +177,17 @@ def test_run_is_found_again_with_its_plugin_and_refused_without(
         assert_one_line(regbench("resume", "run", *given), 2, "differs from what it was then")
 
 
+def test_run_over_values_is_found_again_with_its_plugin(regbench: Command, file: Path) -> None:
+    given = "--plugin", str(file), "--over=lr=0.01,0.02", "--out=run"
+    printed = regbench("cauchy", "--lambda=0.3", *given, *RUN, "--quiet")
+    assert printed.code == 0, printed.err
+    (origin,) = json.loads(Path("run", "environment.json").read_text())["plugins"]
+    assert origin["command"] == "cauchy"
+    forget()
+    assert regbench("report", "run", "--quiet").out.strip() in printed.out
+    forget()
+
+
 def test_edited_plugin_finds_no_block_of_before(regbench: Command, file: Path) -> None:
     options = ["cauchy", f"--plugin={file}", "--lambda=0.3", *RUN]
     assert regbench(*options, "--out=one").code == 0
