@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def view(installation: Mapping[str, str]) -> View:
     """Return the view of an installation, after loading every plug-in that is installed.
 
-    Its document is described in `docs/results.md`.
+    Its document is described by `docs/schemas/info.json`.
     """
     broken = []
     for command in plugins.installed():

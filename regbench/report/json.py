@@ -1,4 +1,4 @@
-"""Results as one JSON document. `docs/results.md` describes every key."""
+"""Results as one JSON document. `docs/schemas/result.json` describes it."""
 
 from __future__ import annotations
 

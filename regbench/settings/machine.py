@@ -55,7 +55,7 @@ class Machine(Settings, title="Machine"):
 
 @dataclass(frozen=True)
 class Environment:
-    """What a reader needs to judge or repeat a result; docs/results.md says what each field is.
+    """What a reader needs to judge or repeat a result; `docs/schemas/result.json` describes each.
 
     What concerns an engine is None where none trains, and the duration while it is not finished.
     """

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from commands import NO_FILES, TINY
 from test_figures import assert_texts_are_seen, drawn, texts_of
-from test_json import DOCUMENTED, keys_of
 from training import ENVIRONMENT, make_result
 
 from regbench.experiments.over import OverResult
@@ -105,18 +104,6 @@ def test_table_of_numbers_is_those_at_each_value_behind_it(regbench: Command) ->
         header, *rows = rows_of(value)
         expected += [[value, *row] for row in rows]
     assert found == [["noise", *header], *expected]
-
-
-def test_every_key_of_the_document_is_documented(regbench: Command) -> None:
-    finished = regbench("wdecay", *OPTIONS, *NO_FILES, "--over=points=3,4", "--json")
-    document = finished.document
-    assert [key for key in document if key in ("effects", "changes", "over")] == [
-        "effects",
-        "changes",
-        "over",
-    ]
-    del document["over"]
-    assert not {key for key in keys_of(document) if f"`{key}`" not in DOCUMENTED}
 
 
 def test_files_are_a_picture_and_logs_by_value_and_arm(regbench: Command) -> None:

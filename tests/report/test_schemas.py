@@ -78,6 +78,31 @@ def test_document_of_a_run_that_was_cut_off_is_what_the_schema_says(
     Draft202012Validator(SCHEMAS["result"]).validate(document)
 
 
+def test_documents_about_runs_and_the_installation_are_what_their_schemas_say(
+    regbench: Command, tmp_path: Path
+) -> None:
+    for name, code, *options in (
+        ("one", 0, "--epochs=4"),
+        ("two", 0, "--epochs=4", "--lambda=0.1,0.2", "--shard=1/2"),
+        ("three", 1, "--epochs=100", "--lr=10"),
+    ):
+        asked = ["--replicates=2", "--hidden=20", *options, *NO_FILES, f"--out=runs/wdecay/{name}"]
+        assert regbench("wdecay", *asked).code == code
+    (tmp_path / "runs" / "wdecay" / "one" / "environment.json").write_text("")
+    for name, arguments in {
+        "runs": ["runs"],
+        "show": ["show", "runs/wdecay/two"],
+        "info": ["info"],
+    }.items():
+        document = regbench(*arguments, "--json").document
+        check = Draft202012Validator(SCHEMAS[name])
+        check.validate(document)
+        for key in document:
+            assert list(check.iter_errors({k: v for k, v in document.items() if k != key})), key
+    check = Draft202012Validator(SCHEMAS["show"])
+    check.validate(regbench("show", "runs/wdecay/three", "--json").document)
+
+
 def test_document_of_verify_is_what_the_schema_says(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,7 @@ def print_closing(console: Console, verification: Verification) -> None:
 def verification_document(
     verification: Verification, machine: Machine, names: list[str]
 ) -> dict[str, Any]:
-    """Return the JSON document; `docs/results.md` describes every key."""
+    """Return the JSON document; `docs/schemas/verify.json` describes it."""
     numbers = ("predicted", "measured", "deviation", "unit", "limit")
     return {
         "schema": "regbench.verify/1",
