@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from regbench.settings.study import Task as Task
     from regbench.settings.study import Training as Training
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 PUBLIC = {
     "analysis.result": ["Result"],
     "api": ["load", "run"],

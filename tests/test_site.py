@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html.parser
+import re
 import subprocess
 import sys
 import urllib.parse
 from pathlib import Path
 
 import pytest
+
+import regbench
 
 pytest.importorskip("furo", reason="the extra `docs` is not installed")
 ROOT = Path(__file__).parents[1]
@@ -109,3 +112,7 @@ def test_citation_is_yaml_with_what_it_must_have() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["cff-version"] == "1.2.0"
     assert {"message", "title", "authors", "license", "repository-code"} <= citation.keys()
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.findall(r"^## (\S+) \((\S+)\)$", changes, re.MULTILINE)[0]
+    assert newest == (citation["version"], citation["date-released"])
+    assert newest[0] == regbench.__version__
