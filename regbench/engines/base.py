@@ -16,6 +16,7 @@ from torch import Tensor
 from regbench.analysis.batch import Batch, init_seed
 from regbench.analysis.history import GRID_POINTS, Array, History
 from regbench.analysis.measures import Outcome, measure
+from regbench.engines.threads import in_threads, nothing
 from regbench.model.network import Parameters, draw_parameters
 from regbench.model.randomness import replicate_generator
 from regbench.model.task import Dataset, draw_dataset, expand, truth
@@ -30,10 +31,6 @@ PENDING_NUMBERS = 2**22
 """Predictions that wait to be measured together."""
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's decay of the first and the second moment, and what is added to the denominator."""
-
-
-def nothing(*_: object) -> None:
-    """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +85,25 @@ def draw_start(study: Study, seed: int, arm_indices: Sequence[int] | None = None
     drawn = [
         (draw_parameters(study.network, generator), generator.get_state()) for _ in range(draws)
     ]
-    asked = [drawn[index % draws] for index in arm_indices or range(len(study.arms))]
+    indices = range(len(study.arms)) if arm_indices is None else arm_indices
+    asked = [drawn[index % draws] for index in indices]
     return Start(data, [parameters for parameters, _ in asked], [state for _, state in asked])
 
 
-def draw_batch(batch: Batch) -> tuple[list[Start], dict[str, Array], list[Tensor]]:
-    """Draw every replicate of a batch, with the parameters of the batch's arms.
+def draw_batch(
+    batch: Batch, threads: int = 1
+) -> tuple[list[Start], dict[str, Array], list[Tensor]]:
+    """Draw every replicate of a batch, with the parameters of the batch's arms, in some threads.
 
     Also returns the data as a history keeps them, in the dtype of training, and what networks take
     at the training inputs, `(N, D)`, and at all, `(N + T + G, D)`.
     """
     study = batch.study
-    starts = [draw_start(study, seed, batch.arm_indices) for seed in batch.seeds]
+
+    def draw(seed: int, *_: object) -> Start:
+        return draw_start(study, seed, batch.arm_indices)
+
+    starts = in_threads(draw, batch.seeds, threads) if threads > 1 else [*map(draw, batch.seeds)]
     half = (study.task.x_max - study.task.x_min) / (2 * GRID_POINTS)
     grid = torch.linspace(study.task.x_min + half, study.task.x_max - half, GRID_POINTS)[:, None]
     tensors = {

@@ -53,14 +53,14 @@ class Stack:
 def train_batched(batch: Batch, device: torch.device, threads: int, listener: Listener) -> History:
     """Train a batch, on the CPU in chunks that do not depend on `threads`; see `base.Engine`."""
 
-    def train(chunk: Batch, advance: Callable[[int], None]) -> History:
-        history = train_stacks(chunk, advance, device)
+    def train(chunk: Batch, advance: Callable[[int], None], drawing: int = 1) -> History:
+        history = train_stacks(chunk, advance, device, drawing)
         listener.finish(chunk.arms, history)
         return history
 
     if device.type == "cuda":
         with torch.cuda.device(device), ieee_float32():
-            return train(batch, listener.advance)
+            return train(batch, listener.advance, threads)
     return join(in_threads(train, batch.cut(CHUNK_REPLICATES), threads, listener.advance), "R")
 
 
@@ -76,11 +76,13 @@ def ieee_float32() -> Iterator[None]:
 
 
 @torch.no_grad()  # what is recorded in inference mode can break later recordings outside it
-def train_stacks(batch: Batch, advance: Callable[[int], None], device: torch.device) -> History:
-    """Train the replicates of a batch together, epoch by epoch."""
+def train_stacks(
+    batch: Batch, advance: Callable[[int], None], device: torch.device, drawing: int = 1
+) -> History:
+    """Train the replicates of a batch, which so many threads draw, together, epoch by epoch."""
     study, dtype = batch.study, torch_dtype(batch.study)
     network, training = study.network, study.training
-    starts, data, inputs = draw_batch(batch)
+    starts, data, inputs = draw_batch(batch, drawing)
     x, all_x = (values.to(device).expand(len(starts), -1, -1) for values in inputs)
     y = torch.from_numpy(data["train_y"]).to(device).unsqueeze(-1)
     is_adam, stacks = training.optimizer == "adam", list[Stack]()

@@ -21,6 +21,10 @@ Piece = TypeVar("Piece")
 Trained = TypeVar("Trained")
 
 
+def nothing(*_: object) -> None:
+    """Do nothing."""
+
+
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Let torch use one thread for each operation."""
@@ -36,7 +40,7 @@ def in_threads(
     train: Callable[[Piece, Callable[[int], None]], Trained],
     pieces: Sequence[Piece],
     threads: int,
-    advance: Callable[[int], None],
+    advance: Callable[[int], None] = nothing,
 ) -> list[Trained]:
     """Train every piece in a thread, `threads` of them at once, and return what came out.
 

@@ -10,8 +10,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from training import assert_close, make_batch, make_study, train
+from torch.utils._pytree import tree_leaves, tree_map
+from training import CPU, assert_close, make_batch, make_study, train
 
 from regbench.engines import ENGINES, Listener, batched
 from regbench.engines.base import Record, draw_batch
@@ -80,7 +80,7 @@ def operations_of(
     for epochs in (1, 2):
         batch = make_batch(study.replaced(training=study.training.replaced(epochs=epochs)))
         drawn, operations = draw_batch(batch), Operations()
-        monkeypatch.setattr(batched, "draw_batch", lambda _, drawn=drawn: drawn)
+        monkeypatch.setattr(batched, "draw_batch", lambda *_, drawn=drawn: drawn)
         with FakeTensorMode(allow_non_fake_inputs=True), operations, IndexByOperators():
             batched.train_stacks(batch, lambda _: None, GPU)
         yield epochs, operations
@@ -97,6 +97,83 @@ def test_an_epoch_on_a_gpu_never_waits_for_the_host(
     assert set(one.faults) == {"aten._to_copy.default"}  # data and weights are sent
     assert two.faults == one.faults
     assert 0 < len(two.names) - len(one.names) < 400
+
+
+class OnCPU(TorchFunctionMode):
+    """Let the CPU do what a GPU is asked for."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        args, kwargs = tree_map(lambda x: CPU if x == GPU else x, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Stands in for a CUDA graph: what is recorded is undone, and done again at each replay.
+
+    As there, a replay writes to the tensors of the recording and reads nothing from Python.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: list[tuple[Any, Any, Any, list[torch.Tensor]]] = []
+        self.before: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.replays = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        if func._schema.is_mutable:
+            self.before += [(x, x.clone()) for x in given]
+        made = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            out = [x for x in tree_leaves(made) if isinstance(x, torch.Tensor)]
+            new = [x for x in out if all(x is not known for known in given)]
+            self.calls.append((func, args, kwargs or {}, new))
+        return made
+
+    def __exit__(self, *failed: object) -> None:
+        super().__exit__(*failed)  # type: ignore[no-untyped-call]
+        for tensor, value in reversed(self.before):
+            if not tensor.equal(value):  # what is expanded cannot be written to
+                tensor.copy_(value)
+
+    def replay(self) -> None:
+        """Do again what was recorded."""
+        self.replays += 1
+        for func, args, kwargs, new in self.calls:
+            made = func(*args, **kwargs)
+            for tensor, value in zip(new, tree_leaves(made) if new else (), strict=True):
+                tensor.copy_(value)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("kind", [*KINDS, "input-noise", "group-lasso"])
+def test_epochs_that_are_recorded_are_those_that_run_kernel_by_kernel(
+    kind: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strengths = {"max-norm": 1.5, "early-stopping": 25.0}
+    study = make_study(kind, (strengths.get(kind, 0.3),), optimizer=optimizer, dtype="float64")
+    recorders: list[Recorder] = []
+
+    def recorder() -> Recorder:
+        recorders.append(Recorder())
+        return recorders[-1]
+
+    event = SimpleNamespace(synchronize=lambda: None)
+    own: dict[str, Any] = {
+        "CUDAGraph": recorder,
+        "graph": lambda graph, **_: graph,
+        "Stream": lambda _: None,
+        "current_stream": lambda: SimpleNamespace(record_event=lambda: event),
+    }
+    for name, value in own.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    batch = make_batch(study)
+    with OnCPU():
+        recorded = batched.train_stacks(batch, lambda _: None, GPU, drawing=2)
+    assert len(recorders) == (2 if kind == "early-stopping" else 1)
+    eager = {1, 2, 3, *study.training.measured_epochs, *(arm.stops_at(30) for arm in study.arms)}
+    assert sum(graph.replays for graph in recorders) == len({*range(1, 31)} - eager)
+    assert_close(recorded, train(study, "batched"), 1e-13)
 
 
 def gpu_of(gigabytes: float, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -155,9 +155,9 @@ def test_threads_change_neither_chunks_nor_bytes_of_the_batched_engine(
 ) -> None:
     trained: list[range] = []
 
-    def record(batch: Batch, advance: Callable[[int], None], device: torch.device) -> History:
+    def record(batch: Batch, *others: Any) -> History:
         trained.append(batch.seeds)
-        return train_stacks(batch, advance, device)
+        return train_stacks(batch, *others)
 
     monkeypatch.setattr(batched, "train_stacks", record)
     histories, chunks = [], []

@@ -14,7 +14,7 @@ from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import ENVIRONMENT, make_request, make_result
 
-from regbench.engines.base import nothing
+from regbench.engines.threads import nothing
 from regbench.experiments.dropout_scale import DropoutScale, ScaleResult, measure_scale
 from regbench.report import dropout_scale, tensorboard, training
 from regbench.report.base import View
