@@ -313,15 +313,11 @@ def verify_cases(request: Request, names: list[str], output: Output) -> int:
 def show_run(name: str, options: Mapping[str, Any]) -> int:
     """Show how a run was made, and what is there of it; returns the exit code."""
     from regbench.report import run_page
-    from regbench.report.terminal.screen import Screen, show_table
+    from regbench.report.terminal.screen import Screen
 
     run = run_folder.open_run(name, COMMANDS, options)
     _, done, total = read_back(run)
-    screen, view = Screen(run.request.output), run_page.view(run, done, total)
-    for table in view.tables:
-        show_table(screen.details, table)
-        screen.say("")
-    screen.close(view, (), is_new=False)
+    Screen(run.request.output).show_page(run_page.view(run, done, total))
     return 0
 
 
@@ -334,12 +330,9 @@ def show_information(output: Output) -> int:
     """Say what is installed, on what, and which regularizers there are; returns the exit code."""
     from regbench.experiments.installation import describe_installation
     from regbench.report import information
-    from regbench.report.terminal.screen import Screen, show_table
+    from regbench.report.terminal.screen import Screen
 
-    screen, view = Screen(output), information.view(describe_installation())
-    for table in view.tables:
-        show_table(screen.details, table)
-    screen.close(view, (), is_new=False)
+    Screen(output).show_page(information.view(describe_installation()))
     return 0
 
 
@@ -347,7 +340,7 @@ def list_runs(root: str | None, output: Output, is_pruning: bool, is_sure: bool)
     """List the runs below a folder, or remove the abandoned ones; returns the exit code."""
     from regbench.report.format import count
     from regbench.report.run_list import MOST_ARMS, runs_view
-    from regbench.report.terminal.screen import Screen, show_table
+    from regbench.report.terminal.screen import Screen
 
     if root is not None and not os.path.isdir(root):  # noqa: PTH112 - no name is too long for it
         raise UsageError("--root", root, "a folder that is there")
@@ -359,10 +352,7 @@ def list_runs(root: str | None, output: Output, is_pruning: bool, is_sure: bool)
     if is_pruning:
         found = [run for run in found if is_prunable(run, now)]
     most = MOST_ARMS if output.form == "table" else max((len(run.arms) for run in found), default=0)
-    view = runs_view(found, now, most)
-    screen.close(view, (), is_new=False)
-    for table in view.tables:
-        show_table(screen.details, table)
+    screen.show_page(runs_view(found, now, most))
     if not found and output.form == "table" and not unfinished:
         what = "abandoned runs: not done, and untouched for an hour" if is_pruning else "runs"
         screen.errors.print(f"no {what}, below {visible(folder)}", soft_wrap=True)

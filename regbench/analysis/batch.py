@@ -36,7 +36,8 @@ class Batch:
     @property
     def indices(self) -> tuple[int, ...]:
         """Those of the arms in the study."""
-        return self.arm_indices or tuple(range(len(self.study.arms)))
+        everything = tuple(range(len(self.study.arms)))
+        return everything if self.arm_indices is None else self.arm_indices
 
     def by_arm(self) -> list[Batch]:
         """Return a batch for each of the arms: those of a block each."""

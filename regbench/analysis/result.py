@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from regbench.analysis.claims import claims_of, interactions_of
 from regbench.analysis.decomposition import describe, part_differences, split
 from regbench.analysis.measures import LOSSES
 from regbench.analysis.optimum import optimum_of
+from regbench.analysis.shown import Shown
 from regbench.analysis.simultaneous import DRAWS
 from regbench.analysis.statistics import compare_arms, judge, paired_differences
 from regbench.errors import RunError, UsageError
@@ -35,7 +35,7 @@ EARLIER_DRAWS = 999
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(Shown):
     """What was asked, where it was computed, and what was measured.
 
     Attributes:
@@ -65,10 +65,6 @@ class Result:
         head = f"Result of {self.study.replicates} replicates at epoch {self.history.epochs[-1]}"
         return "\n".join([head, *lines])
 
-    def _repr_html_(self) -> str:
-        """Return the answer as HTML, for a notebook."""
-        return str(import_module("regbench.report.html").notebook(self))
-
     def to_pandas(self) -> Any:
         """Return every measure as a tidy pandas table: a row for each number.
 
@@ -89,11 +85,6 @@ class Result:
         table = pandas.DataFrame({"value": values}, index).reset_index()
         table["seed"] = table["replicate"] + self.study.seed
         return table[["arm", "replicate", "seed", "epoch", "measure", "value"]]
-
-    @property
-    def figures(self) -> Any:
-        """Its pictures: `result.figures.fan(axes)`; see `regbench.report.figures`."""
-        return import_module("regbench.report.figures").Figures(self)
 
     @property
     def headline(self) -> Array:

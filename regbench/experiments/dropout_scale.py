@@ -10,11 +10,11 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from regbench.analysis.shown import Shown
 from regbench.errors import UsageError
 from regbench.experiments.base import SILENT, Observer, Plan
 from regbench.settings.base import check_strength
@@ -165,16 +165,12 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class ScaleResult:
+class ScaleResult(Shown):
     """What was asked, where it ran, and a `Scale` for each drop probability."""
 
     study: DropoutScale
     environment: Environment
     scales: list[Scale]
-
-    def _repr_html_(self) -> str:
-        """Return the answer as HTML, for a notebook."""
-        return str(import_module("regbench.report.html").notebook(self))
 
 
 def plan(

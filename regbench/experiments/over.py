@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regbench.analysis.shown import Shown
 from regbench.analysis.statistics import compare_arms
 from regbench.experiments import training
 from regbench.experiments.base import SILENT, Observer, Plan
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OverResult:
+class OverResult(Shown):
     """What was asked, where it ran, and the result at each value that is there."""
 
     study: Over
@@ -43,11 +43,6 @@ class OverResult:
     def over(self) -> list[Result]:
         """The results, in the order of the values."""
         return list(self.by_value.values())
-
-    @property
-    def figures(self) -> Any:
-        """Its picture: `result.figures.over(axes)`; see `regbench.report.figures`."""
-        return import_module("regbench.report.figures").Figures(self)
 
     @cached_property
     def effects(self) -> list[list[Comparison]]:

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regbench.analysis.statistics import Interval
+
+TONES = {
+    "good": r"^(yes|lower)(?=$| -?\d)|\b(lowers|fits)\b",
+    "bad": r"^(no|higher|diverged)(?=$| -?\d)|\b(raises|DOES NOT FIT)\b",
+    "open": r"^(\?|cannot tell)(?=$| -?\d)|\binconclusive\b",
+}
+"""Of the words of an answer, at the beginning of a cell or within a sentence."""
+
+
+def tone_of(cell: str) -> str:
+    """Return the tone of the word of an answer that a cell begins with, or nothing."""
+    return next((tone for tone, words in TONES.items() if re.match(words, cell)), "")
 
 
 def number(value: float | None) -> str:

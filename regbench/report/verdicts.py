@@ -5,11 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from regbench.report.claims import (
-    has_answer_table,
-    interaction_sentences,
-    optimum_sentences,
-)
+from regbench.report.claims import has_answer_table, interaction_sentences, optimum_sentences
 from regbench.report.format import interval_text, number, percent, rounded, seeds_text
 
 if TYPE_CHECKING:

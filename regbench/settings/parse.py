@@ -15,15 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from regbench.errors import UsageError, option_of, suggestion, visible
 from regbench.regularizers import REGULARIZERS
 from regbench.settings.arms import arms_of
-from regbench.settings.base import (
-    ARMS,
-    Settings,
-    allowed,
-    is_list,
-    keys_of,
-    kind_of,
-    unknown_key,
-)
+from regbench.settings.base import ARMS, Settings, allowed, is_list, keys_of, kind_of, unknown_key
 from regbench.settings.command import PARTS, Arms, Request, nested_groups
 from regbench.settings.numbers import MOST_NUMBERS, WHOLE, split_numbers, to_float, to_number
 from regbench.settings.over import Over, Values, group_and_field

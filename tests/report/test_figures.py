@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import itertools
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-from commands import TINY
-from matplotlib.figure import Figure
 from matplotlib.text import Text
-from PIL import Image
 from training import ENVIRONMENT, make_result
 
 from regbench.analysis.measures import LOSSES
-from regbench.engines.base import nothing
+from regbench.engines.threads import nothing
 from regbench.experiments.dropout_scale import DropoutScale, ScaleResult, measure_scale
 from regbench.regularizers import REGULARIZERS
 from regbench.report import figures
@@ -40,10 +34,8 @@ from regbench.report.training import pictures_of
 from regbench.report.verdicts import sentences
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from commands import Command
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from regbench.analysis.result import Result
 
@@ -370,51 +362,3 @@ def test_labels_are_spread_apart_as_little_as_can_be() -> None:
     assert sheet.spread(np.array([0.5, 0.1]), 0.1, 0, 1).tolist() == [0.5, 0.1]
     assert sheet.spread(np.array([0.5, 0.5]), 0.1, 0, 1) == pytest.approx([0.45, 0.55])
     assert sheet.spread(np.array([1.0, 1.0, 0.0]), 0.1, 0, 1) == pytest.approx([0.9, 1.0, 0.0])
-
-
-@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
-def test_files_are_the_same_whenever_they_are_drawn_again(suffix: str) -> None:
-    result = make_result(strengths=(0.1,), epochs=10)
-    first = figures.draw("fan", result, {suffix})
-    with mpl.rc_context({"font.size": 30, "svg.hashsalt": "other", "lines.linewidth": 9}):
-        assert figures.draw("fan", result, {suffix}).files == first.files
-    if suffix == "png":
-        image = Image.open(io.BytesIO(first.files["png"]))
-        assert image.size == (first.width, first.height)
-
-
-def test_result_draws_into_axes_that_are_given_and_without_any_changes_nothing_global() -> None:
-    result = make_result(strengths=(0.1,), epochs=10)
-    figure = Figure(figsize=(12, 8))
-    left, right = figure.subplots(1, 2)
-    assert result.figures.fan(left) is figure
-    assert result.figures.parts(right) is figure
-    middle = figure.bbox.width / 2
-    assert all(axes.get_window_extent().x1 <= middle for axes in figure.axes[2:6])
-    with pytest.raises(AttributeError, match="no picture is called 'fam'"):
-        result.figures.fam()
-
-
-def test_drawing_imports_no_pyplot_and_a_result_no_matplotlib() -> None:
-    program = (
-        "import sys, regbench.analysis.result\n"
-        "assert 'matplotlib' not in sys.modules\n"
-        "import regbench.report.figures.fan\n"
-        "assert 'matplotlib.pyplot' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-
-
-def test_format_of_pictures_is_a_setting_and_can_be_asked_for_again(
-    regbench: Command, tmp_path: Path
-) -> None:
-    assert regbench("wdecay", *TINY, "--figure-format=svg", "--out=run", "--quiet").code == 0
-    folder = tmp_path / "run" / "figures"
-    assert {path.suffix for path in folder.iterdir()} == {".svg"}
-    kept = (folder / "pairs.svg").read_bytes()
-    again = regbench("report", "run", "--files", "--figure-format=pdf", "--quiet")
-    assert again.code == 0, again.err
-    assert {path.suffix for path in folder.iterdir()} == {".svg", ".pdf"}
-    assert regbench("report", "run", "--files", "--quiet").code == 0
-    assert (folder / "pairs.svg").read_bytes() == kept
-    assert regbench("report", "run", "--files", "--figure-format=gif").code == 2

@@ -244,6 +244,10 @@ def test_notebook_shows_answers_as_escaped_html(result: Result) -> None:
     assert shown.count("<table") == 3
     scale = rb.run(rb.DropoutScale(p=[0.5], units=40, trials=30))
     assert "binomial law" in scale._repr_html_()
+    short = rb.Training(epochs=3, log_every=3)
+    tiny = rb.Study(arms=rb.WeightDecay(0.5), network=rb.Network(hidden=5), training=short)
+    over = rb.run(rb.Over(study=tiny, key="lr", values=[0.01, 0.02]))
+    assert "λ=0.5" in over._repr_html_()
     view = training.view(Run(Path(), make_request(), {}), result, is_complete=True)
     view.sentences = ["<script>alert(1)</script>"]
     assert "<script" not in html.render("notebook.html", view=view)

@@ -85,11 +85,11 @@ def draw(result: Result, sheet: Sheet) -> None:
     title_height = 0.16 * max(map(len, names.values())) + 0.02
     above_panel = title_height + NAMED
     tall = 0.7 * (height - above_panel - BETWEEN - 0.35)
-    limits = dict[str, Any]({"xlim": (task.x_min, task.x_max)})
+    limits = dict[str, Any](xlim=(task.x_min, task.x_max))
     for place, index in enumerate(cast.shown):
         row, column = divmod(place, columns)
         left, over, color = LEFT + column * (width + GAP), top + row * height, cast.colors[index]
-        style = dict[str, Any]({"va": "bottom", "weight": "bold", "color": readable(color)})
+        style = dict[str, Any](va="bottom", weight="bold", color=readable(color))
         is_small = title_height > 0.2 or width_of(cast.labels[index], 10, "bold") > width
         sheet.text(
             left, over + title_height, "\n".join(names[index]), 8.5 if is_small else 10, **style
@@ -113,7 +113,7 @@ def draw(result: Result, sheet: Sheet) -> None:
             said += f"\n{bracket(c.mean_difference, c.ci, '+')}"
         sheet.text(left, over + title_height + 0.03, said, 8.5 if width > 1.9 else 7.5)
         lines = np.stack(np.broadcast_arrays(x, fits[index, :count]), axis=-1)
-        style = dict[str, Any]({"linewidths": 0.7, "alpha": 0.45 if count < 60 else 0.2})
+        style = dict[str, Any](linewidths=0.7, alpha=0.45 if count < 60 else 0.2)
         panel.add_collection(LineCollection(list(lines), colors=color, **style), autolim=False)
         panel.plot(x, means[index], color="white", lw=3.6, zorder=3)
         panel.plot(x, means[index], color=color, lw=2.3, zorder=3)

@@ -66,7 +66,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     for place, kept in enumerate(epochs):
         row, column = divmod(place, COLUMNS)
         left, over = LEFT + column * width, top + row * height + 0.27
-        limits = dict[str, Any]({"xlim": (task.x_min, task.x_max), "ylim": (low, high)})
+        limits = dict[str, Any](xlim=(task.x_min, task.x_max), ylim=(low, high))
         panel = sheet.panel(left, over, width - 0.25, height - 0.55, **limits)
         ticks(panel, "x", most=3)
         ticks(panel, "y", is_labelled=not column)
@@ -74,9 +74,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         for index in cast.shown:
             fit = np.clip(history.predictions[kept, index, 0].astype(float), low - far, high + far)
             panel.plot(history.grid_x, fit, color=cast.colors[index], lw=1.9)  # NaN leaves a gap
-        points = dict[str, Any](
-            {"color": POINTS, "edgecolors": INK, "linewidths": 0.7, "clip_on": False}
-        )
+        points = dict[str, Any](color=POINTS, edgecolors=INK, linewidths=0.7, clip_on=False)
         panel.scatter(history.train_x, history.train_y[0], 26, zorder=4, **points)
         epoch = f"epoch {history.kept_epochs[kept]}"
         sheet.text(left, over - 0.05, epoch, 9.5, va="bottom", weight="bold", color=GREY)

@@ -95,7 +95,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     panel.hlines(ys[1:] - 0.5, low, high, color=RULE, lw=0.7, zorder=0)
     ticks(panel, "x", most=5, sign="+")
     zero = np.clip(left - low / (high - low) * (right - left), left + 0.5, right - 0.5)
-    style = dict[str, Any]({"color": BASELINE, "ha": "center", "va": "bottom", "weight": "bold"})
+    style = dict[str, Any](color=BASELINE, ha="center", va="bottom", weight="bold")
     sheet.text(zero, top - 0.06, "as the baseline", 8.5, **style)
     said = f"← lower is better     paired difference in {what}, arm − baseline"
     sheet.text(left, sheet.height - 0.27, said, 8.5)
@@ -116,7 +116,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         for x, (name, side) in zip(columns, titles, strict=True):
             sheet.text(x, top - 0.06, name, 8.5, color=GREY, va="bottom", ha=side)
     for y, (*_, c, _, lost) in zip(middles, rows, strict=True):
-        style = dict[str, Any]({"va": "center", "size": 8.5 if step > 0.19 else 7.5})
+        style = dict[str, Any](va="center", size=8.5 if step > 0.19 else 7.5)
         if lost:
             sheet.text(columns[0], y, lost, color=BAD, **style)
             continue
@@ -166,7 +166,7 @@ def draw_dots(panel: Any, y: int, row: Row, step: float, scale: float) -> None:
     offsets *= min(1.0, 0.27 / max(0.01, np.abs(offsets).max(initial=0)))
     is_better = values <= 0
     fills, rims = np.where(is_better, row.color, "white"), np.where(is_better, "white", row.color)
-    style = dict[str, Any]({"c": fills, "edgecolors": rims, "lw": 8 * dot, "zorder": 2})
+    style = dict[str, Any](c=fills, edgecolors=rims, lw=8 * dot, zorder=2)
     panel.scatter(values, y - 0.1 + offsets, (66 * dot) ** 2, **style)
 
 
@@ -198,9 +198,7 @@ def draw_slopes(panel: Any, result: Result, row: Row) -> None:
     panel.scatter(np.ones(len(pairs)), pairs[:, 1], 14, row.color, zorder=3)
     ticks(panel, "y")
     for x, color, name in ((0, BASELINE, "baseline"), (1, row.color, row.label)):
-        style = dict[str, Any](
-            {"ha": "center", "color": readable(color), "weight": "bold", "parse_math": False}
-        )
+        style = dict[str, Any](ha="center", color=readable(color), weight="bold", parse_math=False)
         panel.text(x, -0.03, name, va="top", size=9, transform=panel.get_xaxis_transform(), **style)
         if len(pairs):
             mean, at = values[x].mean(), 1.48 * x - 0.24

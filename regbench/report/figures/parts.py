@@ -58,7 +58,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     ).reshape(-1, 4).T  # fmt: skip
     longest = float(max(risks[risks <= 3 * np.median(risks)])) if fine else 1.0
     low = max(-longest, min(0.0, 1.1 * biases.min(initial=0))) - 0.02 * longest
-    limits = dict[str, Any]({"ylim": (len(ys) - 0.5, -0.5)})
+    limits = dict[str, Any](ylim=(len(ys) - 0.5, -0.5))
     ends = [p.ci[1] for y in fine if (p := parts[y].expected_test_error).value <= longest and p.ci]
     inch = (min(1.6 * longest, max([longest, *ends])) - low) / (wide - 0.95)
     bars = sheet.panel(left, top, wide, height, xlim=(low, low + inch * wide), **limits)
@@ -68,13 +68,13 @@ def draw(result: Result, sheet: Sheet) -> None:
     bars.barh(rows, variances, thick, left=noise, color=[(color, 0.42) for color in colors])
     bars.barh(rows, biases, thick, left=np.where(biases < 0, 0, noise + variances), color=colors)
     bars.axvline(0, color=INK, lw=1)
-    style = dict[str, Any]({"va": "center", "size": 8 if is_tall else 7.5, "clip_on": True})
+    style = dict[str, Any](va="center", size=8 if is_tall else 7.5, clip_on=True)
     for y, row, base, variance, bias, risk in zip(
         fine, rows, noise, variances, biases, risks, strict=True
     ):
         end, ci = base + variance + max(bias, 0) + 0.06 * inch, parts[y].expected_test_error.ci
         if risk > longest:
-            pale = dict[str, Any]({"color": "white", "alpha": 0.85, "pad": 1})
+            pale = dict[str, Any](color="white", alpha=0.85, pad=1)
             at = low + inch * (wide - 0.05)
             bars.text(
                 at, row, f"risk {short(risk)} →", ha="right", weight="bold", bbox=pale, **style
@@ -111,7 +111,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         for y, part in zip(shown, found, strict=True) if is_tall else ():
             at = np.clip(part.value, low, high), y - 0.2
             style = dict[str, Any](
-                {"color": readable(cast.colors[y]), "bbox": {"color": "white", "pad": 0.6}}
+                color=readable(cast.colors[y]), bbox={"color": "white", "pad": 0.6}
             )
             panel.text(
                 *at, amount(part.value, part.ci, "+"), size=8, ha="center", va="center", **style

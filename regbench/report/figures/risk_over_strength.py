@@ -67,7 +67,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         curves.append((name.replace("_squared", "²"), color, *np.reshape(three, (-1, 3)).T))
     width, height = sheet.width - LEFT - RIGHT, sheet.height - top - LOWER - 0.98
     pad = 0.04 * float(np.ptp(place(strengths)))
-    limits = dict[str, Any]({"xlim": (place(strengths[0]) - pad, place(strengths[-1]) + pad)})
+    limits = dict[str, Any](xlim=(place(strengths[0]) - pad, place(strengths[-1]) + pad))
     bases = [risk[0]] if np.isfinite(risk[0]) else []
     lowest = min(risk[rows], default=1.0)
     high = min(1.12 * max([*bases, *risk[rows], 0.0]), 1.6 * max([*bases, lowest])) or 1.0
@@ -84,7 +84,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         panel.axhline(noise, color=GREY, lw=1, ls=":")
         named.append((noise, f"noise {short(noise)}", GREY))
     for name, color, values, *band in curves:
-        style = dict[str, Any]({"color": color, "lw": 2.4 if color == INK else 1.8})
+        style = dict[str, Any](color=color, lw=2.4 if color == INK else 1.8)
         panel.plot(*curve_through(x, values), **style)
         panel.plot(x, values, "o", color=color, ms=4.5, mec="white", mew=0.6)
         panel.fill_between(x, *band, color=color, alpha=0.13, lw=0)
@@ -128,7 +128,7 @@ def draw(result: Result, sheet: Sheet) -> None:
                 axes.axvspan(*place(result.optimum.ci), color="#F5EEC8", lw=0, zorder=0)
             axes.axvline(place(result.optimum.strength), color=BEST, lw=1.2, zorder=1)
         best = f"{part.symbol}* {result.optimum.strength:.2g}"
-        style = dict[str, Any]({"color": BEST, "weight": "bold", "ha": "center", "va": "bottom"})
+        style = dict[str, Any](color=BEST, weight="bold", ha="center", va="bottom")
         share = (place(result.optimum.strength) - limits["xlim"][0]) / np.ptp(limits["xlim"])
         sheet.text(LEFT + share * width, top - 0.02, best, 9.5, **style)
     decades = 10.0 ** np.arange(np.ceil(np.log10(strengths[0])), np.log10(strengths[-1]) + 1e-9)

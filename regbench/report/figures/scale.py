@@ -77,7 +77,7 @@ def draw_law(scale: Scale, sheet: Sheet, top: float, height: float) -> None:
     panel.axvline(scale.units, ymax=0.97, color=BASELINE, lw=1.6, dashes=(4, 2))
     if scale.article_z is not None:
         panel.vlines(ARTICLE, 0, 0.72 * tallest, color=OUTSIDE, lw=3)
-        style = dict[str, Any]({"color": OUTSIDE, "weight": "bold", "ha": "right", "size": 9.5})
+        style = dict[str, Any](color=OUTSIDE, weight="bold", ha="right", size=9.5)
         panel.text(ARTICLE, 0.76 * tallest, f"the article's draw {ARTICLE} ", **style)
         ends.append(ARTICLE)
     margin = 0.03 * (max(ends) - min(ends)) or 1.0

@@ -73,9 +73,7 @@ class Sheet:
         for label, color, y in zip(labels, colors, ys, strict=True):
             size = next((s for s in (10, 8.5) if width_of(label, s, "bold") <= width - EDGE), 7.5)
             lines = wrapped(label, width - EDGE, size, "bold", most=max(1, int(step / size / LINE)))
-            style = dict[str, Any](
-                {"ha": "right", "va": "center", "weight": "bold", "color": readable(color)}
-            )
+            style = dict[str, Any](ha="right", va="center", weight="bold", color=readable(color))
             self.text(width, y, "\n".join(lines), size, **style)
 
 
@@ -146,17 +144,11 @@ def label_ends(panel: Any, named: Sequence[tuple[float, str, str]], height: floa
     if is_log:
         low, high, ends = *np.log([low, high]), np.log(ends)
     shares = ((ends - low) / (high - low)).clip(0, 1)
-    where = dict[str, Any](
-        {"xycoords": "axes fraction", "textcoords": "axes fraction", "parse_math": False}
-    )
+    where = dict[str, Any](xycoords="axes fraction", textcoords="axes fraction", parse_math=False)
     places = spread(shares, 0.155 / height, 0, 1)
     for share, place, (_, text, color) in zip(shares, places, named, strict=True):
-        leader = dict[str, Any](
-            {"arrowstyle": "-", "color": color, "lw": 0.7, "shrinkA": 0, "shrinkB": 0}
-        )
-        style = dict[str, Any](
-            {"va": "center", "color": readable(color), "weight": "bold", "size": 8.5}
-        )
+        leader = dict[str, Any](arrowstyle="-", color=color, lw=0.7, shrinkA=0, shrinkB=0)
+        style = dict[str, Any](va="center", color=readable(color), weight="bold", size=8.5)
         panel.annotate(text, (1, share), (1.025, place), arrowprops=leader, **where, **style)
 
 
@@ -200,9 +192,7 @@ def ticks(
     zeros = np.zeros(len(places))
     transform = panel.get_xaxis_transform() if is_x else panel.get_yaxis_transform()
     x, y, marker = (places, zeros, TICKDOWN) if is_x else (zeros, places, TICKLEFT)
-    style = dict[str, Any](
-        {"ls": "", "color": AXIS, "ms": 3, "mew": 0.8, "clip_on": False, "transform": transform}
-    )
+    style = dict[str, Any](ls="", color=AXIS, ms=3, mew=0.8, clip_on=False, transform=transform)
     panel.plot(x, y, marker=marker, scalex=False, scaley=False, **style)
     inches = panel.get_position().size * panel.figure.bbox.size / panel.figure.dpi
     for place, label in zip(places, labels, strict=True) if is_labelled else ():

@@ -84,7 +84,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         before = shares[0].max()
         unit = max(before, min(shares[1, is_fine].max(initial=0), ABOVE * before)) / FULL
         for row, index in enumerate(shown):
-            style = dict[str, Any]({"baseline": row + 1, "zorder": 3 - row / 99})
+            style = dict[str, Any](baseline=row + 1, zorder=3 - row / 99)
             panel.axhline(row + 1, color=INK, lw=0.5)
             panel.stairs(row + 1 - shares[0, row] / unit, edges, color=INK, lw=0.8, **style)
             if not is_fine[row]:
@@ -94,7 +94,7 @@ def draw(result: Result, sheet: Sheet) -> None:
             panel.stairs(
                 row + 1 - heights, edges, fill=True, color=color, alpha=0.75, baseline=row + 1
             )
-            style = dict[str, Any]({"va": "top", "size": 8, "color": tone})
+            style = dict[str, Any](va="top", size=8, color=tone)
             rms = float(np.sqrt(np.square(values[1, row]).mean()))
             panel.text(reach, row + 0.1, f"rms {short(rms)}", ha="right", weight="bold", **style)
             if shares[1, row].max() > 1.01 * FULL * unit:

@@ -19,6 +19,7 @@ from regbench import __version__
 from regbench.errors import UsageError
 from regbench.experiments import command_of
 from regbench.report import report_of
+from regbench.report.format import tone_of
 from regbench.settings.command import Request
 from regbench.settings.question import Question
 from regbench.storage.files import write_text
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from regbench.report.figures import Picture
 
 HERE = Path(__file__).parent
-GOOD, BAD = ("yes", "lower"), ("no", "higher", "diverged")
-TONES = {**dict.fromkeys(GOOD, "good"), **dict.fromkeys(BAD, "bad"), "?": "open", "cannot": "open"}
-"""The class of a cell by its first word."""
 FILES = {
     "summary.json": "every number",
     "history.csv": "the losses as a tidy table",
@@ -101,7 +99,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["tone"] = lambda cell: TONES.get(cell.partition(" ")[0], "")
+    templates.filters["tone"] = tone_of
     return templates.get_template(template).render(**values)
 
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingC
 from rich.text import Text
 
 from regbench.limits import can_start_thread
+from regbench.report.format import TONES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +23,8 @@ if TYPE_CHECKING:
     from regbench.report.base import Table
 
 SPELT_OUT = {"λ": "lambda", "η": "eta", "μ": "mu", "α": "alpha", "σ": "sigma", "²": "^2"}
-TONES = {
-    "green": r"^(yes|lower)(?=$| -?\d)|\b(lowers|fits)\b",
-    "red": r"^(no|higher|diverged)(?=$| -?\d)|\b(raises|DOES NOT FIT)\b",
-    "dim": r"^(\?|cannot tell)(?=$| -?\d)|\binconclusive\b",
-}
-"""Of the words of an answer, at the beginning of a cell or within a sentence."""
+STYLES = {"good": "green", "bad": "red", "open": "dim"}
+"""Of the tones of an answer's words."""
 PLAIN_STEPS = 10
 """Progress lines of a whole run off a terminal."""
 LEAST_WIDTH, MOST_WIDTH = 20, 1000
@@ -101,8 +98,8 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
 def toned(text: str) -> Text:
     """Return a text whose words of an answer have their colours."""
     colored = Text(text)
-    for style, words in TONES.items():
-        colored.highlight_regex(words, style)
+    for tone, words in TONES.items():
+        colored.highlight_regex(words, STYLES[tone])
     return colored
 
 

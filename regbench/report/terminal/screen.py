@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from regbench.errors import shell_word
 from regbench.experiments.base import Observer
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from regbench.analysis.history import Array, History
+    from regbench.analysis.history import History
     from regbench.regularizers import Arm
     from regbench.report.base import View
     from regbench.settings.output import Output
@@ -55,7 +54,7 @@ class Screen(Observer):
         self.details, self.closing, self.errors = make_consoles(
             output.quiet, output.form != "table"
         )
-        self.finished: dict[str, list[Array]] = {}  # by arm: what `SHOWN` names, `(3, R)`
+        self.finished: dict[str, dict[str, list[float]]] = {}  # by arm and name in `SHOWN`
 
     def begin(self, header: Iterable[str]) -> None:
         """Say what is about to run."""
@@ -75,15 +74,15 @@ class Screen(Observer):
         self, what: str, total: int, arms: Sequence[str] = ()
     ) -> AbstractContextManager[Callable[[int], None]]:
         """Show how far a stage is, and what it has come to; see `console.progress`."""
-        self.finished = {arm: [] for arm in arms[:FEW_ARMS]}
+        self.finished = {arm: {name: [] for name in SHOWN} for arm in arms[:FEW_ARMS]}
         return progress(self.errors, what, total, self.output.quiet, self.so_far)
 
     def finish(self, arms: Sequence[Arm], history: History) -> None:
         """Add replicates to those whose means are shown while a stage goes on."""
         for index, arm in enumerate(arms):
             if arm.name in self.finished:
-                last = [getattr(history, name)[-1, index] for name in SHOWN.values()]
-                self.finished[arm.name].append(np.array(last, np.float64))
+                for name, values in self.finished[arm.name].items():
+                    values += getattr(history, SHOWN[name])[-1, index].tolist()
 
     def so_far(self) -> Table | None:
         """Return the means of the replicates that are done.
@@ -92,11 +91,11 @@ class Screen(Observer):
         there.
         """
         rows = [["mean so far", "replicates", *SHOWN]]
-        for name, parts in self.finished.items():
-            if parts:
-                values = np.concatenate(parts, axis=1)
-                means = (number(float(mean)) for mean in values.mean(axis=1))
-                rows.append([name, str(values.shape[1]), *means])
+        for arm, measured in self.finished.items():
+            amount = len(measured["risk"])
+            if amount:
+                means = (number(math.fsum(values) / amount) for values in measured.values())
+                rows.append([arm, str(amount), *means])
         return Table(rows) if rows[1:] else None
 
     def say(self, line: str) -> None:
@@ -129,6 +128,14 @@ class Screen(Observer):
             self.say("")
         for caution in view.cautions:
             print_line(self.closing, f"Mind: {caution}.")
+
+    def show_page(self, view: View) -> None:
+        """Show tables that are all there is to see, or the document."""
+        for number_of, table in enumerate(view.tables):
+            if number_of:
+                self.say("")
+            show_table(self.details, table)
+        self.close(view, (), is_new=False)
 
     def close(self, view: View, notes: Sequence[str], is_new: bool) -> None:
         """Print the document where asked to, say where new files are, and what to note."""
