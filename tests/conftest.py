@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that take the longest first, so that all processes end at about the same time."""
+    """Put the tests that take longest first, so that all processes end at about the same time."""
     items.sort(key=lambda item: item.path.name != "test_faults.py")
 
 

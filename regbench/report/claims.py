@@ -6,6 +6,7 @@ Knows nothing about where it is shown.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 from regbench.report.base import Table
@@ -103,7 +104,7 @@ def ratio_notes(result: Result) -> list[str]:
     ratios = [
         f"{found.value / found.baseline:.2f} times with {result.study.labels[found.arm]}"
         for found in measures_of(result)
-        if found.measure == "roughness" and found.baseline > 0
+        if found.measure == "roughness" and found.baseline > 0 and math.isfinite(found.value)
     ]
     return [f"As rough as the baseline's: {', '.join(ratios)}."] if ratios else []
 

@@ -15,7 +15,8 @@ from training import ENVIRONMENT, make_result
 from regbench.analysis.measures import LOSSES
 from regbench.engines.threads import nothing
 from regbench.experiments.dropout_scale import DropoutScale, ScaleResult, measure_scale
-from regbench.regularizers import REGULARIZERS
+from regbench.regularizers import REGULARIZERS, Arm
+from regbench.regularizers.weight_decay import WeightDecay
 from regbench.report import figures
 from regbench.report.figures import (
     course,
@@ -349,6 +350,13 @@ def test_an_arm_has_the_same_colour_everywhere_and_strengths_differ_in_lightness
         lightness = [np.mean(mpl.colors.to_rgb(color)) for color in colors[first : first + 3]]
         assert lightness == sorted(lightness, reverse=True)
     assert {*palette.RAMPS} == {*REGULARIZERS, "plug-in"}
+
+
+def test_plug_ins_differ_from_each_other_and_from_all_others() -> None:
+    plugins = [type(f"P{n}", (WeightDecay,), {"command": f"own-{n}"}) for n in range(3)]
+    kinds = [REGULARIZERS["group-lasso"], *plugins]
+    colors = palette.colors_of([Arm(()), *(Arm((kind(0.5),)) for kind in kinds)])
+    assert len(set(colors)) == 5
 
 
 def test_short_labels_stay_apart() -> None:

@@ -138,6 +138,9 @@ def test_arm_that_diverges_changes_no_other_and_is_left_out_of_the_histograms(
         assert both.document["history"][name] == alone.document["history"][name]
         assert both.document["decomposition"][name] == alone.document["decomposition"][name]
     assert both.document["best_arm"] == "wdecay=0.1"
+    shown = regbench("report", both.document["run_dir"])
+    assert "rough as the baseline's" in shown.out
+    assert not re.search(r"\bnan\b", shown.out)
     (first, second), (expected,) = both.document["comparisons"], alone.document["comparisons"]
     assert first == expected, "p values of one arm that can be compared need no correction"
     assert (second["verdict"], second["mean_difference"]) == ("diverged", None)

@@ -6,6 +6,7 @@ Ramps were chosen by their distances under simulated deuteranopia, protanopia an
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -34,14 +35,16 @@ RAMPS = {
     "group-lasso": ("#B9D5B0", "#86B377", "#4F8040", "#24451A"),
     "plug-in": ("#E3C9C0", "#C09484", "#8A5A48", "#452A1F"),
 }
-"""By command; of all plug-ins the last one."""
+"""By command; of a plug-in the last one, of more than one others that no arm has."""
 SUMS = ("#F2A0A6", "#DD5765", "#A81E36", "#5A0A1A")
 
 
 def colors_of(arms: Sequence[Arm]) -> list[str]:
     """Return the colour of every arm; the baseline is the empty one."""
     kinds = ["+" if len(arm.parts) > 1 else "".join(p.command for p in arm.parts) for arm in arms]
-    kinds = [kind if kind in {"", "+", *RAMPS} else "plug-in" for kind in kinds]
+    spare = itertools.cycle([RAMPS[name] for name in reversed(RAMPS) if name not in kinds])
+    others = dict.fromkeys(kind for kind in kinds if kind not in ("", "+"))
+    ramps = {"+": SUMS, **{kind: RAMPS.get(kind) or next(spare) for kind in others}}
     colors = [BASELINE] * len(arms)
     for kind in {*kinds} - {""}:
         own = [index for index, other in enumerate(kinds) if other == kind]
@@ -50,7 +53,7 @@ def colors_of(arms: Sequence[Arm]) -> list[str]:
             if arms[own[0]].parts[0].neutral > 0:  # of bounds the lower one is the stronger
                 own.reverse()
         ends = {1: (0.55, 0.55), 2: (0.28, 0.9), 3: (0.28, 0.9)}.get(len(own), (0, 1))
-        ramp = np.array([to_rgb(color) for color in RAMPS.get(kind, SUMS)])
+        ramp = np.array([to_rgb(color) for color in ramps[kind]])
         for index, place in zip(own, np.linspace(*ends, len(own)), strict=True):
             steps = np.linspace(0, 1, len(ramp))
             colors[index] = to_hex(tuple(np.interp(place, steps, channel) for channel in ramp.T))
