@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import typer
 
 from regbench.analysis.claims import CLAIMS
 from regbench.analysis.measures import MEASURES
-from regbench.cli import EXIT_CODES, app
+from regbench.cli import EXIT_CODES, VERIFIED, app
 from regbench.experiments import COMMANDS
 from regbench.regularizers import REGULARIZERS
 from regbench.report.claims import WORDS
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 SCHEMAS: dict[str, Any] = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))
-    for path in sorted((Path(__file__).parents[1] / "schemas").glob("*.json"))
+    name: json.loads((Path(__file__).parents[1] / "schemas" / f"{name}.json").read_text("utf-8"))
+    for name in ("result", "verify", "runs", "show", "info")
 }
 """The JSON Schemas by the names of their files."""
 SHARED = [name for name, command in COMMANDS.items() if command.regularizer]
@@ -35,8 +36,10 @@ SHARED = [name for name, command in COMMANDS.items() if command.regularizer]
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; `|` within a cell is escaped."""
-    lines = [titles, ["---"] * len(titles), *rows]
+    """Return a table without columns that are empty; `|` within a cell is escaped."""
+    rows = list(rows)
+    used = [column for column in range(len(titles)) if any(row[column] for row in rows)]
+    lines = [[line[column] for column in used] for line in (titles, ["---"] * len(titles), *rows)]
     cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
 
@@ -56,11 +59,20 @@ def default_of(field: Any) -> str:
     return code(",".join(map(str, field.default)) if is_list else field.default)
 
 
+def values_of(key: str, field: Any, kind: Any) -> str:
+    """Return which values a setting takes; of a strength more narrowly, of a switch nothing."""
+    if kind and key == kind.option:
+        limits = "from 0 to below 1" if kind.is_probability else "from 0"
+        return f"{'whole' if kind.is_whole else 'finite'} numbers {limits}"
+    return "" if field.annotation is bool else allowed(field)
+
+
 def options(name: str, is_own_only: bool = False) -> str:
     """Return the options of a command: all, or those that no other command of a regularizer has."""
     group: Any = typer.main.get_command(app)
-    command, own = group.commands[name], COMMANDS[name].regularizer if is_own_only else None
-    settings, rows = COMMANDS[name].settings if name in COMMANDS else {}, []
+    command, known_as = group.commands[name], COMMANDS.get(name)
+    settings, kind = (known_as.settings, known_as.regularizer) if known_as else ({}, None)
+    rows = []
     for known in command.params:
         key = known.name.removesuffix("_")
         words = ", ".join(map(code, [*known.opts, *known.secondary_opts]))
@@ -68,12 +80,12 @@ def options(name: str, is_own_only: bool = False) -> str:
         if key in settings:
             field = settings[key].field
             meaning = field.description or ""
-            default, values = default_of(field), allowed(field)
+            default, values = default_of(field), values_of(key, field, kind)
         if getattr(known, "param_type_name", "") == "argument":
             words = code(known.metavar)
-        if own is None or key == own.option:
-            rows.append((words, default, values, meaning))
-    return table(("option", "default", "values", "meaning"), rows)
+        if not is_own_only or (kind and key == kind.option):
+            rows.append((words, meaning, default, values))
+    return table(("option", "meaning", "default", "values"), rows)
 
 
 def commands() -> str:
@@ -82,6 +94,7 @@ def commands() -> str:
     group: Any = typer.main.get_command(app)
     for name, command in group.commands.items():
         summary, _, examples = (command.help or "").partition("\n\n")
+        examples = re.sub(" +$", "", examples, flags=re.MULTILINE)
         parts.append(f"## {name}\n\n{summary}\n\n```sh\n{examples}\n```\n")
         is_shared = name in SHARED[1:]
         parts.append(options(name, is_own_only=is_shared))
@@ -97,7 +110,13 @@ def variables() -> str:
         for key in command.settings:
             takers.setdefault(key, set()).add(name)
     everywhere, training = takers["out"], takers["replicates"]
-    words = {frozenset(everywhere): "all", frozenset(training): "all that train"}
+    words = {
+        frozenset(everywhere): "every experiment",
+        frozenset(training): "every training experiment",
+        frozenset(training | {"verify"}): "every training experiment, verify",
+    }
+    for key in VERIFIED:
+        takers[key].add("verify")
     rows = [
         (
             code(ENVIRONMENT_PREFIX + key.upper()),
@@ -162,35 +181,39 @@ def documents() -> str:
     """Return the keys of every JSON document."""
     parts = []
     for schema in SCHEMAS.values():
-        parts += [f"## {schema['title']}\n\n{schema['description']}\n", keys_of(schema)]
+        title = schema["title"]
+        parts += [f"## {title}\n\n{schema['description']}\n", keys_of(schema, title)]
         for name, part in schema["$defs"].items():
-            parts += [f"### {name} ({schema['title']})\n\n", keys_of(part)]
+            parts += [f"### {name} ({title})\n\n", keys_of(part, title)]
     return "\n".join(parts)
 
 
-def keys_of(schema: Any) -> str:
-    """Return the keys of an object with their types and meanings."""
-    found = {**schema["properties"], **schema.get("patternProperties", {})}
-    rows = [(code(key), type_of(part), part["description"]) for key, part in found.items()]
-    return table(("key", "type", "what it is"), rows)
+def keys_of(schema: Any, title: str) -> str:
+    """Return the keys of an object in the schema of a title, with their meanings and types."""
+    (of_layers,) = schema.get("patternProperties", {"": None}).values()
+    found = schema["properties"] | ({"rms_LAYER": of_layers} if of_layers else {})
+    rows = [(code(key), part["description"], type_of(part, title)) for key, part in found.items()]
+    return table(("key", "what it is", "type"), rows)
 
 
-def type_of(schema: Any) -> str:
-    """Return in words what a value is."""
+def type_of(schema: Any, title: str) -> str:
+    """Return in words what a value in the schema of a title is, with a link to its part."""
     if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
+        name = str(schema["$ref"]).rpartition("#")[2].rpartition("/")[2]
+        anchor = re.sub(r"[^\w-]", "", f"{name} {title}".replace(" ", "-"))
+        return f"[{name}](#{anchor})" if name else "this document again"
     if "const" in schema:
         return code(json.dumps(schema["const"]))
     if "enum" in schema:
         return " or ".join(code(json.dumps(value)) for value in schema["enum"])
     if "oneOf" in schema:
-        return " or ".join(map(type_of, schema["oneOf"]))
+        return " or ".join(type_of(part, title) for part in schema["oneOf"])
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     words = {"array": "list", "object": "object"}
     if "items" in schema:
-        words["array"] = f"list of {type_of(schema['items'])}"
+        words["array"] = f"list of {type_of(schema['items'], title)}"
     if isinstance(schema.get("additionalProperties"), dict):
-        words["object"] = f"by arm: {type_of(schema['additionalProperties'])}"
+        words["object"] = f"object of {type_of(schema['additionalProperties'], title)}"
     return " or ".join(str(words.get(kind, kind)) for kind in kinds)
 
 
