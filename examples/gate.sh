@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # A gate for CI: is the best of these strengths better than none, on replicates that did not choose it?
 #
-#     bash examples/gate.sh [any options of `regbench wdecay`] >> "$GITHUB_STEP_SUMMARY"
+#     bash examples/gate.sh [options of `regbench wdecay`, --lambda first if other strengths] \
+#       >> "$GITHUB_STEP_SUMMARY"
 #
 # stdout gets the answer as Markdown, stderr one line that says what the exit code means.
 set -uo pipefail
 
-regbench wdecay --lambda 0.003,0.01,0.03 --confirm 30 --require better --format markdown "$@"
+[[ ${1:-} == --lambda* ]] || set -- --lambda 0.003,0.01,0.03 "$@"
+regbench wdecay --confirm 30 --require better --format markdown "$@"
 code=$?
 case $code in
   0) echo "gate: met" >&2 ;;

@@ -70,7 +70,10 @@ def run(
     if folder is None:
         return experiment.run(planned, observer=screen)
     request = Request(command_of(study), study, question, machine, Output(out=str(folder)))
-    made = create_run(request, planned.environment, planned.provenance, sys.argv)
+    try:
+        made = create_run(request, planned.environment, planned.provenance, sys.argv)
+    except UsageError as error:
+        raise error.named({"--out": "folder"}) from None
     with resumable(made):
         result = experiment.run(planned, open_archive(made), screen)
         view = report_of(study).view(made, result, is_complete=True)

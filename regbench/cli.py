@@ -20,6 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from regbench import __version__, commands, merging
 from regbench.errors import (
+    EXIT_CODES,
     RegbenchError,
     RunError,
     UsageError,
@@ -64,15 +65,6 @@ class Subcommand(PlainSwitches, TyperCommand):
     """A command of it."""
 
 
-EXIT_CODES = {
-    0: "done",
-    1: "failed, not complete, an arm diverged, or a row of verify failed",
-    2: "wrong usage or configuration; nothing was trained",
-    3: "the gate that --require asks for is not met",
-    4: "whether it is met cannot be told",
-    130: "interrupted (Ctrl-C)",
-    143: "terminated (SIGTERM)",
-}
 app = typer.Typer(
     name="regbench",
     help="Measure what a regularizer really does to a network: a baseline and regularized "
@@ -84,6 +76,11 @@ app = typer.Typer(
 )
 
 DEBUG = "--debug"
+HINTS = {
+    "Got unexpected extra": "a value stands behind its option, as in --lambda 0.01 or --root DIR",
+    "No such command": "one of a plug-in needs --plugin FILE",
+}
+"""By the beginning of what typer says, what to do."""
 ARGUMENTS = {"arms", "run", "parts"}
 PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
@@ -168,7 +165,9 @@ def explain(error: Exception) -> tuple[int, str]:
     if hasattr(error, "possibilities"):  # typer's error of an option that there is not
         error = no_such_option(lacking.option_name, lacking.ctx.info_name)
     if isinstance(error, typer.TyperException):
-        return error.exit_code, error.format_message()
+        said = error.format_message()
+        hints = [hint for beginning, hint in HINTS.items() if said.startswith(beginning)]
+        return error.exit_code, "; ".join([said, *hints])
     if isinstance(error, RegbenchError):
         return error.exit_code, str(error.named({}) if isinstance(error, UsageError) else error)
     return 1, cannot_write(error) if isinstance(error, OSError) else unexpected(error)
@@ -202,6 +201,8 @@ def no_such_option(option: str, command: str) -> UsageError:
     others = [name for name, other in COMMANDS.items() if key in other.settings]
     if others:
         hint = f"it belongs to {', '.join(others)}"
+    if own and own.regularizer and key in {kind.option for kind in REGULARIZERS.values()}:
+        hint += f"; the strength of {command} is {option_of(own.regularizer.option)}"
     return UsageError(option, problem=f"no option of {command}", hint=hint)
 
 

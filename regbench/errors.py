@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY = "out of memory; lower --hidden, --points, --replicates or the number of arms"
 
 
+EXIT_CODES = {
+    0: "done",
+    1: "failed, not complete, an arm diverged, or a row of verify failed",
+    2: "wrong usage or configuration; nothing was trained",
+    3: "the gate that --require asks for is not met",
+    4: "whether it is met cannot be told",
+    130: "interrupted (Ctrl-C)",
+    143: "terminated (SIGTERM)",
+}
+
+
 class RegbenchError(Exception):
     """The base of every error that regbench raises for a user to read."""
 

@@ -183,7 +183,7 @@ BAD = [
     ("compare", [], ["ARM: nothing to compare", "wdecay=0.01+dropout=0.5"]),
     ("compare", ["wdecay=0.1", "--lambda", "0.1"], ["--lambda"]),
     ("compare", ["--arms", "wdecay=0.1"], ["--arms"]),
-    ("compare", ["wdecay"], ["ARM: got 'wdecay'", "regularizers: wdecay, dropout"]),
+    ("compare", ["wdecay"], ["ARM: got 'wdecay'", "lacks its strength"]),
     ("compare", ["wdcay=0.1"], ["ARM: got 'wdcay=0.1'", "did you mean 'wdecay'?"]),
     ("compare", ["wdecay=0.1\x1b[31m"], ["ARM: ", "\\x1b[31m"]),
     ("compare", ["[bold]=0.1"], ["ARM: got '[bold]=0.1'"]),

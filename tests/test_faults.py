@@ -13,7 +13,7 @@ import pytest
 
 FAULTS = Path(__file__).parent / "faults"
 FEW = {
-    "kill": (["--kills=6", "--stride=15"], "nothing lost"),
+    "kill": (["--kills=3", "--stride=40"], "nothing lost"),
     "signals": (["--each=3", "--seconds=60"], "SIGTERM: 3 trials"),  # the machine may be busy
     "disk": (["--sizes=4", "--file-systems=2"], "limits of a file"),
     "corruption": (["--flips=60", "--truncations=20"], "none silent"),

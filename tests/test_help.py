@@ -64,7 +64,7 @@ def test_groups_stand_in_order_and_choices_are_shown(
     ("arguments", "named"),
     [
         (["wdecay", "--p=0.5"], ["--p", "wdecay", "belongs to dropout, gaussian-dropout"]),
-        (["dropout", "--lambda", "1"], ["belongs to wdecay, decoupled, l1"]),
+        (["dropout", "--lambda", "1"], ["belongs to wdecay, decoupled, l1", "dropout is --p"]),
         (["dropout-scale", "--epochs=3"], ["--epochs", "belongs to wdecay"]),
         (["--lambda", "1", "wdecay"], ["--lambda", "regbench", "belongs to wdecay"]),
         (["wdecay", "--strenght=1"], ["did you mean '--lambda'?"]),

@@ -14,7 +14,8 @@ from commands import TINY, word_of
 import regbench
 from regbench.analysis.claims import CLAIMS
 from regbench.analysis.measures import MEASURES
-from regbench.cli import EXIT_CODES, app
+from regbench.cli import app
+from regbench.errors import EXIT_CODES
 from regbench.experiments import COMMANDS
 from regbench.regularizers import REGULARIZERS
 from regbench.settings.truths import TRUTHS

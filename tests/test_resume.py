@@ -69,7 +69,7 @@ def test_long_work_is_saved_arm_by_arm_with_the_same_bytes(
 ) -> None:
     regbench(*THREE_PARTS, "--out=whole")
     trained.clear()
-    monkeypatch.setattr(feasibility, "BATCH_OPERATIONS", 1.0)
+    monkeypatch.setattr(feasibility, "thread_seconds", lambda *_: 1.0)
     regbench(*THREE_PARTS, "--out=run")
     arms = ("baseline", "wdecay=0.1", "wdecay=0.2")
     assert trained == [(first, (arm,)) for first in (1, 65, 129) for arm in arms]

@@ -15,7 +15,8 @@ import typer
 
 from regbench.analysis.claims import CLAIMS
 from regbench.analysis.measures import MEASURES
-from regbench.cli import EXIT_CODES, VERIFIED, app
+from regbench.cli import VERIFIED, app
+from regbench.errors import EXIT_CODES
 from regbench.experiments import COMMANDS
 from regbench.regularizers import REGULARIZERS
 from regbench.report.claims import WORDS

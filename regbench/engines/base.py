@@ -39,12 +39,12 @@ class Listener:
 
     `advance` is called now and then with how many epochs of single networks were done since, in all
     `A · R · epochs`; `say` with a line that explains why nothing seems to happen; `finish`, from
-    any thread, with arms and what some of their replicates have come to.
+    any thread, with arms, seeds, and what the replicates of these have come to in the arms.
     """
 
     advance: Callable[[int], None] = nothing
     say: Callable[[str], None] = nothing
-    finish: Callable[[Sequence[Arm], History], None] = nothing
+    finish: Callable[[Sequence[Arm], Sequence[int], History], None] = nothing
 
 
 Engine = Callable[[Batch, torch.device, int, Listener], History]

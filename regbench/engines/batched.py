@@ -55,7 +55,7 @@ def train_batched(batch: Batch, device: torch.device, threads: int, listener: Li
 
     def train(chunk: Batch, advance: Callable[[int], None], drawing: int = 1) -> History:
         history = train_stacks(chunk, advance, device, drawing)
-        listener.finish(chunk.arms, history)
+        listener.finish(chunk.arms, chunk.seeds, history)
         return history
 
     if device.type == "cuda":

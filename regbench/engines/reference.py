@@ -60,7 +60,7 @@ def train_replicate(batch: Batch, listener: Listener) -> History:
                 if epoch % EPOCHS_PER_REPORT == 0:
                     listener.advance(EPOCHS_PER_REPORT)
         histories.append(record.history())
-        listener.finish([arm], histories[-1])
+        listener.finish([arm], batch.seeds, histories[-1])
         listener.advance(training.epochs - record.last // EPOCHS_PER_REPORT * EPOCHS_PER_REPORT)
     return join(histories, "A")
 

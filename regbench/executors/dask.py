@@ -112,7 +112,7 @@ class Dask:
                     problem = self.misfit("a worker that joined since", provenance)
                     raise RunError(f"{self.address}, {problem}")
                 history = History(arrays)
-                listener.finish(batch.arms, history)
+                listener.finish(batch.arms, batch.seeds, history)
                 yield batch, history, provenance
                 listener.advance(len(batch.seeds) * batch.study.training.epochs)
         if failed:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import importlib
 from contextlib import nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from regbench.analysis.history import History
@@ -48,13 +49,16 @@ class Observer:
     """Who hears of a run while it goes on. Does nothing by default."""
 
     def stage(
-        self, what: str, total: int, arms: Sequence[str] = ()
+        self, what: str, total: int, labels: Mapping[str, str] = MappingProxyType({})
     ) -> AbstractContextManager[Callable[[int], None]]:
-        """Follow a stage of the work; within, what is yielded takes the amount done since."""
+        """Follow a stage of the work; within, what is yielded takes the amount done since.
+
+        `labels` is what the arms are called, by name.
+        """
         return nullcontext(lambda amount: None)
 
-    def finish(self, arms: Sequence[Arm], history: History) -> None:
-        """Take what some replicates of arms have come to, from any thread."""
+    def finish(self, arms: Sequence[Arm], seeds: Sequence[int], history: History) -> None:
+        """Take what the replicates of some seeds have come to in arms, from any thread."""
 
     def say(self, line: str) -> None:
         """Take a line about what a stage has decided."""

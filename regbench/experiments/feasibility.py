@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 BATCH_REPLICATES = 64
 """Most replicates of a batch on a CPU: enough to fill its cores, few enough to stay small."""
-BATCH_OPERATIONS = 2e12
-"""Most of what is trained on a CPU before it is saved, or else one arm of eight replicates, which
-fill some cores: seconds of a few."""
+BATCH_SECONDS = 25.0
+"""Of a CPU's thread, most of what is trained before it is saved, or else one arm of eight
+replicates, which fill some cores: seconds of a few."""
 CUDA_REPLICATES, CUDA_OPERATIONS = 1024, 4e13
 """The same on a GPU, where seconds hold more. Numbers depend by rounding on the size of a batch: it
 is a power of two, whoever else uses the GPU."""
@@ -63,12 +63,17 @@ def seconds_estimate(
 ) -> float:
     """Return about how many seconds a run takes, without what a pilot may ask for and pictures."""
     networks = study.replicates * len(study.arms) + 2 * (question.confirm or 0)
-    speed, overhead = THREAD_SPEED[engine]
-    seconds = operations_of_one(study) / speed + overhead * study.training.epochs
+    seconds = thread_seconds(study, engine)
     seconds /= 1 if engine == "reference" else min(threads, networks)
     if device.type == "cuda":
         seconds = operations_of_one(study) / OPERATIONS_PER_SECOND
     return networks * (seconds + 1.5e-4 * study.training.logged_count)  # to measure and write
+
+
+def thread_seconds(study: Study, engine: str) -> float:
+    """Return about how many seconds a thread of a CPU takes to train one network."""
+    speed, overhead = THREAD_SPEED[engine]
+    return operations_of_one(study) / speed + overhead * study.training.epochs
 
 
 def operations_of_one(study: Study) -> float:
@@ -105,7 +110,7 @@ def batch_size(study: Study, engine: str, device: torch.device) -> int:
     """Return how many replicates a batch has.
 
     They take seconds rather than minutes, since an interrupted batch is lost; on a GPU, half of its
-    memory holds them, and `batched` on the CPU wants whole chunks for every core.
+    memory holds them, and `batched` on the CPU has whole chunks for four cores, or for two.
     """
     if device.type == "cuda":
         import torch
@@ -114,13 +119,14 @@ def batch_size(study: Study, engine: str, device: torch.device) -> int:
         most = max(8.0, CUDA_OPERATIONS / operations_of_one(study))
         most = min(CUDA_REPLICATES, most, half / replicate_bytes(study, TEMPORARY_CUDA))
         return 1 << int(math.log2(max(1.0, most)))
+    fitting = BATCH_SECONDS / thread_seconds(study, engine)
     if engine == "batched":
-        return BATCH_REPLICATES
-    fitting = int(BATCH_OPERATIONS / operations_of_one(study))
-    return max(8, min(BATCH_REPLICATES, fitting))
+        return 64 if 4 * fitting >= 64 else 32
+    return max(8, min(BATCH_REPLICATES, int(fitting)))
 
 
-def arms_at_once(study: Study, replicates: int, device: str) -> int:
+def arms_at_once(study: Study, replicates: int, engine: str, device: str) -> int:
     """Return how many arms of a batch to train together before they are saved; see `batch_size`."""
-    budget = BATCH_OPERATIONS if device == "cpu" else CUDA_OPERATIONS
-    return max(1, int(budget / (operations_of_one(study) * replicates)))
+    if device == "cpu":
+        return max(1, int(BATCH_SECONDS / (thread_seconds(study, engine) * replicates)))
+    return max(1, int(CUDA_OPERATIONS / (operations_of_one(study) * replicates)))

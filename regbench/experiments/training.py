@@ -94,7 +94,7 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
         own, gathering = share(batches, shard), Gathering(len(study.arms), study.replicates)
         total = sum(len(batch.arms) * len(batch.seeds) for batch in own) * study.training.epochs
         work = plan.work if stage == "training" else stage
-        with observer.stage(work, total, () if shard else study.arm_names) as advance:
+        with observer.stage(work, total, {} if shard else study.labels) as advance:
             keep = (lambda *_: None) if shard else gathering.add
             listener = Listener(advance, observer.warn, observer.finish)
             measure_batches(plan, own, archive, listener, keep)
@@ -128,10 +128,10 @@ def measure_batches(
                 if history := archive and archive.load(batch, arm_index):
                     keep(history, [arm_index], batch.first_replicate)
                     listener.advance(len(batch.seeds) * batch.study.training.epochs)
-                    listener.finish([batch.study.arms[arm_index]], history)
+                    listener.finish([batch.study.arms[arm_index]], batch.seeds, history)
                 else:
                     lacking.append(arm_index)
-            at_once = arms_at_once(batch.study, len(batch.seeds), plan.device)
+            at_once = arms_at_once(batch.study, len(batch.seeds), plan.engine, plan.device)
             for start in range(0, len(lacking), at_once):
                 group = tuple(lacking[start : start + at_once])
                 yield dataclasses.replace(batch, arm_indices=group)

@@ -57,6 +57,8 @@ class Regularizer:
     """The strength's usual letter, for tables and figures."""
     default: ClassVar[float]
     """The strength where none is given."""
+    meaning: ClassVar[str] = "Strength of the regularizer"
+    """What the strength is, in the option's help."""
     neutral: ClassVar[float] = 0.0
     """The strength that is no regularization: infinity for a bound."""
     is_probability: ClassVar[bool] = False

@@ -24,6 +24,7 @@ class Dropout(Regularizer):
     option: ClassVar[str] = "p"
     symbol: ClassVar[str] = "p"
     default: ClassVar[float] = 0.5
+    meaning: ClassVar[str] = "Probability that a hidden unit is dropped"
     stream: ClassVar[int] = 0
     is_probability: ClassVar[bool] = True
     summary: ClassVar[str] = "Compare dropout on the hidden layers with no dropout."

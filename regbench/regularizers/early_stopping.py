@@ -22,6 +22,7 @@ class EarlyStopping(Regularizer):
     option: ClassVar[str] = "stop_epoch"
     symbol: ClassVar[str] = "epoch"
     default: ClassVar[float] = 40
+    meaning: ClassVar[str] = "Epoch after which training stops"
     neutral: ClassVar[float] = math.inf
     is_whole: ClassVar[bool] = True
     summary: ClassVar[str] = "Compare stopping after an epoch with training to the end."

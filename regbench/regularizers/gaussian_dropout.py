@@ -22,6 +22,7 @@ class GaussianDropout(Regularizer):
     option: ClassVar[str] = "p"
     symbol: ClassVar[str] = "p"
     default: ClassVar[float] = 0.5
+    meaning: ClassVar[str] = "Probability p of the dropout whose noise has the same variance"
     is_probability: ClassVar[bool] = True
     stream: ClassVar[int] = 1
     summary: ClassVar[str] = "Compare Gaussian dropout on the hidden layers with none."

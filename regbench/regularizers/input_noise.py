@@ -24,6 +24,7 @@ class InputNoise(Regularizer):
     option: ClassVar[str] = "sigma"
     symbol: ClassVar[str] = "σ"
     default: ClassVar[float] = 0.1
+    meaning: ClassVar[str] = "Standard deviation of the noise"
     stream: ClassVar[int] = 2
     summary: ClassVar[str] = "Compare normal noise on the inputs with none."
 

@@ -121,7 +121,9 @@ def layer_notes(result: Result) -> list[str]:
                 if name.startswith("rms_") and found == verdict != verdicts["weight_norm"]
             ]
             if layers:
-                said = f"the weights of {' and '.join(layers)} are {where}"
+                *others, last = layers
+                named = f"{', '.join(others)} and {last}" if others else last
+                said = f"the weights of {named} are {where}"
                 arms.setdefault(said, []).append(result.study.labels[arm])
     return [f"With {', '.join(labels)} {said}." for said, labels in arms.items()]
 

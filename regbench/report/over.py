@@ -104,8 +104,8 @@ def sentences(result: OverResult) -> list[str]:
     labels = result.study.study.labels
     first, *_, last = (text_of(value) for value in (*result.by_value, *result.by_value))
     return [f"{finding}." for finding in findings(result, labels)] + [
-        f"From {result.study.key}={first} to {last} the difference of {labels[found.arm]} "
-        f"{TURNS[found.verdict]} {rounded(found.mean_difference, found.ci)} "
+        f"Between the ends, {result.study.key}={first} and {last}, the difference of "
+        f"{labels[found.arm]} {TURNS[found.verdict]} {rounded(found.mean_difference, found.ci)} "
         f"({percent(found.confidence)} interval {interval_text(found.ci)})."
         for found in result.changes
         if found.verdict in TURNS and first != last
@@ -127,14 +127,14 @@ def findings(result: OverResult, labels: Mapping[str, str]) -> list[str]:
 
 
 def listed(values: Sequence[Any], others: Sequence[Any]) -> str:
-    """Return some values of all; of three numbers and more that are neighbours the ends."""
+    """Return some values of all; of five numbers and more that are neighbours the ends."""
     if isinstance(values[0], str):
         return ", ".join(values)
     order, texts = sorted(others), []
     ranked = ((order.index(value) - rank, value) for rank, value in enumerate(sorted(values)))
     for _, run in itertools.groupby(ranked, lambda pair: pair[0]):
         first, *more = (text_of(value) for _, value in run)
-        texts += [f"{first} to {more[-1]}"] if len(more) > 1 else [first, *more]
+        texts += [f"{first} to {more[-1]}"] if len(more) > 3 else [first, *more]
     return ", ".join(texts)
 
 

@@ -25,9 +25,9 @@ def loss_table(result: Result, has_details: bool) -> Table:
     history, study = result.history, result.study
     labels, is_replicated = list(study.labels.values()), study.replicates > 1
     is_pair, is_noisy = len(labels) == 2, any(arm.is_noisy for arm in study.arms)
-    losses = {"train loss": history.train_loss}
+    losses = {"train loss": history.train_loss_eval}
     if is_noisy:
-        losses["in evaluation"] = history.train_loss_eval
+        losses["with its noise"] = history.train_loss
     headline = result.question.words
     losses[headline] = result.headline
 

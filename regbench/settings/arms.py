@@ -28,6 +28,11 @@ def arms_of(source: str, text: str) -> list[Arm]:
             hint = suggestion(command, REGULARIZERS) if equals else ""
             hint = hint or f"regularizers: {', '.join(REGULARIZERS)}"
             problem = f"where {visible(part)} is no regularizer with its strength"
+            if kind:
+                problem = f"where {visible(part)} lacks its strength"
+                hint = f"such as {command}={kind.default:g}"
+            if text == "+":
+                problem, hint = "which is half a sum", "write sums without spaces"
             raise UsageError(source, text, ARMS, problem=problem, hint=hint)
         values = split_numbers(source, strengths)
         choices.append([kind(value + 0.0) for value in values])

@@ -35,7 +35,7 @@ PARTS: dict[str, type[Settings]] = {"question": Question, "machine": Machine, "o
 
 def strengths_of(kind: type[Regularizer]) -> type[Settings]:
     """Return the group of the one setting that makes the arms of a regularizer."""
-    meaning = "Strength of the regularizer, one or several: an arm each."
+    meaning = f"{kind.meaning}, one or several (also logspace:FIRST:LAST:N): an arm each."
     field = Field((kind.default,), min_length=1, max_length=1000, description=meaning)
     fields: dict[str, Any] = {kind.option: (tuple[float, ...], field)}
     return create_model("Strengths", __base__=Settings, **fields)
@@ -150,6 +150,8 @@ class Request:
     def command_line(self) -> str:
         """What repeats the run, with the settings that are not the defaults."""
         values, words = self.to_file(), ["regbench", self.command.name]
+        files = dict.fromkeys(filter(None, (known.get("file") for known in self.study.plugins)))
+        words += [word for file in files for word in ("--plugin", file)]
         for key, setting in self.command.settings.items():
             if key not in values or values[key] == default_of(setting.field, values):
                 continue

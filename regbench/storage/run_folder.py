@@ -231,13 +231,17 @@ def open_run(
         restart = f"start a new run with --config {word}, which uses the blocks that are whole here"
         raise refused(f"whose {MANIFEST} is missing or damaged", restart)
     if manifest is None or not str(manifest.get("schema", "")).startswith("regbench.run/"):
-        raise refused(f"which is not the folder of a run: no {MANIFEST} of regbench's in it")
+        problem = f"which is not the folder of a run: no {MANIFEST} of regbench's in it"
+        raise refused(problem, "`regbench runs` lists the runs")
     if manifest["schema"] != SCHEMA:
         problem = f"whose schema is {visible(manifest['schema'])} and not {SCHEMA!r}"
         raise refused(problem, "use the version of regbench that made it")
     experiment = manifest["experiment"]
-    for origin in manifest.get("plugins", ()):
-        recall(origin)
+    try:
+        for origin in manifest.get("plugins", ()):
+            recall(origin)
+    except UsageError as error:
+        raise error if error.source != "RUN" else refused(error.problem, error.hint) from None
     try:
         command = commands[experiment]
     except KeyError:

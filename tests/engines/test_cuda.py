@@ -206,8 +206,9 @@ def test_long_trainings_are_saved_now_and_then_on_a_gpu_too(
     long = make_study(strengths=(0.1, 0.2, 0.3), hidden=1000, depth=3, epochs=10**5)
     size = batch_size(long, "batched", GPU)
     assert size < 1024
-    assert arms_at_once(long, size, str(GPU)) == 1
-    assert arms_at_once(long.replaced(training=long.training.replaced(epochs=1)), 8, str(GPU)) > 3
+    assert arms_at_once(long, size, "batched", str(GPU)) == 1
+    short = long.replaced(training=long.training.replaced(epochs=1))
+    assert arms_at_once(short, 8, "batched", str(GPU)) > 3
 
 
 def test_memory_that_runs_out_while_an_epoch_is_recorded_is_told_as_such() -> None:

@@ -223,16 +223,18 @@ def test_advance_counts_every_epoch_of_every_network(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_every_network_is_told_of_once_with_what_it_came_to(engine: str) -> None:
-    told: dict[str, list[float]] = {}
+    told: dict[str, list[tuple[int, float]]] = {}
 
-    def finish(arms: Sequence[Arm], history: History) -> None:
+    def finish(arms: Sequence[Arm], seeds: Sequence[int], history: History) -> None:
         for index, arm in enumerate(arms):
-            told.setdefault(arm.name, []).extend(history.risk[-1, index].tolist())
+            found = zip(seeds, history.risk[-1, index].tolist(), strict=True)
+            told.setdefault(arm.name, []).extend(found)
 
     study = make_study("l1", (0.01, 0.1), replicates=20, epochs=4)
     history = ENGINES[engine](make_batch(study), CPU, 2, Listener(finish=finish))
     for arm_index, name in enumerate(study.arm_names):
-        assert sorted(told[name]) == sorted(history.risk[-1, arm_index].tolist())
+        expected = zip(study.seeds, history.risk[-1, arm_index].tolist(), strict=True)
+        assert sorted(told[name]) == [*expected]
 
 
 @pytest.mark.parametrize("engine", TORCH_ENGINES)

@@ -15,7 +15,7 @@ from scipy import stats
 import regbench as rb
 from regbench.engines import ENGINES
 from regbench.experiments import feasibility
-from regbench.experiments.feasibility import memory_estimate, operations_of_one
+from regbench.experiments.feasibility import memory_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +68,9 @@ def test_document_and_blocks_at_a_value_are_those_of_a_run_of_its_own(
 def test_values_have_batches_of_their_own_size(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = operations_of_one(small(values=(4, 5)).by_value[4])
-    monkeypatch.setattr(feasibility, "BATCH_OPERATIONS", 12.5 * one)
+    monkeypatch.setitem(feasibility.THREAD_SPEED, "reference", (1e10, 0.0))
+    one = feasibility.thread_seconds(small(values=(4, 5)).by_value[4], "reference")
+    monkeypatch.setattr(feasibility, "BATCH_SECONDS", 12.5 * one)
     options = ["--hidden=4", "--depth=1", "--epochs=6", "--replicates=13", "--engine=reference"]
     options += [*NO_FILES, "--no-cache"]
     regbench("dropout", *options, "--over=points=4,40", "--out=over")

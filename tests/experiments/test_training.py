@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from regbench.experiments.feasibility import memory_estimate
 from regbench.experiments.training import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from commands import Command
 
@@ -37,7 +38,7 @@ class Counter(Observer):
 
     @contextmanager
     def stage(
-        self, what: str, total: int, arms: Sequence[str] = ()
+        self, what: str, total: int, labels: Mapping[str, str] = MappingProxyType({})
     ) -> Iterator[Callable[[int], None]]:
         """Follow a stage of the work."""
         self.done[what], self.total[what] = 0, total

@@ -55,16 +55,16 @@ def test_sentence_says_where_an_arm_helps() -> None:
     )
     answer, change = sentences(result)
     assert answer == (
-        "λ=0.01 lowers the risk at points=3 to 5; raises it at 7; may or may not change it at 6."
+        "λ=0.01 lowers the risk at points=3, 4, 5; raises it at 7; may or may not change it at 6."
     )
-    assert change.startswith("From points=3 to 7 the difference of λ=0.01 rises by 0.500")
+    assert change.startswith("Between the ends, points=3 and 7, the difference of λ=0.01 rises by 0.500")
     assert answer == f"{over.title(result)}."
 
 
 def test_neighbours_are_told_by_their_ends_and_words_one_by_one() -> None:
     order = [12, 1, 2, 3, 4, 9, 5]
-    assert listed([1, 2, 3, 9, 5], order) == "1 to 3, 5, 9"
-    assert listed([12, 2, 5, 9], order) == "2, 5 to 12"
+    assert listed([1, 2, 3, 4, 9, 5], order) == "1 to 9"
+    assert listed([1, 2, 3, 9, 12], order) == "1, 2, 3, 9, 12"
     assert listed(["a", "b", "c"], ["a", "b", "c"]) == "a, b, c"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,11 +13,14 @@ from rich.console import Console
 from test_terminal import make_screen
 from training import make_result
 
-from regbench.analysis.history import select_arms
+from regbench.analysis.history import changed_along, select_arms
 from regbench.report.base import Table
 from regbench.report.format import number
 from regbench.report.terminal import console as consoles
 from regbench.report.terminal.console import print_line, print_table
+
+if TYPE_CHECKING:
+    from regbench.analysis.history import Array, History
 
 
 def make_console(is_terminal: bool, **variables: str) -> Console:
@@ -71,6 +76,12 @@ def test_no_color_and_a_pipe_leave_the_words(is_terminal: bool, codes: set[str])
     assert plain == "p lowers the risk, and raises another: inconclusive\n"
 
 
+def take(history: History, replicates: list[int], name: str, axis: int) -> Array:
+    """Return what some replicates have of an array."""
+    taken: Array = history.arrays[name].take(replicates, axis)
+    return taken
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_bar_that_lasts_has_the_means_of_finished_replicates_and_no_verdict(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool
@@ -80,21 +91,23 @@ def test_a_bar_that_lasts_has_the_means_of_finished_replicates_and_no_verdict(
     study, history, console = result.study, result.history, make_console(is_terminal)
     history.risk[-1, 1, 0] = np.inf
     screen = make_screen(console)
-    with screen.stage("training", 10, study.arm_names) as advance:
-        for arm_indices in ([5, 4], [1], [0], [0]):
+    with screen.stage("training", 10, study.labels) as advance:
+        for arm_indices, replicates in (([5, 4], [0, 1, 2]), ([1], [0, 2]), ([0], [2]), ([0], [0])):
             arms = [study.arms[arm_index] for arm_index in arm_indices]
-            screen.finish(arms, select_arms(history, arm_indices))
+            own = select_arms(history, arm_indices)
+            part = changed_along(own, "R", partial(take, own, replicates))
+            screen.finish(arms, [study.seeds[replicate] for replicate in replicates], part)
         advance(5)
     text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", written(console))
     assert ("so far" in text) == is_terminal
     if is_terminal:
         rows = [line.split() for line in text.split("mean so far")[-1].splitlines()]
         assert rows[0] == ["replicates", "train", "loss", "test", "loss", "risk"]
-        shown = [(0, "6"), (1, "3"), (4, "3")]  # the sixth arm is one too many
-        measures = (history.train_loss, history.test_loss, history.risk)
-        assert rows[2:5] == [
-            [study.arm_names[index], count, *(number(float(m[-1, index].mean())) for m in measures)]
-            for index, count in shown
+        measures = (history.train_loss_eval, history.test_loss, history.risk)
+        means = [m[-1, :, [0, 2]].astype(float).mean(axis=0) for m in measures]
+        assert rows[2:5] == [  # the sixth arm is one too many, and one lacks the second replicate
+            [[*study.labels.values()][index], "2", *(number(float(m[index])) for m in means)]
+            for index in (0, 1, 4)
         ]
         assert not any(rows[5:])
 
@@ -102,9 +115,9 @@ def test_a_bar_that_lasts_has_the_means_of_finished_replicates_and_no_verdict(
 def test_a_stage_forgets_the_replicates_of_the_one_before() -> None:
     result, screen = make_result(), make_screen(make_console(is_terminal=False))
     for _ in range(2):
-        with screen.stage("training", 1, result.study.arm_names):
+        with screen.stage("training", 1, result.study.labels):
             assert screen.so_far() is None
-            screen.finish(result.study.arms, result.history)
+            screen.finish(result.study.arms, result.study.seeds, result.history)
             table = screen.so_far()
             assert table is not None
             assert [row[1] for row in table.rows[1:]] == ["3", "3"]

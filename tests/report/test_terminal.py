@@ -69,7 +69,7 @@ def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -
     logged = [history.at(epoch) for epoch in (10, 20, 30)]
     expected = [
         number(float(value))
-        for losses in (history.train_loss, history.risk)
+        for losses in (history.train_loss_eval, history.risk)
         for value in losses[logged].mean(axis=2).flatten()
     ]
     for c in (c for compared in result.comparisons_by_epoch for c in compared):
@@ -277,7 +277,7 @@ def test_intervals_are_named_and_left_out_for_one_replicate() -> None:
 
 def test_dropout_shows_the_training_loss_without_masks_too() -> None:
     for command, is_shown in (("wdecay", False), ("dropout", True)):
-        assert ("in evaluation" in show(make_result(command, (0.1,)))) == is_shown
+        assert ("with its noise" in show(make_result(command, (0.1,)))) == is_shown
 
 
 def test_lines_end_with_their_last_word_off_a_terminal() -> None:

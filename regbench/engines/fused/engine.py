@@ -92,7 +92,7 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
         at = workspaces(threading.get_ident())
         train_network(batch, record, pair, start_network(*pair), at, advance)
         history = record.history()
-        listener.finish([batch.arms[arm_index]], history)
+        listener.finish([batch.arms[arm_index]], batch.seeds[own], history)
         return history
 
     note = COMPILING if cache_folder() else COMPILING_ANEW

@@ -101,7 +101,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         cis = np.array([part.ci or (part.value,) * 2 for part in found] or [(-1.0, 1.0)])
         far = 4 * float(np.median(np.abs(cis).max(axis=1))) or 1.0
         low, high = max(-far, min(0, cis.min())), min(far, max(0, cis.max()))
-        pad = 0.3 * (high - low)
+        pad = 0.3 * (high - low) or 1.0
         panel = sheet.panel(side, top, narrow, height, xlim=(low - pad, high + pad), **limits)
         panel.axvline(0, color=BASELINE, lw=1.5, zorder=1)
         draw_intervals(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from regbench.errors import shell_word
@@ -20,7 +22,7 @@ from regbench.report.terminal.console import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from rich.console import Console
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 FEW_ARMS = 5
 """So many, the baseline first, are shown while a run goes on."""
-SHOWN = {"train loss": "train_loss", "test loss": "test_loss", "risk": "risk"}
+SHOWN = {"train loss": "train_loss_eval", "test loss": "test_loss", "risk": "risk"}
 LONG_SECONDS = 60
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
@@ -54,7 +56,8 @@ class Screen(Observer):
         self.details, self.closing, self.errors = make_consoles(
             output.quiet, output.form != "table"
         )
-        self.finished: dict[str, dict[str, list[float]]] = {}  # by arm and name in `SHOWN`
+        self.labels: dict[str, str] = {}  # of the arms that are shown while a stage goes on
+        self.finished: dict[str, dict[int, tuple[float, ...]]] = {}  # what `SHOWN` names, by seed
 
     def begin(self, header: Iterable[str]) -> None:
         """Say what is about to run."""
@@ -71,31 +74,33 @@ class Screen(Observer):
             )
 
     def stage(
-        self, what: str, total: int, arms: Sequence[str] = ()
+        self, what: str, total: int, labels: Mapping[str, str] = MappingProxyType({})
     ) -> AbstractContextManager[Callable[[int], None]]:
         """Show how far a stage is, and what it has come to; see `console.progress`."""
-        self.finished = {arm: {name: [] for name in SHOWN} for arm in arms[:FEW_ARMS]}
+        self.labels = dict(itertools.islice(labels.items(), FEW_ARMS))
+        self.finished = {arm: {} for arm in self.labels}
         return progress(self.errors, what, total, self.output.quiet, self.so_far)
 
-    def finish(self, arms: Sequence[Arm], history: History) -> None:
+    def finish(self, arms: Sequence[Arm], seeds: Sequence[int], history: History) -> None:
         """Add replicates to those whose means are shown while a stage goes on."""
         for index, arm in enumerate(arms):
             if arm.name in self.finished:
-                for name, values in self.finished[arm.name].items():
-                    values += getattr(history, SHOWN[name])[-1, index].tolist()
+                last = [getattr(history, name)[-1, index].tolist() for name in SHOWN.values()]
+                self.finished[arm.name] |= dict(zip(seeds, zip(*last, strict=True), strict=True))
 
     def so_far(self) -> Table | None:
-        """Return the means of the replicates that are done.
+        """Return the means of the replicates that are done in all arms that have begun.
 
         Without verdicts and intervals: who looks again and again finds differences that are not
         there.
         """
+        begun = {arm: measured for arm, measured in self.finished.items() if measured}
+        seeds = set.intersection(*map(set, begun.values())) if begun else set()
         rows = [["mean so far", "replicates", *SHOWN]]
-        for arm, measured in self.finished.items():
-            amount = len(measured["risk"])
-            if amount:
-                means = (number(math.fsum(values) / amount) for values in measured.values())
-                rows.append([arm, str(amount), *means])
+        for arm, measured in begun.items() if seeds else ():
+            columns = zip(*(measured[seed] for seed in sorted(seeds)), strict=True)
+            means = (number(math.fsum(values) / len(seeds)) for values in columns)
+            rows.append([self.labels[arm], str(len(seeds)), *means])
         return Table(rows) if rows[1:] else None
 
     def say(self, line: str) -> None:
