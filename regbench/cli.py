@@ -167,7 +167,7 @@ def explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, typer.TyperException):
         said = error.format_message()
         hints = [hint for beginning, hint in HINTS.items() if said.startswith(beginning)]
-        return error.exit_code, "; ".join([said, *hints])
+        return error.exit_code, "; ".join([said.rstrip("."), *hints]) if hints else said
     if isinstance(error, RegbenchError):
         return error.exit_code, str(error.named({}) if isinstance(error, UsageError) else error)
     return 1, cannot_write(error) if isinstance(error, OSError) else unexpected(error)
