@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -174,7 +175,12 @@ def test_run_is_found_again_with_its_plugin_and_refused_without(
     file.write_text(PLUGIN + "# edited\n", encoding="utf-8")
     forget()
     for given in ([], [f"--plugin={file}"]):
-        assert_one_line(regbench("resume", "run", *given), 2, "differs from what it was then")
+        assert_one_line(
+            regbench("resume", "run", *given),
+            2,
+            "RUN: got 'run', whose plug-in",
+            "differs from what it was then",
+        )
 
 
 def test_run_over_values_is_found_again_with_its_plugin(regbench: Command, file: Path) -> None:
@@ -186,6 +192,25 @@ def test_run_over_values_is_found_again_with_its_plugin(regbench: Command, file:
     forget()
     assert regbench("report", "run", "--quiet").out.strip() in printed.out
     forget()
+
+
+def test_command_that_repeats_a_run_names_the_file(regbench: Command, file: Path) -> None:
+    first = regbench("cauchy", f"--plugin={file}", "--lambda=0.3", *RUN, "--format=markdown")
+    command = re.findall(r"```sh\nregbench (.*)\n```", first.out)[0]
+    forget()
+    again = regbench(*shlex.split(command), "--format=markdown")
+    assert again.out == first.out
+
+
+def test_hook_that_fails_is_to_be_corrected_and_not_resumed(regbench: Command, file: Path) -> None:
+    file.write_text(PLUGIN.replace(", is_bias: bool", ""), encoding="utf-8")
+    failed = regbench("cauchy", f"--plugin={file}", *RUN, "--out=run")
+    assert failed.code == 1
+    assert re.fullmatch(
+        r"regbench: error: unexpected TypeError: .*; if 'cauchy' is at fault, correct it and begin "
+        r"a new run; else go on with: regbench resume run\n",
+        failed.err,
+    )
 
 
 def test_edited_plugin_finds_no_block_of_before(regbench: Command, file: Path) -> None:

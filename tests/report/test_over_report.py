@@ -57,7 +57,8 @@ def test_sentence_says_where_an_arm_helps() -> None:
     assert answer == (
         "λ=0.01 lowers the risk at points=3, 4, 5; raises it at 7; may or may not change it at 6."
     )
-    assert change.startswith("Between the ends, points=3 and 7, the difference of λ=0.01 rises by 0.500")
+    said = "Between the ends, points=3 and 7, the difference of λ=0.01 rises by 0.500"
+    assert change.startswith(said)
     assert answer == f"{over.title(result)}."
 
 
