@@ -29,6 +29,7 @@ class Table:
     left: Collection[int] = (0,)  # columns that start at the left; numbers end at the right
     dispensable: Sequence[Sequence[int]] = ()  # columns to leave out for want of room, ever more
     wrapped: Mapping[int, int] = field(default_factory=dict)  # by column, where its words wrap
+    names_omitted: bool = False  # whether to say which columns were left out
     is_grouped: bool = False  # whether a first cell that repeats the one above goes without saying
 
     def grouped_rows(self) -> list[list[str]]:

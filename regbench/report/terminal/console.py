@@ -67,6 +67,9 @@ def print_table(console: Console, table: Table) -> None:
     console.width = max(width, natural_width)
     if console.is_terminal:
         console.print(drawn)
+        if table.names_omitted and left_out:
+            names = ", ".join(table.rows[0][column] for column in sorted(left_out))
+            print_line(console, f"Left out for want of room: {names}; --format csv has all.", "dim")
     else:
         with console.capture() as captured:
             console.print(drawn)
