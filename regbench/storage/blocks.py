@@ -80,7 +80,7 @@ def block_name(key: Mapping[str, Any]) -> str:
 def pack(key: Mapping[str, Any], arrays: Arrays) -> bytes:
     """Return a block as bytes: the same for the same content, at any time, on any machine."""
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, key=np.frombuffer(canonical(key), np.uint8), **arrays)
+    np.savez(file, key=np.frombuffer(canonical(key), np.uint8), **arrays)
     return file.getvalue()
 
 
