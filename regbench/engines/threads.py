@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def in_threads(
         torch.set_flush_denormal(True)  # of this thread: each such number costs 100 cycles
         return train(piece, advance_one)
 
+    for dtype in (np.float32, np.float64):
+        np.finfo(dtype)  # NumPy finds these out once, and must not where denormal numbers are 0
     with one_thread_each(), ThreadPoolExecutor(threads) as pool:
         try:
             return list(pool.map(train_one, pieces))
