@@ -251,7 +251,8 @@ def open_archive(run: Run, others: Sequence[Path] = (), is_writable: bool = True
 @contextmanager
 def resumable(run: Run) -> Iterator[None]:
     """Say how to go on where the work within is interrupted or fails."""
-    hint = f"finished blocks are kept; go on with: {resume_command(run)}"
+    resume = f"go on with: {resume_command(run)}"
+    hint = f"finished blocks are kept; {resume}"
     try:
         with stopping(f"interrupted; {hint}"), run_folder.in_use(run.folder):
             yield
@@ -267,7 +268,7 @@ def resumable(run: Run) -> Iterator[None]:
     except Exception as error:
         if plugins := run.request.study.plugins:  # its hooks are called by what it knows nothing of
             fault = f"if {plugins[0]['command']!r} is at fault, correct it and begin a new run"
-            hint = f"{fault}; else {hint.removeprefix('finished blocks are kept; ')}"
+            hint = f"{fault}; else {resume}"
         raise RunError(f"{unexpected(error)}; {hint}") from error
 
 

@@ -25,7 +25,7 @@ def is_close(measured: Any, recorded: Any) -> bool:
     """
     if not isinstance(recorded, float) or not isinstance(measured, float):
         return bool(measured == recorded)
-    return math.isclose(measured, recorded, rel_tol=1e-9, abs_tol=1e-11)
+    return math.isclose(measured, recorded, rel_tol=1e-9, abs_tol=1e-12)
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -121,7 +121,7 @@ def batch_size(study: Study, engine: str, device: torch.device) -> int:
         return 1 << int(math.log2(max(1.0, most)))
     fitting = BATCH_SECONDS / thread_seconds(study, engine)
     if engine == "batched":
-        return 64 if 4 * fitting >= 64 else 32
+        return BATCH_REPLICATES if 4 * fitting >= BATCH_REPLICATES else BATCH_REPLICATES // 2
     return max(8, min(BATCH_REPLICATES, int(fitting)))
 
 

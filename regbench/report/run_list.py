@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from regbench.errors import option_of, shell_word
@@ -63,8 +62,14 @@ def runs_table(runs: Sequence[Summary], now: datetime.datetime, most: int = MOST
     order = [*range(last, 7, -1), 4, *range(min(last, 7), 4, -1), 1]
     spared = [order[: count + 1] for count in range(len(order))]
     room = max(68 - max(len(row[0]) for row in rows), 12)  # run, verdict and effect fit 80 columns
-    table = Table(rows, left=(0, 1, 2), dispensable=spared, wrapped={2: room}, is_grouped=True)
-    return replace(table, names_omitted=True)
+    return Table(
+        rows,
+        left=(0, 1, 2),
+        dispensable=spared,
+        wrapped={2: room},
+        names_omitted=True,
+        is_grouped=True,
+    )
 
 
 def differing(runs: Sequence[Summary]) -> list[str]:

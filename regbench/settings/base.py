@@ -40,7 +40,7 @@ class Settings(BaseModel):
     def __init__(self, *unnamed: Any, **values: Any) -> None:
         """Take values by key; raises `UsageError` for a key or a value that is wrong."""
         if unnamed:
-            hint = f"name it, as in {type(self).__name__}({next(iter(keys_of(type(self))))}=...)"
+            hint = f"keys: {', '.join(keys_of(type(self)))}"
             raise UsageError(type(self).__name__, unnamed[0], problem="without its key", hint=hint)
         try:
             super().__init__(**values)

@@ -136,8 +136,8 @@ class Screen(Observer):
 
     def show_page(self, view: View) -> None:
         """Show tables that are all there is to see, or the document."""
-        for number_of, table in enumerate(view.tables):
-            if number_of:
+        for index, table in enumerate(view.tables):
+            if index:
                 self.say("")
             show_table(self.details, table)
         self.close(view, (), is_new=False)
