@@ -138,6 +138,19 @@ def visible(text: object, limit: int = 60) -> str:
     return f"'{''.join(shown)}'"
 
 
+def shareable(word: str) -> str:
+    """Return a path, or an option with one, without where on this machine it is.
+
+    Below the home folder it begins with `~`; elsewhere it is relative to the current folder.
+    """
+    option, equals, path = word.rpartition("=")
+    if not path.startswith("/"):
+        return word
+    home = os.path.expanduser("~").rstrip("/")  # noqa: PTH111
+    is_below = home.startswith("/") and f"{path}/".startswith(f"{home}/")
+    return f"{option}{equals}{f'~{path[len(home) :]}' if is_below else os.path.relpath(path)}"
+
+
 def shell_word(path: object, encoding: str | None) -> str:
     """Return a path as a word of a command that can be copied, safe to show in a terminal.
 

@@ -6,9 +6,9 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
 
-from regbench.commands import read_back, require_exports, resumable, resume_command, show_new
+from regbench.commands import read_back, require_exports, resumable, show_new
 from regbench.errors import UsageError, visible
-from regbench.experiments import COMMANDS
+from regbench.experiments import stored_command
 from regbench.report import report_of
 from regbench.storage import run_folder
 
@@ -25,7 +25,7 @@ def merge_runs(names: list[str], options: Mapping[str, Any], is_mixed_allowed: b
     """
     from regbench.report.terminal.screen import Screen
 
-    runs = [run_folder.open_run(name, COMMANDS, options) for name in names]
+    runs = [run_folder.open_run(name, stored_command, options) for name in names]
     run_folder.check_alike(runs, is_mixed_allowed)
     first, request, blocks = runs[0], runs[0].request, [run.blocks for run in runs]
     require_exports(request)
@@ -62,4 +62,4 @@ def lacking(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         _, done, total = read_back(run)
         if done < total:
-            yield f"{visible(run.folder)} has {done} of its {total}: {resume_command(run)}"
+            yield f"{visible(run.folder)} has {done} of its {total}: {run_folder.resume_line(run)}"

@@ -12,6 +12,8 @@ from regbench.settings.base import Settings
 
 FORMATS = {".md": "markdown", ".csv": "csv", ".json": "json", ".html": "html"}
 """The forms of a result by the suffix of a file; `regbench.report` has a module for each."""
+VIEWS = ("plots", "figure_format", "report", "tensorboard", "cache")
+"""What a stored run keeps of its output: which files are made in its own folder, and from what."""
 SUFFIXES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 
 
@@ -67,6 +69,13 @@ class Output(Settings, title="Output"):
         if self.json_ and self.format not in (None, "json"):
             raise UsageError("json", problem=f"not together with --format {self.format}")
         return self
+
+    @property
+    def shown_words(self) -> list[str]:
+        """The options that ask for what is shown and exported."""
+        words = [word for name in self.export for word in ("--export", name)]
+        words += ["--format", self.form] if self.form != "table" else []
+        return words + ["--details"] * self.details
 
     @property
     def form(self) -> str:

@@ -19,10 +19,10 @@ import pytest
 from commands import NO_FILES, TINY
 
 from regbench.engines import ENGINES
-from regbench.experiments import COMMANDS
+from regbench.experiments import stored_command
 from regbench.storage import blocks
 from regbench.storage.run_folder import in_use, is_in_use
-from regbench.storage.run_list import ABANDONED, is_prunable, summarize_run
+from regbench.storage.run_list import ABANDONED, remove_abandoned
 
 if TYPE_CHECKING:
     from commands import Command
@@ -271,7 +271,7 @@ def test_prune_leaves_alone_what_a_process_works_on(
         for at_work in (nullcontext(), in_use(folder)):  # this process alone, and a second one
             with at_work:
                 now = datetime.datetime.now(datetime.UTC)
-                assert not is_prunable(summarize_run(folder, COMMANDS), now)
+                assert not remove_abandoned(folder, stored_command, now)
         assert is_in_use(folder)
         raise MemoryError
 
