@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from regbench.storage.run_folder import Run
+
+MOST_NAMED = 10
+"""Of the shards that are missing."""
 
 
 def merge_runs(names: list[str], options: Mapping[str, Any], is_mixed_allowed: bool) -> int:
@@ -56,9 +60,11 @@ def lacking(runs: Sequence[Run]) -> Iterator[str]:
     """Yield in words which shards are missing among some, and which runs are not complete."""
     shards = [run.environment.shard or "1/1" for run in runs]
     for count in dict.fromkeys(shard.partition("/")[2] for shard in shards):
-        expected = [f"{part}/{count}" for part in range(1, int(count) + 1)]
-        if missing := [shard for shard in expected if shard not in shards]:
-            yield f"missing: shard {', '.join(missing)}"
+        expected = (f"{part}/{count}" for part in range(1, int(count) + 1))
+        missing = (shard for shard in expected if shard not in shards)
+        if named := [*itertools.islice(missing, MOST_NAMED)]:
+            more = " and more" if len(named) == MOST_NAMED else ""
+            yield f"missing: shard {', '.join(named)}{more}"
     for run in runs:
         _, done, total = read_back(run)
         if done < total:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import shlex
 import shutil
 import stat
 from pathlib import Path
@@ -13,12 +15,16 @@ import numpy as np
 import pytest
 from commands import NO_FILES, TINY
 from runs import assert_one_line, blocks_of, change_manifest
+from training import ENVIRONMENT
 
 import regbench as rb
+from regbench.engines import ENGINES
 from regbench.errors import shareable
-from regbench.storage import key
+from regbench.experiments import stored_command
+from regbench.storage import key, run_folder
 from regbench.storage.files import SEAL_BYTES, seal, unseal
 from regbench.storage.records import read_record, write_record
+from regbench.storage.run_list import remove_abandoned
 
 if TYPE_CHECKING:
     from commands import Command
@@ -102,6 +108,7 @@ def test_block_is_its_key_and_its_numbers_and_nothing_that_is_executed(regbench:
         assert length > start
 
 
+WHOLE = ENVIRONMENT.to_record()
 HOSTILE: dict[str, dict[str, Any]] = {
     "no list": {"provenances": {}},
     "no provenance": {"provenances": []},
@@ -110,6 +117,8 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "an odd environment": {"environment": {"device": "cpu"}},
     "words that are no words": {"plugins": [{"command": "x", "words": {"symbol": []}}]},
     "a plug-in without words": {"plugins": [{"command": "x", "file": "evil.py"}]},
+    "a shard that is none": {"environment": {**WHOLE, "shard": "x/y"}},
+    "batches of nothing": {"environment": {**WHOLE, "batch_replicates": 0}},
     "an experiment of nobody": {"experiment": "evil"},
 }
 
@@ -284,3 +293,51 @@ def test_done_of_another_kind_is_refused(regbench: Command) -> None:
     assert regbench(*RUN, "--out=run").code == 0
     write_record(Path("run/DONE"), {"duration_seconds": "long", "verdicts": []})
     assert_one_line(regbench("report", "run"), 2, "is not as regbench writes it")
+
+
+def test_shard_of_many_names_some_that_are_missing(regbench: Command) -> None:
+    assert regbench(*RUN, "--shard=1/2", "--out=part").code == 0
+    environment = json.loads(Path("part/environment.json").read_text())["environment"]
+    change_manifest(Path("part"), environment={**environment, "shard": "1/999999999"})
+    merged = regbench("merge", "part", "--out=merged")
+    assert_one_line(merged, 2, "1 of 2 blocks", "shard 2/999999999, 3/999999999", "and more")
+
+
+def test_line_after_a_failure_does_what_was_asked(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    asked = ["--export=x.md", "--export=a b.csv", "--details", "--format=markdown"]
+    with monkeypatch.context() as patch:
+        patch.setitem(ENGINES, "batched", fail)
+        failed = regbench(*RUN, *asked, "--out=run")
+    line = failed.err.rstrip().partition("go on with: regbench ")[2]
+    assert line == "resume run --export x.md --export 'a b.csv' --format markdown --details"
+    whole = regbench(*RUN, *asked, "--out=whole")
+    for name in ("x.md", "a b.csv"):
+        Path(name).unlink()
+    resumed = regbench(*shlex.split(line))
+    assert (resumed.code, resumed.out) == (0, whole.out)
+    assert Path("x.md").read_text() == whole.out
+    assert Path("a b.csv").exists()
+
+
+def test_prune_removes_no_run_that_is_just_being_opened(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert regbench(*RUN, "--out=run").code == 0
+    Path("run/DONE").unlink()
+    for path in (*Path("run").rglob("*"), Path("run")):
+        os.utime(path, (0, 0))
+    open_run, removed = run_folder.open_run, list[bool]()
+
+    def open_slowly(*given: Any) -> run_folder.Run:
+        now = datetime.datetime.now(datetime.UTC)
+        removed.append(remove_abandoned(Path("run"), stored_command, now))
+        return open_run(*given)
+
+    monkeypatch.setattr(run_folder, "open_run", open_slowly)
+    assert regbench("resume", "run").code == 0
+    assert removed == [False]

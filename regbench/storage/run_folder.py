@@ -240,7 +240,7 @@ def open_run(
     try:
         request = resolve(command, {}, {}, str(folder / CONFIGURATION), find=known.get)
     except UsageError as error:
-        raise refused(f"which cannot be gone on with: {error}") from None
+        raise refused(f"which cannot be opened: {error}") from None
     if request.digest != manifest["configuration"]:
         problem = f"whose {CONFIGURATION} was changed since the run began"
         raise refused(problem, "start a new run with --config")
