@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CLAIMS = {
     "train_loss_higher": ("train_loss_eval", 1),
     "generalizes_better": ("", -1),
-    "fit_smoother": ("roughness", -1),
+    "fit_smoother": ("rms_slope", -1),
     "weights_nearer_zero": ("weight_norm", -1),
 }
 """The article's claims: whose paired difference decides, and which sign it is said to have. It is

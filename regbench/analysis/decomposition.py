@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis.simultaneous import DRAWS, law_of
+from regbench.analysis.simultaneous import DRAWS, draws_for, law_of
 from regbench.analysis.statistics import standard_error, t_interval
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ def part_differences(
         values = [arm.values[part] - baseline.values[part] for arm in arms if arm]
         pseudo = np.array([a.pseudo_values[part] - baseline.pseudo_values[part] for a in arms if a])
         varied = np.isfinite(pseudo).all(axis=1) & (np.ptp(pseudo, axis=1) > 0)
-        critical = law_of(pseudo[varied], draws).critical(confidence) if varied.any() else 0.0
+        law = law_of(pseudo[varied], draws_for(confidence, draws)) if varied.any() else None
+        critical = law.critical(confidence) if law else 0.0
         column = []
         for value, numbers in zip(values, pseudo, strict=True):
             half = critical * standard_error(numbers)

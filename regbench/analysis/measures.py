@@ -70,9 +70,9 @@ MEASURES: dict[str, Measure] = {
     "train_loss_eval": Measure(lambda o: mean_square(o.train - o.train_y), is_loss=True),
     "test_loss": Measure(lambda o: mean_square(o.test - o.test_y), is_loss=True),
     "risk": Measure(lambda o: mean_square(o.grid - o.truth) + o.task.test_noise**2, is_loss=True),
-    "weight_norm": Measure(lambda o: np.sqrt(o.squares.sum(axis=(-2, -1)))),
+    "weight_norm": Measure(lambda o: np.sqrt(o.squares[..., 0].sum(axis=-1))),
     "zero_share": Measure(lambda o: o.zeros / o.network.parameter_count),
-    "roughness": Measure(lambda o: slope_variation(o)),
+    "rms_slope": Measure(lambda o: slope_rms(o)),
     "rms": Measure(lambda o: weight_rms(o), is_of_layers=True),
 }
 """By name, in the order of files and documents. NaN is for what a network does not have."""
@@ -85,17 +85,17 @@ def mean_square(values: Array) -> Array:
     return mean
 
 
-def slope_variation(outcome: Outcome) -> Array:
-    """Return the total variation of the slope of the fit, Σ|Δ²f|/Δx over the grid.
+def slope_rms(outcome: Outcome) -> Array:
+    """Return the root mean square of the fit's slope from each cell of the grid to the next.
 
-    NaN for a linear model, whatever its inputs: it has no units whose kinks could be counted.
+    It estimates the Sobolev seminorm √(∫f′²/∫1) over the range. NaN for a linear model, whatever
+    its inputs: its smoothness is its weights'.
     """
     if outcome.network.depth == 0:
         return np.full(outcome.train_loss.shape, np.nan)
     cell = (outcome.task.x_max - outcome.task.x_min) / outcome.grid.shape[-1]
-    bends = np.diff(outcome.grid.astype(np.float64), n=2, axis=-1) / cell
-    variation: Array = np.abs(bends).sum(axis=-1)
-    return variation
+    slopes = np.diff(outcome.grid.astype(np.float64), axis=-1) / cell
+    return np.sqrt(mean_square(slopes))
 
 
 def weight_rms(outcome: Outcome) -> Array:

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regbench.analysis.best_epochs import differences_at_best, judged_values
 from regbench.analysis.claims import claims_of, interactions_of
 from regbench.analysis.decomposition import describe, part_differences, split
 from regbench.analysis.measures import LOSSES
 from regbench.analysis.optimum import optimum_of
 from regbench.analysis.shown import Shown
 from regbench.analysis.simultaneous import DRAWS
-from regbench.analysis.statistics import compare_arms, judge, paired_differences
+from regbench.analysis.statistics import compare_arms, judge, paired_differences, ratio_of_means
 from regbench.errors import RunError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regbench.analysis.best_epochs import AtBest
     from regbench.analysis.claims import Claim, Interaction
     from regbench.analysis.decomposition import Decomposition, PartDifferences, Split
     from regbench.analysis.history import Array, History
     from regbench.analysis.optimum import Optimum
-    from regbench.analysis.statistics import Comparison, Difference, Judgement, Verdict
+    from regbench.analysis.statistics import Comparison, Difference, Interval, Judgement, Verdict
     from regbench.regularizers import Arm
     from regbench.settings.machine import Environment
     from regbench.settings.question import Question
@@ -54,7 +58,7 @@ class Result(Shown):
 
     def __repr__(self) -> str:
         """Return a short table: each arm's headline measure at the last epoch, and its verdict."""
-        means = self.headline[-1].mean(axis=1)
+        means = self.judged.mean(axis=1)
         rows = [("arm", self.question.words, "difference", "interval", "verdict")]
         rows.append((self.study.arm_names[0], f"{means[0]:.5f}", "", "", ""))
         for c, mean in zip(self.comparisons, means[1:], strict=True):
@@ -92,20 +96,49 @@ class Result(Shown):
         found: Array = getattr(self.history, self.question.headline)
         return found
 
+    @cached_property
+    def judged(self) -> Array:
+        """The headline measure at the last epoch or, if asked for, at the best one, `(A, R)`."""
+        return judged_values(self.history, self.question)
+
+    @cached_property
+    def at_best_epochs(self) -> list[AtBest]:
+        """Each arm against the baseline by the risk, each at its own best epoch; none for R = 1."""
+        return differences_at_best(self.study.compared, self.history, self.question.confidence)
+
+    @property
+    def failures(self) -> list[int] | None:
+        """In how many replicates each arm has failed to train, the baseline first.
+
+        There its final risk is no better than that of the best constant. None where a constant is
+        the truth.
+        """
+        history, noise = self.history, self.study.task.test_noise**2
+        spread = float(history.grid_truth.astype(np.float64).var())
+        return (~(history.risk[-1] < spread + noise)).sum(axis=1).tolist() if spread else None
+
+    @cached_property
+    def slope_ratios(self) -> dict[str, tuple[float, Interval | None]]:
+        """By arm, how many times as steep as the baseline's its fit is; see `ratio_of_means`."""
+        found = ratio_of_means(self.history.rms_slope[-1], self.question.confidence)
+        return dict(zip(self.study.compared, found, strict=True))
+
     @property
     def best_arm(self) -> Arm | None:
-        """The arm of the lowest mean headline at the last epoch, the baseline left out.
+        """The arm of the lowest mean of what arms are judged by, the baseline left out.
 
         None where every arm has a loss that is not finite.
         """
-        losses = self.headline[-1, 1:].mean(axis=1, dtype=np.float64)
+        losses = self.judged[1:].mean(axis=1, dtype=np.float64)
         finite = np.where(np.isfinite(losses), losses, np.inf)
         return self.study.arms[1:][int(finite.argmin())] if np.isfinite(losses).any() else None
 
-    @property
+    @cached_property
     def comparisons(self) -> list[Comparison]:
-        """Each arm against the baseline, by the headline measure at the last epoch."""
-        return self.comparisons_by_epoch[-1]
+        """Each arm against the baseline, by what arms are judged by."""
+        names, question = self.study.compared, self.question
+        asked = question.confidence, DRAWS, question.margin
+        return compare_arms(names, question.judged_by, self.judged, *asked)
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -136,12 +169,16 @@ class Result(Shown):
 
     @cached_property
     def measures(self) -> list[Difference]:
-        """Each arm against the baseline at the last epoch, by every measure."""
+        """Each arm against the baseline at the last epoch, by every measure.
+
+        The last one is the risk at best epochs, where there is that.
+        """
         names, confidence = self.study.compared, self.question.confidence
-        found = [
+        found: list[Sequence[Difference]] = [
             paired_differences(names, measure, values[-1], confidence)
             for measure, values in self.history.named("measures").items()
         ]
+        found += [self.at_best_epochs] if self.at_best_epochs else []
         return [difference for arm in zip(*found, strict=True) for difference in arm]
 
     @property
@@ -149,19 +186,21 @@ class Result(Shown):
         """Which claims hold, arm by arm; of a confirmed arm, by its fresh replicates."""
         fresh = self.confirmation.claims if self.confirmation else []
         again = {(claim.arm, claim.claim): claim for claim in fresh}
-        claims = claims_of(self.measures, self.question.headline)
+        claims = claims_of(self.measures, self.question.judged_by)
         return [again.get((claim.arm, claim.claim), claim) for claim in claims]
 
     @property
     def interactions(self) -> list[Interaction]:
         """What sums do beyond their parts, where those are arms too."""
-        last, question = self.headline[-1], self.question
-        return interactions_of(self.study.arms, question.headline, last, question.confidence)
+        question = self.question
+        return interactions_of(
+            self.study.arms, question.judged_by, self.judged, question.confidence
+        )
 
     @cached_property
     def optimum(self) -> Optimum | None:
         """The best strength, where the arms are a sweep of one regularizer."""
-        return optimum_of(self.study.arms[1:], self.headline[-1, 1:], self.question.confidence)
+        return optimum_of(self.study.arms[1:], self.judged[1:], self.question.confidence)
 
     @cached_property
     def splits(self) -> list[list[Split | None]]:

@@ -52,6 +52,11 @@ class Law:
         return float((1 + beyond) / (1 + len(self.largest)))
 
 
+def draws_for(confidence: float, least: int) -> int:
+    """Return how many draws a critical value takes: ten beyond it, or `least`."""
+    return max(least, round(10 / (1 - confidence)) - 1)
+
+
 def law_of(differences: Array, draws: int = DRAWS, replicates: int | None = None) -> Law:
     """Return the law for paired differences `(A, R)` that vary, R ≥ 2, or as many `replicates`.
 

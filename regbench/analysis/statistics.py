@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from regbench.analysis.simultaneous import DRAWS, MANY_REPLICATES, Law, law_of
+from regbench.analysis.simultaneous import DRAWS, MANY_REPLICATES, Law, draws_for, law_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array
 
 Interval = tuple[float, float]
-Verdict = Literal["better", "worse", "lower", "higher", "inconclusive", "diverged"]
-Requirement = Literal["better", "not-worse"]
+Verdict = Literal["better", "worse", "lower", "higher", "equal", "inconclusive", "diverged"]
+Requirement = Literal["better", "not-worse", "equal"]
 Judgement = Literal["met", "not met", "inconclusive"]
 
+SURE_OF_WIDTH = 0.9
+"""The probability that an interval that was planned is no wider than asked."""
 OF_A_LOSS: dict[Verdict, Verdict] = {"lower": "better", "higher": "worse"}
 
 
@@ -99,7 +101,7 @@ def paired_differences(
     values = values.astype(np.float64)
     baseline, differences = values[0], values[1:] - values[0]
     varied = [d for d in differences if np.isfinite(d).all() and np.ptp(d) > 0]
-    law = law_of(np.array(varied), draws) if varied else None
+    law = law_of(np.array(varied), draws_for(confidence, draws)) if varied else None
     return [
         difference(name, measure, baseline, arm, confidence, law)
         for name, arm in zip(names, values[1:], strict=True)
@@ -136,19 +138,30 @@ def difference(
 
 
 def compare_arms(
-    names: Sequence[str], measure: str, losses: Array, confidence: float, draws: int = DRAWS
+    names: Sequence[str],
+    measure: str,
+    losses: Array,
+    confidence: float,
+    draws: int = DRAWS,
+    margin: float = 0.0,
 ) -> list[Comparison]:
-    """Compare a loss of every arm with the baseline's, in detail; see `paired_differences`."""
+    """Compare a loss of every arm with the baseline's, in detail; see `paired_differences`.
+
+    An arm whose interval lies within a margin around 0 is called equal.
+    """
     found = paired_differences(names, measure, losses, confidence, draws)
     pairs = zip(found, losses[1:].astype(np.float64), strict=True)
     baseline = losses[0].astype(np.float64)
-    return [detailed(difference, baseline, arm, draws) for difference, arm in pairs]
+    return [detailed(difference, baseline, arm, draws, margin) for difference, arm in pairs]
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def detailed(difference: Difference, baseline: Array, arm: Array, draws: int) -> Comparison:
+def detailed(
+    difference: Difference, baseline: Array, arm: Array, draws: int, margin: float
+) -> Comparison:
     """Return a difference with all that is said of it."""
     verdict = OF_A_LOSS.get(difference.verdict, difference.verdict)
+    verdict = "equal" if margin and is_within(difference.ci, margin) else verdict
     stated = asdict(replace(difference, verdict=verdict))
     differences, confidence, wins = arm - baseline, difference.confidence, difference.wins
     if wins is None:
@@ -178,14 +191,22 @@ def judge(ci: Interval | None, requirement: Requirement, margin: float) -> Judge
     """Return whether the interval of a difference meets a requirement.
 
     `better`: the loss is lower by more than the margin. `not-worse`: it is higher by the margin at
-    most.
+    most. `equal`: it differs by the margin at most, either way.
     """
     if ci is None:
         return "inconclusive"
+    if requirement == "equal":
+        is_apart = ci[1] < -margin or ci[0] > margin
+        return "met" if is_within(ci, margin) else "not met" if is_apart else "inconclusive"
     bound = -margin if requirement == "better" else margin
     if ci[1] < bound or (requirement == "not-worse" and ci[1] == bound):
         return "met"
     return "not met" if ci[0] > bound else "inconclusive"
+
+
+def is_within(ci: Interval | None, margin: float) -> bool:
+    """Whether an interval lies within a margin around 0 (Benavoli et al. 2017, JMLR 18)."""
+    return ci is not None and -margin <= ci[0] and ci[1] <= margin
 
 
 def mean_interval(values: Array, confidence: float) -> Interval | None:
@@ -270,6 +291,28 @@ def sign_flip_probability(differences: Array, resamples: int = DRAWS) -> float |
     return beyond / len(signs) if is_exact else (1 + beyond) / (1 + len(signs))
 
 
+@np.errstate(all="ignore")
+def ratio_of_means(values: Array, confidence: float) -> list[tuple[float, Interval | None]]:
+    """Return every arm's mean over the baseline's, with its interval; `values` are `(A, R)`.
+
+    By the delta method for the logarithm of the ratio of paired means; intervals hold together over
+    arms. NaN and None where a mean is not positive and finite.
+    """
+    values = values.astype(np.float64)
+    means = values.mean(axis=1)
+    shares = values / means[:, None]
+    differences = shares[1:] - shares[0]
+    is_fine = np.isfinite(differences).all(axis=1) & (means[1:] > 0) & (means[0] > 0)
+    varied = differences[is_fine & (np.ptp(differences, axis=1) > 0)]
+    law = law_of(varied) if len(varied) and values.shape[1] > 1 else None
+    found: list[tuple[float, Interval | None]] = []
+    for ratio, own, fine in zip(means[1:] / means[0], differences, is_fine, strict=True):
+        error = law.critical(confidence) * standard_error(own) if law and fine else math.nan
+        ends = float(ratio * math.exp(-error)), float(ratio * math.exp(error))
+        found.append((float(ratio) if fine else math.nan, ends if math.isfinite(error) else None))
+    return found
+
+
 def skewness(values: Array) -> float:
     """Return the third standardised moment of `values`, which vary."""
     centred = values - values.mean()
@@ -279,13 +322,18 @@ def skewness(values: Array) -> float:
 def required_replicates(differences: Array, width: float, confidence: float, most: int) -> int:
     """Return the least number of replicates for which every arm's interval is narrow enough.
 
-    At most `width` wide, taking for standard deviations and correlations those of `differences`
-    `(A, R)`. Where these are more than `most`, `most` + 1.
+    At most `width` wide in nine of ten runs, where `differences` `(A, R)` are a pilot's: for the
+    largest standard deviation stands the upper end of its one-sided interval of 90 %, by the χ² law
+    of R − 1 degrees of freedom. Where these are more than `most`, `most` + 1.
     """
+    from scipy import special
+
     varied = differences[np.ptp(differences, axis=1) > 0]
     if not len(varied):
         return 2
-    spread = float(varied.std(axis=1, ddof=1).max())
+    left = differences.shape[1] - 1
+    upper = math.sqrt(left / special.chdtri(left, SURE_OF_WIDTH))
+    spread = float(varied.std(axis=1, ddof=1).max()) * upper
 
     def is_enough(count: int) -> bool:
         critical = law_of(varied, replicates=count).critical(confidence)

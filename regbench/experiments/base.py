@@ -60,6 +60,9 @@ class Observer:
     def finish(self, arms: Sequence[Arm], seeds: Sequence[int], history: History) -> None:
         """Take what the replicates of some seeds have come to in arms, from any thread."""
 
+    def estimate(self, work: str, seconds: float) -> None:
+        """Take about how long the work will take that begins now."""
+
     def say(self, line: str) -> None:
         """Take a line about what a stage has decided."""
 

@@ -50,7 +50,8 @@ class OverResult(Shown):
 
         All intervals hold together.
         """
-        found = self._compare(np.concatenate([*map(differences_of, self.over)]))
+        together = np.concatenate([*map(differences_of, self.over)])
+        found = self._compare(together, self.question.margin)
         arms = len(self.study.arms) - 1
         return [found[start : start + arms] for start in range(0, len(found), arms)]
 
@@ -59,17 +60,17 @@ class OverResult(Shown):
         """Of each arm, the paired difference at the last value minus that at the first one."""
         return self._compare(differences_of(self.over[-1]) - differences_of(self.over[0]))
 
-    def _compare(self, differences: Array) -> list[Comparison]:
+    def _compare(self, differences: Array, margin: float = 0.0) -> list[Comparison]:
         names = self.study.study.compared * len(self.over)
         values = np.vstack([np.zeros(differences.shape[1]), differences])
-        measure, confidence = self.question.headline, self.question.confidence
-        return compare_arms(names[: len(differences)], measure, values, confidence)
+        measure, confidence = self.question.judged_by, self.question.confidence
+        return compare_arms(names[: len(differences)], measure, values, confidence, margin=margin)
 
 
 @np.errstate(invalid="ignore", over="ignore")
 def differences_of(result: Result) -> Array:
-    """Return the paired differences `(A, R)` at the last epoch, without the baseline."""
-    values = result.headline[-1].astype(np.float64)
+    """Return the paired differences `(A, R)` of what is judged, without the baseline."""
+    values = result.judged.astype(np.float64)
     differences: Array = values[1:] - values[0]
     return differences
 

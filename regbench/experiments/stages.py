@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regbench.analysis.batch import Batch
+from regbench.analysis.best_epochs import judged_values
 from regbench.analysis.result import Result
 from regbench.analysis.statistics import required_replicates
 from regbench.errors import UsageError
@@ -82,10 +83,10 @@ def batches_of(study: Study, size: int, pilot: int | None = None) -> list[Batch]
 def replicates_for_width(pilot: History, question: Question) -> int:
     """Return how many replicates make every arm's interval so wide as asked, or a little less.
 
-    From the pilot's paired differences of the headline measure, which are among them; an arm that
+    From the pilot's paired differences of what is judged, which are among them; an arm that
     diverged is left out. `MOST_REPLICATES` + 1 stands for all that is more.
     """
-    values = getattr(pilot, question.headline)[-1].astype(np.float64)
+    values = judged_values(pilot, question).astype(np.float64)
     with np.errstate(invalid="ignore"):
         differences = values[1:] - values[0]
     finite = differences[np.isfinite(differences).all(axis=1)]

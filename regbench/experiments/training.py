@@ -94,6 +94,8 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
         own, gathering = share(batches, shard), Gathering(len(study.arms), study.replicates)
         total = sum(len(batch.arms) * len(batch.seeds) for batch in own) * study.training.epochs
         work = plan.work if stage == "training" else stage
+        if plan.question.target_width is not None and stage == "training":  # the pilot has said it
+            observer.estimate(work, plan.seconds * study.replicates / plan.study.replicates)
         with observer.stage(work, total, {} if shard else study.labels) as advance:
             keep = (lambda *_: None) if shard else gathering.add
             listener = Listener(advance, observer.warn, observer.finish)

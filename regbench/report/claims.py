@@ -6,13 +6,14 @@ Knows nothing about where it is shown.
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING
 
+from regbench.analysis.best_epochs import MEASURE
 from regbench.report.base import Table
 from regbench.report.format import interval_text, number, percent, rounded
 
 if TYPE_CHECKING:
+    from regbench.analysis.best_epochs import AtBest
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Difference
 
@@ -26,7 +27,7 @@ WORDS = {claim: title.replace("\n", " ") for claim, title in TITLES.items()}
 OTHERS = [claim for claim in TITLES if claim != "generalizes_better"]
 """What is claimed besides what the headline says."""
 HOLDS = {True: "yes", False: "no", None: "cannot tell"}
-CHANGES = {"inconclusive": "cannot tell", "diverged": "diverged"}
+CHANGES = {"inconclusive": "cannot tell", "diverged": "diverged", "equal": "equal"}
 MARKS = {True: "yes", False: "no", None: "?"}
 FEW_ARMS = 2
 """So many have a row for each claim; more have a row for each arm."""
@@ -36,7 +37,8 @@ def claims_table(result: Result) -> Table:
     """Return which claims hold for each arm, with the differences that say so."""
     labels, claims = result.study.labels, result.claims
     measures = {(found.arm, found.measure): found for found in measures_of(result)}
-    arms, notes = {claim.arm for claim in claims}, [*ratio_notes(result), *layer_notes(result)]
+    arms = {claim.arm for claim in claims}
+    notes = [*slope_notes(result), *layer_notes(result), *failure_notes(result)]
     is_few = len(arms) <= FEW_ARMS
     if is_few:
         interval = f"{percent(result.question.confidence)} interval"
@@ -70,18 +72,19 @@ def answer_table(result: Result) -> Table:
     what, study = result.question.words, result.study
     interval = f"{percent(result.question.confidence)} interval"
     rows = [["\narm", f"{what}\nis", "\ndifference", f"\n{interval}", "better\nin"]]
-    rows[0] += [TITLES[claim] for claim in OTHERS]
+    rows[0] += ["at best\nepochs", *(TITLES[claim] for claim in OTHERS)]
     marks = {(claim.arm, claim.claim): MARKS[claim.holds] for claim in result.claims}
     confirmed = result.confirmation.comparisons if result.confirmation else []
+    best = {found.arm: found for found in result.at_best_epochs}
     for c in sorted([*result.comparisons, *confirmed], key=lambda c: study.arm_names.index(c.arm)):
         word = CHANGES.get(c.verdict, "lower" if c.mean_difference < 0 else "higher")
         wins = "n/a" if c.wins is None else f"{c.wins} of {c.replicates}"
-        told = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins
+        told = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins, best_cell(best[c.arm])
         label = study.labels[c.arm] + " fresh" * (c in confirmed)
         rows.append([label, word, *told, *(marks.get((c.arm, name), "") for name in OTHERS)])
-    at = f"{what.capitalize()} at epoch {result.history.epochs[-1]}"
-    caption = f"{at}: each arm - baseline; all {interval}s hold together"
-    note, few = " ".join(layer_notes(result)), [(4,), (2, 4), (4, 5, 6, 7)]
+    caption = f"{judged_text(result)}: each arm - baseline; {interval}s hold together over arms"
+    note = " ".join([*layer_notes(result), *failure_notes(result)])
+    few = [(4,), (2, 4), (4, 6, 7, 8), (4, 5, 6, 7, 8)]
     return Table(rows, caption, note, left=(0, 1), dispensable=few)
 
 
@@ -99,14 +102,46 @@ def cells(found: Difference) -> list[str]:
     return [number(found.baseline), number(found.value), difference, interval_text(found.ci), wins]
 
 
-def ratio_notes(result: Result) -> list[str]:
-    """Return how many times as rough as the baseline's the fit of each arm is, where it has any."""
-    ratios = [
-        f"{found.value / found.baseline:.2f} times with {result.study.labels[found.arm]}"
-        for found in measures_of(result)
-        if found.measure == "roughness" and found.baseline > 0 and math.isfinite(found.value)
-    ]
-    return [f"As rough as the baseline's: {', '.join(ratios)}."] if ratios else []
+def judged_text(result: Result) -> str:
+    """Return by what arms are judged, and when, to begin a caption."""
+    what, last = result.question.words.capitalize(), result.history.epochs[-1]
+    return what if result.question.judged_by == MEASURE else f"{what} at epoch {last}"
+
+
+def best_cell(found: AtBest) -> str:
+    """Return what becomes of an arm at its best epoch, in a word with the difference."""
+    word = CHANGES.get(found.verdict, found.verdict)
+    return f"{word} {rounded(found.mean_difference, found.ci)}"
+
+
+def slope_notes(result: Result) -> list[str]:
+    """Return how many times as steep as the baseline's the fit of each arm is, where it has one."""
+    fresh, lines = result.confirmation.slope_ratios if result.confirmation else {}, []
+    verdicts = {(found.arm, found.measure): found.verdict for found in measures_of(result)}
+    for arm, (ratio, ci) in (result.slope_ratios | fresh).items():
+        if ci is None:
+            continue
+        said = "lower" if ci[1] < 1 else "higher" if ci[0] > 1 else "inconclusive"
+        apart = "" if said == verdicts[arm, "rms_slope"] else ": the difference says otherwise"
+        which = f" with {result.study.labels[arm]}" if len(result.slope_ratios) > 1 else ""
+        lines.append(
+            f"The fit is {ratio:.2f} times as steep as the baseline's{which} "
+            f"({ci[0]:.2f} to {ci[1]:.2f}){apart}."
+        )
+    return lines
+
+
+def failure_notes(result: Result) -> list[str]:
+    """Return in how many replicates arms have failed to train, or how many may all the same."""
+    replicates, failures = result.study.replicates, result.failures
+    if failures is None:
+        return []
+    if not any(failures):
+        most = percent(min(1.0, float(f"{3 / replicates:.2g}")))
+        return [f"No network failed to train; of {replicates} replicates that leaves up to {most}."]
+    arms = zip(result.study.labels.values(), failures, strict=True)
+    told = ", ".join(f"{label} in {count}" for label, count in arms if count)
+    return [f"Failed to train, no better than the best constant: {told} of {replicates}."]
 
 
 def layer_notes(result: Result) -> list[str]:
@@ -116,9 +151,9 @@ def layer_notes(result: Result) -> list[str]:
         verdicts = {found.measure: found.verdict for found in own}
         for verdict, where in (("lower", "nearer to 0"), ("higher", "further from 0")):
             layers = [
-                name.removeprefix("rms_")
-                for name, found in verdicts.items()
-                if name.startswith("rms_") and found == verdict != verdicts["weight_norm"]
+                layer
+                for layer in result.study.network.layer_names
+                if verdicts[f"rms_{layer}"] == verdict != verdicts["weight_norm"]
             ]
             if layers:
                 *others, last = layers

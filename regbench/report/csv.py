@@ -37,14 +37,24 @@ def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
 
 
 def csv_pieces(result: Result) -> Iterator[bytes]:
-    """Yield the table in pieces: its header, then the rows of an arm at an epoch."""
-    yield b"arm,replicate,seed,epoch,metric,value\n"
+    """Yield the table in pieces: its header, then the rows of an arm at an epoch.
+
+    Fresh replicates that confirm an arm are at the stage `confirming`.
+    """
+    yield b"stage,arm,replicate,seed,epoch,measure,value\n"
+    yield from rows_of("training", result)
+    if result.confirmation:
+        yield from rows_of("confirming", result.confirmation)
+
+
+def rows_of(stage: str, result: Result) -> Iterator[bytes]:
+    """Yield the rows of a stage; see `csv_pieces`."""
     history, seeds = result.history, list(enumerate(result.study.seeds))
     for epoch_index, epoch in enumerate(history.epochs.tolist()):
         for arm_index, arm in enumerate(result.study.arm_names):
-            for metric, measured in history.named("measures").items():
+            for measure, measured in history.named("measures").items():
                 values = measured[epoch_index, arm_index].tolist()
                 yield "".join(
-                    f"{arm},{replicate},{seed},{epoch},{metric},{value!r}\n"
+                    f"{stage},{arm},{replicate},{seed},{epoch},{measure},{value!r}\n"
                     for (replicate, seed), value in zip(seeds, values, strict=True)
                 ).encode("ascii")

@@ -28,7 +28,7 @@ def document_of(
 ) -> dict[str, Any]:
     """Return a document: what every one begins and ends with, around an experiment's own."""
     return {
-        "schema": "regbench.result/2",
+        "schema": "regbench.result/3",
         "experiment": run.request.command.name,
         "version": __version__,
         "is_complete": is_complete,
@@ -69,8 +69,8 @@ def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
 def training_content(result: Result) -> dict[str, Any]:
     """Return what the document of a training experiment has of its own."""
     study, history, fresh = result.study, result.history, result.confirmation
+    failures = result.failures
     logged = list(zip(study.training.logged_epochs, result.comparisons_by_epoch, strict=True))
-    measures = history.named("measures").items()
     kept_epochs = history.kept_epochs.tolist()
     kept = list(zip(kept_epochs, result.decompositions, strict=True))
     differences = list(zip(kept_epochs, result.decomposition_differences, strict=True))
@@ -85,13 +85,15 @@ def training_content(result: Result) -> dict[str, Any]:
         "arms": [{"name": arm.name, "regularizers": regularizers(arm)} for arm in study.arms],
         "seeds": list(study.seeds),
         "epochs": history.epochs.tolist(),
-        "history": {
-            arm: {name: values[:, index].tolist() for name, values in measures}
-            for index, arm in enumerate(study.arm_names)
-        },
+        "history": measured(result),
         "claims": [asdict(claim) for claim in result.claims],
         "measures": [asdict(difference) for difference in result.measures],
         "comparisons": [asdict(c) for c in result.comparisons],
+        "at_best_epochs": [asdict(difference) for difference in result.at_best_epochs],
+        "slope_ratios": {
+            arm: {"ratio": r, "ci": ci} for arm, (r, ci) in result.slope_ratios.items()
+        },
+        "failures": failures and dict(zip(study.arm_names, failures, strict=True)),
         "comparisons_by_epoch": {
             arm: [{"epoch": epoch, **asdict(compared[index])} for epoch, compared in logged]
             for index, arm in enumerate(study.compared)
@@ -117,9 +119,20 @@ def training_content(result: Result) -> dict[str, Any]:
         and {
             "seeds": list(fresh.study.seeds),
             "comparisons": [asdict(c) for c in fresh.comparisons],
+            "at_best_epochs": [asdict(difference) for difference in fresh.at_best_epochs],
+            "history": measured(fresh),
             "diverged": diverged(fresh),
         },
         "diverged": diverged(result),
+    }
+
+
+def measured(result: Result) -> dict[str, dict[str, Any]]:
+    """Return every measure by arm and name: a list of replicates for each epoch."""
+    measures = result.history.named("measures").items()
+    return {
+        arm: {name: values[:, index].tolist() for name, values in measures}
+        for index, arm in enumerate(result.study.arm_names)
     }
 
 

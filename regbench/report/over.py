@@ -10,9 +10,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from regbench.analysis.best_epochs import MEASURE
 from regbench.report import training
 from regbench.report.base import Table, View
-from regbench.report.claims import CHANGES, MARKS, OTHERS, TITLES
+from regbench.report.claims import CHANGES, MARKS, OTHERS, TITLES, best_cell
 from regbench.report.format import interval_text, number, percent, rounded
 from regbench.report.json import document_of
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 FINDINGS = {
     "better": "lowers {what} at {where}",
     "worse": "raises {what} at {where}",
+    "equal": "changes {what} by no more than the margin at {where}",
     "inconclusive": "may or may not change {what} at {where}",
     "diverged": "cannot be compared at {where}, where a loss is not finite",
 }
@@ -154,19 +156,21 @@ def effect_table(result: OverResult) -> Table:
     """Return the headline of each arm at each value, and which claims hold."""
     what, interval = result.question.words, f"{percent(result.question.confidence)} interval"
     titles = f"\n{result.study.key}", "\narm", f"{what}\nis", "of the\nbaseline", "\ndifference"
-    rows = [[*titles, f"\n{interval}", "better\nin", *(TITLES[claim] for claim in OTHERS)]]
+    others = "better\nin", "at best\nepochs", *(TITLES[claim] for claim in OTHERS)
+    rows = [[*titles, f"\n{interval}", *others]]
     for (value, one), effects in zip(result.by_value.items(), result.effects, strict=True):
         marks = {(claim.arm, claim.claim): MARKS[claim.holds] for claim in one.claims}
+        best = {found.arm: best_cell(found) for found in one.at_best_epochs}
         for c, e in zip(one.comparisons, effects, strict=True):
             word = CHANGES.get(e.verdict, "lower" if e.mean_difference < 0 else "higher")
             row = [text_of(value), one.study.labels[e.arm], word, number(c.baseline)]
             row += [rounded(e.mean_difference, e.ci), interval_text(e.ci)]
             row.append("n/a" if e.wins is None else f"{e.wins} of {e.replicates}")
-            rows.append(row + [marks[e.arm, claim] for claim in OTHERS])
-    at = f"{what.capitalize()} at the last epoch"
-    caption = f"{at}: each arm - baseline; all {interval}s hold together"
-    note = "The other claims are told at each value alone; ?: cannot tell."
-    few = [(6,), (3, 6), (3, 4, 6)]
+            rows.append([*row, best.get(e.arm, "n/a"), *(marks[e.arm, claim] for claim in OTHERS)])
+    at = what.capitalize() + " at the last epoch" * (result.question.judged_by != MEASURE)
+    caption = f"{at}: each arm - baseline; {interval}s hold together over arms and values"
+    note = "Best epochs and the other claims are told at each value alone; ?: cannot tell."
+    few = [(6,), (3, 6), (3, 4, 6), (3, 4, 6, 8, 9, 10)]
     return Table(rows, caption, note, left=(1, 2), dispensable=few, is_grouped=True)
 
 

@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from regbench.report.base import Table
+from regbench.report.claims import judged_text
 from regbench.report.format import interval_text, number, percent, probability, rounded
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def loss_table(result: Result, has_details: bool) -> Table:
     losses = {"train loss": history.train_loss_eval}
     if is_noisy:
         losses["with its noise"] = history.train_loss
-    headline = result.question.words
+    headline = result.question.headline.replace("_", " ")
     losses[headline] = result.headline
 
     titles = ["\nepoch"] if is_pair else ["\nepoch", "\narm"]
@@ -82,7 +83,7 @@ def difference_table(result: Result) -> Table:
         shown = "underflow" if share and not is_sparse else share_text(share)
         rows.append([label, *mean, *median, *wins_and_p, r, gain, *alone, shown])
     caption = (
-        f"{result.question.words.capitalize()} at epoch {result.history.epochs[-1]}, arm - "
+        f"{judged_text(result)}, arm - "
         f"baseline; wins: of {result.study.replicates}; r: correlation; gain: of pairing, in "
         f"variance"
     )

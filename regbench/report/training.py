@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from regbench.storage.run_folder import Run
 
 JUDGED = {
+    "risk-at-best": "Judged by the risk, the expected squared error at a fresh input of the range, "
+    "with each arm at its own best epoch.",
     "risk": "Judged by the risk: the expected squared error at a fresh input of the range.",
     "test-loss": "Judged by the test loss: the squared error at the test points alone.",
 }

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from regbench.analysis.best_epochs import MEASURE
 from regbench.report.claims import has_answer_table, interaction_sentences, optimum_sentences
 from regbench.report.format import interval_text, number, percent, rounded, seeds_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from regbench.analysis.result import Result
-    from regbench.analysis.statistics import Comparison, Judgement
+    from regbench.analysis.statistics import Comparison, Difference, Judgement
     from regbench.settings.question import Question
 
 SIGNIFICANT = 0.05
@@ -34,16 +37,55 @@ def sentences(result: Result) -> list[str]:
     again = {c.arm for c in confirmed}
     given = GIVEN[result.study.vary]
     told = () if has_answer_table(result) else result.comparisons
-    lines = [sentence(labels[c.arm], c, given) for c in told if c.arm not in again]
+    own = [c for c in told if c.arm not in again]
+    lines = [sentence(labels[c.arm], c, given, result.question.margin) for c in own]
+    lines += best_epoch_sentences(result, [c.arm for c in own])
     if best is not None and (len(result.comparisons) > 1 or confirmed):
         lines.append(choice(labels[best.name], result))
-    lines += [sentence(labels[c.arm], c) for c in confirmed]
-    return [*lines, *optimum_sentences(result), *interaction_sentences(result)]
+    lines += [sentence(labels[c.arm], c, margin=result.question.margin) for c in confirmed]
+    if result.confirmation:
+        lines += best_epoch_sentences(result.confirmation, [*again])
+    return [
+        *lines,
+        *width_sentences(result),
+        *optimum_sentences(result),
+        *interaction_sentences(result),
+    ]
 
 
-def sentence(label: str, comparison: Comparison, given: str = "") -> str:
+def best_epoch_sentences(result: Result, arms: Sequence[str]) -> list[str]:
+    """Return what becomes of some arms where each is stopped at its own best epoch."""
+    lines, labels, last = list[str](), result.study.labels, result.history.epochs[-1]
+    if result.question.judged_by == MEASURE:
+        return []
+    ends = {found.arm: found for found in result.measures if found.measure == "risk"}
+    for found in (found for found in result.at_best_epochs if found.arm in arms):
+        epochs = f"baseline {span(found.baseline_epochs)}, {labels[found.arm]} {span(found.epochs)}"
+        end, line = ends[found.arm].verdict, sentence(labels[found.arm], found)
+        lines.append(f"Each stopped at its own best epoch ({epochs}): {line}")
+        if end != found.verdict and "diverged" not in (end, found.verdict):
+            lines[-1] += f" So it matters when training stops: epoch {last} says otherwise."
+    return lines
+
+
+def span(epochs: Sequence[int]) -> str:
+    """Return epochs by the first and the last of them."""
+    return f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
+
+
+def width_sentences(result: Result) -> list[str]:
+    """Return how wide an interval was to be, and how wide the widest has become."""
+    asked = result.question.target_width
+    widths = [c.ci[1] - c.ci[0] for c in result.comparisons if c.ci]
+    if asked is None or not widths:
+        return []
+    return [f"The interval was to be {asked:g} wide at most, and is {max(widths):.3g} wide."]
+
+
+def sentence(label: str, comparison: Difference, given: str = "", margin: float = 0.0) -> str:
     """Return the verdict on an arm in one sentence."""
     mean, ci, what = comparison.mean_difference, comparison.ci, comparison.measure.replace("_", " ")
+    what = what.removesuffix(" at best")
     if comparison.verdict == "diverged":
         return f"{label}: no comparison, because a {what} is not finite."
     if comparison.replicates == 1:
@@ -54,7 +96,9 @@ def sentence(label: str, comparison: Comparison, given: str = "") -> str:
             f"tell; use --replicates 30."
         )
     changes = f"{label}: inconclusive; the {what} changes"
-    if comparison.verdict != "inconclusive" and ci is not None:
+    if comparison.verdict == "equal":
+        changes = f"{label}: equal within ±{margin:g}; the {what} changes"
+    elif comparison.verdict != "inconclusive" and ci is not None:
         changes = f"{label} {'lowers' if mean < 0 else 'raises'} the {what}"
         low, high = sorted(map(abs, ci))
         mean, ci = abs(mean), (low, high)
@@ -81,9 +125,11 @@ def choice(label: str, result: Result) -> str:
 def cautions(result: Result) -> list[str]:
     """Return what limits a result, each with what to do about it."""
     lines = few_replicates(result, "replicates", "--replicates")
+    lines += failed_networks(result) + contradicting_medians(result)
     lines += skewed_differences(result, "differences", "--replicates")
     if result.confirmation is not None:
         lines += few_replicates(result.confirmation, "fresh replicates", "--confirm")
+        lines += failed_networks(result.confirmation) + contradicting_medians(result.confirmation)
         lines += skewed_differences(result.confirmation, "confirming differences", "--confirm")
     return lines
 
@@ -98,6 +144,28 @@ def few_replicates(result: Result, noun: str, option: str) -> list[str]:
         f"{replicates} {noun} hold by the normal law alone: sign flips give no p below {least:.2g}"
     )
     return [f"{can}; use {option} {enough} or more"]
+
+
+def failed_networks(result: Result) -> list[str]:
+    """Return a line where networks have failed to train: their losses are no small noise."""
+    counts = zip(result.study.labels.values(), result.failures or (), strict=False)
+    told = [f"{label} in {count} of {result.study.replicates}" for label, count in counts if count]
+    if not told:
+        return []
+    return [
+        f"networks failed to train ({', '.join(told)} replicates): the mean's interval is too "
+        f"narrow for that; compare the median's, or lower --lr"
+    ]
+
+
+def contradicting_medians(result: Result) -> list[str]:
+    """Return a line for each arm whose median difference has another sign than the mean's."""
+    return [
+        f"the median difference of {result.study.labels[c.arm]} is "
+        f"{rounded(c.median_difference, c.median_ci or c.ci)}, of another sign than the mean's"
+        for c in result.comparisons
+        if c.median_difference * c.mean_difference < 0
+    ]
 
 
 def skewed_differences(result: Result, noun: str, option: str) -> list[str]:
@@ -123,9 +191,17 @@ def is_too_skewed(skewness: float, replicates: int) -> bool:
 def gate_line(label: str, question: Question, comparison: Comparison, judgement: Judgement) -> str:
     """Return why a gate is met, not met or inconclusive for an arm."""
     bound = -question.margin if question.require == "better" else question.margin
+    where = {"met": "lies below", "not met": "lies above", "inconclusive": "straddles"}
+    limit = f"{bound or 0.0:g}"
+    if question.require == "equal":
+        where = {
+            "met": "lies within",
+            "not met": "lies outside",
+            "inconclusive": "passes an end of",
+        }
+        limit = f"±{question.margin:g}"
     if comparison.ci is None or math.isnan(comparison.mean_difference):
         why = "there is no interval"
     else:
-        where = {"met": "lies below", "not met": "lies above", "inconclusive": "straddles"}
-        why = f"the interval {interval_text(comparison.ci)} {where[judgement]} {bound or 0.0:g}"
+        why = f"the interval {interval_text(comparison.ci)} {where[judgement]} {limit}"
     return f"--require {question.require}: {judgement} by {label}: {why}"

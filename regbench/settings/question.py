@@ -10,6 +10,8 @@ from regbench.errors import UsageError
 from regbench.settings.base import Settings
 from regbench.settings.study import LARGEST, MOST_REPLICATES
 
+WORDS = {"risk-at-best": "risk at its best epoch"}
+"""Of what arms are judged by, where it is not its name."""
 PILOT_REPLICATES = 10
 """Replicates from which `--target-width` estimates how many it needs."""
 
@@ -17,10 +19,10 @@ PILOT_REPLICATES = 10
 class Question(Settings, title="Statistics"):
     """By what arms are judged, how sure an answer has to be, and what a script wants to hear."""
 
-    by: Literal["risk", "test-loss"] = Field(
+    by: Literal["risk", "test-loss", "risk-at-best"] = Field(
         default="risk",
-        description="Judge arms by the risk, the expected squared error at a fresh input, or by "
-        "the loss at the test points.",
+        description="Judge arms by the risk, the expected squared error at a fresh input, by the "
+        "loss at the test points, or by the risk with each arm at its own best epoch.",
     )
     confirm: int | None = Field(
         default=None,
@@ -35,16 +37,17 @@ class Question(Settings, title="Statistics"):
         description=f"Run as many replicates, after a pilot of {PILOT_REPLICATES}, as make the "
         f"interval of the mean difference so wide; in place of --replicates.",
     )
-    require: Literal["better", "not-worse"] | None = Field(
+    require: Literal["better", "not-worse", "equal"] | None = Field(
         default=None,
         description="Exit with 3 where the interval says the opposite and 4 where it cannot say: "
-        "better or not-worse.",
+        "better, not-worse, or equal within --margin.",
     )
     margin: float = Field(
         default=0.0,
         ge=0,
         le=LARGEST,
-        description="Difference of the risk, or of what --by says, that --require leaves room for.",
+        description="Difference of the risk, or of what --by says, that does not matter: an arm "
+        "whose interval lies within it is called equal, and --require leaves room for it.",
     )
     confidence: float = Field(
         default=0.95,
@@ -54,17 +57,22 @@ class Question(Settings, title="Statistics"):
     )
 
     @model_validator(mode="after")
-    def _has_use_for_a_margin(self) -> Self:
-        if self.margin and self.require is None:
-            raise UsageError("margin", self.margin, problem="which needs --require")
+    def _has_a_margin_for_equal(self) -> Self:
+        if self.require == "equal" and not self.margin:
+            raise UsageError("require", self.require, problem="which needs --margin above 0")
         return self
 
     @property
-    def headline(self) -> str:
-        """The measure by which arms are judged."""
+    def judged_by(self) -> str:
+        """The measure by which arms are judged: `risk_at_best` is not that of one epoch."""
         return self.by.replace("-", "_")
 
     @property
+    def headline(self) -> str:
+        """The same measure at any one epoch."""
+        return "test_loss" if self.by == "test-loss" else "risk"
+
+    @property
     def words(self) -> str:
-        """The same as people read it."""
-        return self.by.replace("-", " ")
+        """The measure by which arms are judged as people read it."""
+        return WORDS.get(self.by) or self.by.replace("-", " ")

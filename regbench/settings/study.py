@@ -269,6 +269,9 @@ class Study(BaseStudy):
         if confirm and self.vary != "both":
             problem = "which needs --vary both: fresh replicates would have another fixed part"
             raise UsageError("confirm", confirm, problem=problem)
+        if question.by == "risk-at-best" and self.replicates == 1:
+            problem = "which is chosen by other replicates, and there is one"
+            raise UsageError("by", question.by, problem=problem, hint="use 2 replicates or more")
 
     def _check_seeds(self, more: int) -> None:
         if self.seed + self.replicates + more > LAST_SEED + 1:

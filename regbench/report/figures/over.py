@@ -68,7 +68,7 @@ def draw(result: OverResult, sheet: Sheet) -> None:
         shown += [index] if x[index] - x[shown[-1]] >= 0.6 * inch else []
 
     # Means by value and arm, the baseline first; those of differences with their intervals.
-    risks = np.array([one.headline[-1].mean(axis=1, dtype=float) for one in result.over])[..., None]
+    risks = np.array([one.judged.mean(axis=1, dtype=float) for one in result.over])[..., None]
     effects = np.zeros((*risks.shape[:2], 3))
     for own, three in zip(result.effects, effects, strict=True):
         three[1:] = [(e.mean_difference, *(e.ci or (e.mean_difference,) * 2)) for e in own]

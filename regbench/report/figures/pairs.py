@@ -50,7 +50,7 @@ def rows_of(result: Result) -> list[Row]:
         for own, fresh in ((result, ""), (result.confirmation, " fresh")):
             if own is None or name not in own.study.compared:
                 continue
-            at, values = own.study.arm_names.index(name), own.headline[-1].astype(float)
+            at, values = own.study.arm_names.index(name), own.judged.astype(float)
             found, lost = own.comparisons[at - 1], Cast(own).lost
             text = lost.get(at) or f"the baseline {lost.get(0, 'diverged')}"
             text = text if found.verdict == "diverged" else ""
@@ -188,7 +188,7 @@ def swarm(places: Array) -> Array:
 
 def draw_slopes(panel: Any, result: Result, row: Row) -> None:
     """Draw each replicate's baseline and arm, joined, and both means."""
-    values = result.headline[-1].astype(float)
+    values = result.judged.astype(float)
     values = values[:, np.isfinite(values).all(axis=0)]
     pairs = values.T[:100]
     panel.set_xlim(-0.5, 1.5)

@@ -31,7 +31,7 @@ def title(result: Result) -> str:
     cast, what, optimum = Cast(result), result.question.words.capitalize(), result.optimum
     if not cast.best:
         return f"{what} of every arm is not finite"
-    before, after = result.headline[-1, [0, cast.best]].mean(axis=1, dtype=float)
+    before, after = result.judged[[0, cast.best]].mean(axis=1, dtype=float)
     place = f"{cast.labels[cast.best]} has {after:.2f}, the baseline {before:.2f}"
     if optimum is None:
         return f"{what} is lowest at {cast.labels[cast.best]} of those that were tried: {place}"
@@ -59,7 +59,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     said += f"Diverged: {', '.join(lost)}." * bool(lost)
     top = sheet.heading(title(result), said) + 0.45
 
-    risk, half = mean_band(result.headline[-1], confidence)
+    risk, half = mean_band(result.judged, confidence)
     curves = [(what, INK, risk[rows], risk[rows] - half[rows], risk[rows] + half[rows])]
     for name, color in (("variance", VARIANCE), ("bias_squared", BIAS)) if is_split else ():
         found = [getattr(cast.parts[index], name) for index in rows]
