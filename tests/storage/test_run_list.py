@@ -22,7 +22,7 @@ from regbench.engines import ENGINES
 from regbench.experiments import COMMANDS
 from regbench.storage import blocks
 from regbench.storage.run_folder import in_use, is_in_use
-from regbench.storage.run_list import is_prunable, summarize_run
+from regbench.storage.run_list import ABANDONED, is_prunable, summarize_run
 
 if TYPE_CHECKING:
     from commands import Command
@@ -51,8 +51,8 @@ def folders() -> list[Path]:
     return sorted(Path("runs").glob("*/*"), key=lambda folder: folder.stat().st_mtime)
 
 
-def age(folder: Path, minutes: int = 61) -> None:
-    """Let a run look as if nothing had changed in it for so long, which is above an hour."""
+def age(folder: Path, minutes: float = ABANDONED.total_seconds() / 60 + 1) -> None:
+    """Let a run look as if nothing had changed in it for so long: as an abandoned one, or less."""
     then = time.time() - 60 * minutes
     for path in [folder, *folder.rglob("*")]:
         os.utime(path, (then, then))
