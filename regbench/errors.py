@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -134,18 +135,43 @@ def visible(text: object, limit: int = 60) -> str:
         plain = f"{text:#x}"
     if len(plain) > limit:
         plain = f"{plain[: limit // 2]}...{plain[-limit // 4 :]}"
-    shown = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)
-    return f"'{''.join(shown)}'"
+    return f"'{printable(plain)}'"
+
+
+def printable(text: str, kept: str = "") -> str:
+    """Return a text with escapes for control, formatting and surrogate characters not `kept`."""
+
+    def shown(found: re.Match[str]) -> str:
+        return found[0] if found[0].isprintable() else ascii(found[0])[1:-1]
+
+    return re.sub(f"[^ -~{kept}]", shown, text)
+
+
+def shareable(word: str) -> str:
+    """Return a word of a command whose absolute path, if any, is given from here or from home."""
+    option, equals, path = word.partition("=") if word.startswith("--") else ("", "", word)
+    if not path.startswith("/"):
+        return word
+    home, here = os.path.expanduser("~/"), os.path.relpath(path)  # noqa: PTH111
+    is_at_home = here.startswith("..") and path.startswith(home)
+    return f"{option}{equals}{path.replace(home, '~/', 1) if is_at_home else here}"
 
 
 def shell_word(path: object, encoding: str | None) -> str:
-    """Return a path as a word of a command that can be copied, safe to show in a terminal.
+    """Return a path as a word of a command that can be copied; see `quoted`."""
+    text = str(path)
+    is_odd = text.startswith(("-", "~"))  # or it would be an option, or in the home folder
+    return quoted(f"./{text}" if is_odd else text, encoding or "utf-8")
 
-    Characters that are not, or not in the encoding, are `$'...'` of bash, zsh and POSIX (2024).
+
+def quoted(text: str, encoding: str = "utf-8") -> str:
+    """Return a text as one word of a shell, safe to show in a terminal.
+
+    Characters that are not, or not in the encoding, are `$'...'` of bash, zsh and POSIX (2024). The
+    home folder stays `~`, which the shell replaces.
     """
-    text, encoding = str(path), encoding or "utf-8"
-    if text.startswith("-"):  # or it would be an option
-        text = f"./{text}"
+    if text.startswith("~/"):
+        return f"~/{quoted(text[2:], encoding)}"
     if text.isprintable() and text.encode(encoding, "ignore").decode(encoding) == text:
         return shlex.quote(text)
     escaped = (

@@ -33,7 +33,10 @@ def paragraphs(view: View) -> Iterator[str]:
     for line in (*(f"Mind: {caution}." for caution in view.cautions), *view.warnings):
         yield f"> {escaped(line)}"
     if view.run:
-        yield f"Repeat it (regbench {__version__}):\n\n```sh\n{view.request.command_line}\n```"
+        command, fence = view.request.command_line, "```"
+        while fence in command:
+            fence += "`"
+        yield f"Repeat it (regbench {__version__}):\n\n{fence}sh\n{command}\n{fence}"
 
 
 def table_text(table: Table) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
+from regbench.errors import quoted, shareable
 from regbench.report.base import Table, View
 from regbench.report.format import setting_text
 from regbench.report.run_list import effect_cells
@@ -40,7 +40,9 @@ def view(run: Run, done: int, total: int) -> View:
     }
     made = {
         "state": f"{state}, {done} of {total} blocks",
-        "command": shlex.join(["regbench", *manifest["command"][1:]]),
+        "command": " ".join(
+            quoted(shareable(word)) for word in ("regbench", *manifest["command"][1:])
+        ),
     }
     for facts in (manifest["git"] or {}, run.environment.to_record(), *manifest["provenances"]):
         made |= {key: setting_text(value) for key, value in facts.items()}
@@ -51,7 +53,9 @@ def view(run: Run, done: int, total: int) -> View:
         run,
         tables=[
             settings_table(settings),
-            Table([("run", str(run.folder)), *made.items()], left=(0, 1), wrapped={1: 54}),
+            Table(
+                [("run", shareable(str(run.folder))), *made.items()], left=(0, 1), wrapped={1: 54}
+            ),
             Table([("arm", "verdict", "difference", "interval"), *judged], left=(0, 1)),
             Table([("file", "bytes"), *sizes]),
         ],
@@ -61,9 +65,8 @@ def view(run: Run, done: int, total: int) -> View:
 def settings_of(run: Run) -> dict[str, dict[str, Any]]:
     """Return what there is to say of each setting, in the order of the help."""
     manifest, known = run.manifest, run.request.command.settings
-    values = (
-        run.request.values() | manifest["machine"] | manifest["output"]
-    )  # whatever is asked now
+    # Whatever is asked now; some commands take no machine.
+    values = run.request.values() | manifest.get("machine", {}) | manifest["output"]
     return {
         key: {
             "group": panel,
