@@ -10,6 +10,8 @@ import atexit
 import gc
 import inspect
 import os
+import re
+import shlex
 import sys
 import traceback
 from functools import partial
@@ -83,6 +85,8 @@ HINTS = {
 """By the beginning of what typer says, what to do."""
 ARGUMENTS = {"arms", "run", "parts"}
 PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
+unmarked = partial(re.sub, r"(\\*)(\[[a-z#/@][^[]*?])", r"\1\1\\\2")
+"""Takes a text of the help, and returns one in which rich finds no markup, such as `[auto]`."""
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
@@ -224,7 +228,7 @@ def subcommand(
         name, summary = (named.name, named.summary) if named else (run.__name__, run.__doc__)
         shown = "\n".join(f"regbench {name} {words}" for words in examples)
         call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-        to.command(name, help=f"{summary}\n\n{shown}", cls=Subcommand)(call)
+        to.command(name, help=unmarked(f"{summary}\n\n{shown}"), cls=Subcommand)(call)
 
     return add
 
@@ -256,8 +260,7 @@ def make_option(key: str, setting: Setting) -> inspect.Parameter:
     if len(limits := bounds(field, most=1000)) == 2:
         meaning = f"{meaning.removesuffix('.')}, {' '.join(limits)}."
     if default is not None and not field.default_factory and not isinstance(default, bool):
-        bracket = "\\[" if isinstance(default, str) else "["  # `[auto]` would be markup
-        meaning += f" {bracket}{default}]"
+        meaning += f" [{default}]"
     if field.annotation is bool:
         negation = f"/--no-{key}" if default else ""
         return parameter(key, bool, meaning, setting.panel, None, negation)
@@ -279,8 +282,9 @@ def parameter(
 
     `words` are what a shell completes it with.
     """
-    shown: dict[str, Any] = {"metavar": metavar, "help": meaning}
-    shown["autocompletion"] = lambda: list(words())
+    shown: dict[str, Any] = {"metavar": metavar, "help": unmarked(meaning)}
+    # A shell inserts or even evaluates a word as it is.
+    shown["autocompletion"] = lambda: [word for word in words() if shlex.quote(word) == word]
     info = typer.Argument(show_default=False, **shown)
     if key not in ARGUMENTS:
         info = typer.Option(option_of(key) + negation, rich_help_panel=panel, **shown)

@@ -140,11 +140,8 @@ def visible(text: object, limit: int = 60) -> str:
 
 def printable(text: str, kept: str = "") -> str:
     """Return a text with escapes for control, formatting and surrogate characters not `kept`."""
-
-    def shown(found: re.Match[str]) -> str:
-        return found[0] if found[0].isprintable() else ascii(found[0])[1:-1]
-
-    return re.sub(f"[^ -~{kept}]", shown, text)
+    odd = f"[^ -~{kept}]"
+    return re.sub(odd, lambda c: c[0] if c[0].isprintable() else ascii(c[0])[1:-1], text)
 
 
 def shareable(word: str) -> str:

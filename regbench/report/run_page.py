@@ -38,24 +38,22 @@ def view(run: Run, done: int, total: int) -> View:
         "effects": effects,
         "files": files,
     }
+    command = ["regbench", *map(shareable, manifest["command"][1:])]
     made = {
+        "run": shareable(str(run.folder)),
         "state": f"{state}, {done} of {total} blocks",
-        "command": " ".join(
-            quoted(shareable(word)) for word in ("regbench", *manifest["command"][1:])
-        ),
+        "command": " ".join(map(quoted, command)),
     }
     for facts in (manifest["git"] or {}, run.environment.to_record(), *manifest["provenances"]):
         made |= {key: setting_text(value) for key, value in facts.items()}
-    judged = [(arm, verdict, *effect_cells(effects, arm)) for arm, verdict in verdicts.items()]
+    judged = [(arm, str(told), *effect_cells(effects, arm)) for arm, told in verdicts.items()]
     sizes = [(name, f"{size:,}") for name, size in files.items()]
     return View(
         lambda: document,
         run,
         tables=[
             settings_table(settings),
-            Table(
-                [("run", shareable(str(run.folder))), *made.items()], left=(0, 1), wrapped={1: 54}
-            ),
+            Table([*made.items()], left=(0, 1), wrapped={1: 54}),
             Table([("arm", "verdict", "difference", "interval"), *judged], left=(0, 1)),
             Table([("file", "bytes"), *sizes]),
         ],

@@ -6,13 +6,14 @@ whatever its source. Knows nothing about what the settings do.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from regbench.errors import UsageError, option_of, suggestion, visible
+from regbench.errors import UsageError, option_of, shareable, suggestion, visible
 from regbench.regularizers import REGULARIZERS
 from regbench.settings.arms import arms_of
 from regbench.settings.base import ARMS, Settings, allowed, is_list, keys_of, kind_of, unknown_key
@@ -54,8 +55,8 @@ def resolve(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     if file is not None:
-        values = read_file(Path(file), command)
-        origins = {key: f"--config {visible(file)}: {key}" for key in values}
+        values = read_file(Path(os.path.expanduser(file)), command)  # noqa: PTH111
+        origins = {key: f"--config {visible(shareable(file))}: {key}" for key in values}
     known = {*settings, *others}
     for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
         key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()

@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from regbench.errors import printable
 from regbench.limits import can_start_thread
 from regbench.report.format import TONES
 
@@ -85,6 +86,7 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
     drawn = rich.table.Table(box=rule, padding=(0, gap, 0, 0), show_edge=False, pad_edge=False)
     told = table.grouped_rows() if is_ruled else table.rows
     titles, *rows = [[showable(console, text) for text in row] for row in told]
+    rows = [[cell.replace("\n", "\\n") for cell in row] for row in rows]  # titles may have lines
     columns = [column for column in range(len(titles)) if column not in left_out]
     for column in columns:
         drawn.add_column(
@@ -107,7 +109,8 @@ def toned(text: str) -> Text:
 
 
 def showable(console: Console, text: str) -> str:
-    """Return a text with what the console cannot show spelt out, or as question marks."""
+    """Return lines with what no console can show escaped, and what this one cannot spelt out."""
+    text = printable(text, "\n")
     if text.isascii():  # as long documents are
         return text
     return "".join(
