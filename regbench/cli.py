@@ -280,10 +280,9 @@ def parameter(
 ) -> inspect.Parameter:
     """Return a keyword parameter that Typer makes an option or argument of; None where not given.
 
-    `words` are what a shell completes it with.
+    `words` are what a shell completes it with, but for those that it would evaluate.
     """
     shown: dict[str, Any] = {"metavar": metavar, "help": unmarked(meaning)}
-    # A shell inserts or even evaluates a word as it is.
     shown["autocompletion"] = lambda: [word for word in words() if shlex.quote(word) == word]
     info = typer.Argument(show_default=False, **shown)
     if key not in ARGUMENTS:

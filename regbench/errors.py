@@ -145,27 +145,25 @@ def printable(text: str, kept: str = "") -> str:
 
 
 def shareable(word: str) -> str:
-    """Return a word of a command whose absolute path, if any, is given from here or from home."""
+    """Return a word of a command whose absolute path, if any, is given from home or from here."""
     option, equals, path = word.partition("=") if word.startswith("--") else ("", "", word)
     if not path.startswith("/"):
         return word
-    home, here = os.path.expanduser("~/"), os.path.relpath(path)  # noqa: PTH111
-    is_at_home = here.startswith("..") and path.startswith(home)
-    return f"{option}{equals}{path.replace(home, '~/', 1) if is_at_home else here}"
+    home = os.path.expanduser("~/")  # noqa: PTH111
+    is_there = path.startswith(home)
+    return option + equals + (path.replace(home, "~/", 1) if is_there else os.path.relpath(path))
 
 
 def shell_word(path: object, encoding: str | None) -> str:
-    """Return a path as a word of a command that can be copied; see `quoted`."""
+    """Return a path, never an option or the home folder, as a word of a command; see `quoted`."""
     text = str(path)
-    is_odd = text.startswith(("-", "~"))  # or it would be an option, or in the home folder
-    return quoted(f"./{text}" if is_odd else text, encoding or "utf-8")
+    return quoted("./" * text.startswith(("-", "~")) + text, encoding or "utf-8")
 
 
 def quoted(text: str, encoding: str = "utf-8") -> str:
-    """Return a text as one word of a shell, safe to show in a terminal.
+    """Return a text as one word of a shell, whose `~/` it expands, safe to show in a terminal.
 
-    Characters that are not, or not in the encoding, are `$'...'` of bash, zsh and POSIX (2024). The
-    home folder stays `~`, which the shell replaces.
+    Characters that are not, or not in the encoding, are `$'...'` of bash, zsh and POSIX (2024).
     """
     if text.startswith("~/"):
         return f"~/{quoted(text[2:], encoding)}"

@@ -98,20 +98,20 @@ def test_word_is_safe_to_show_and_names_the_same_file_in_a_shell(
 def test_path_in_a_page_is_given_from_here_or_from_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = tmp_path / "home" / "work"
-    here.mkdir(parents=True)
-    monkeypatch.setenv("HOME", str(here.parent))
+    here, home = tmp_path / "work", tmp_path / "home"
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(here)
     assert shareable(f"{here}/run") == "run"
-    assert shareable(f"--config={here.parent}/it's.toml") == "--config=~/it's.toml"
-    assert shareable(f"{tmp_path}/data/x.py") == "../../data/x.py"
-    assert shareable(f"{tmp_path}/homework") == "../../homework", "no folder of the home"
+    assert shareable(f"--config={home}/it's.toml") == "--config=~/it's.toml"
+    assert shareable(f"{tmp_path}/data/x.py") == "../data/x.py"
+    assert shareable(f"{tmp_path}/homework") == "../homework", "no folder of the home"
     for word in ("../x", "--lambda=0.1", "wdecay", "--over=points=1,2"):
         assert shareable(word) == word
     said = subprocess.run(
         ["bash", "-c", f"printf %s {quoted('~/a  b')}"], capture_output=True, check=True
     )
-    assert said.stdout.decode() == f"{here.parent}/a  b"
+    assert said.stdout.decode() == f"{home}/a  b"
 
 
 def test_plain_name_is_shown_as_it_is() -> None:

@@ -54,5 +54,5 @@ def row_text(cells: Sequence[str]) -> str:
 
 def escaped(text: str) -> str:
     """Return a text on one line that is no HTML and ends no cell."""
-    line = printable(text.replace("\n", " ").strip())
-    return html.escape(line, quote=False).replace("|", "\\|")
+    line = html.escape(printable(text.replace("\n", " ").strip()), quote=False)
+    return line.replace("|", "\\|")

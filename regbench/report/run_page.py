@@ -63,8 +63,7 @@ def view(run: Run, done: int, total: int) -> View:
 def settings_of(run: Run) -> dict[str, dict[str, Any]]:
     """Return what there is to say of each setting, in the order of the help."""
     manifest, known = run.manifest, run.request.command.settings
-    # Whatever is asked now; some commands take no machine.
-    values = run.request.values() | manifest.get("machine", {}) | manifest["output"]
+    values = run.request.values() | manifest.get("machine", {}) | manifest["output"]  # as asked
     return {
         key: {
             "group": panel,

@@ -86,7 +86,6 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
     drawn = rich.table.Table(box=rule, padding=(0, gap, 0, 0), show_edge=False, pad_edge=False)
     told = table.grouped_rows() if is_ruled else table.rows
     titles, *rows = [[showable(console, text) for text in row] for row in told]
-    rows = [[cell.replace("\n", "\\n") for cell in row] for row in rows]  # titles may have lines
     columns = [column for column in range(len(titles)) if column not in left_out]
     for column in columns:
         drawn.add_column(
@@ -96,7 +95,7 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
             overflow="fold",  # a word may be longer than that
         )
     for row in rows:
-        drawn.add_row(*(toned(row[column]) for column in columns))
+        drawn.add_row(*(toned(row[column].replace("\n", "\\n")) for column in columns))
     return drawn
 
 
