@@ -10,6 +10,8 @@ import atexit
 import gc
 import inspect
 import os
+import re
+import shlex
 import sys
 import traceback
 from functools import partial
@@ -32,6 +34,7 @@ from regbench.errors import (
 )
 from regbench.experiments import COMMANDS, resolve
 from regbench.process.signals import stopping
+from regbench.process.streams import forget_odd_sizes
 from regbench.regularizers import REGULARIZERS, plugins
 from regbench.settings import parse
 from regbench.settings.base import bounds, choices, is_list, kind_of
@@ -83,6 +86,8 @@ HINTS = {
 }
 """By the beginning of what typer says, what to do."""
 PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
+unmarked = partial(re.sub, r"(\\*)(\[[a-z#/@][^[]*?])", r"\1\1\\\2")
+"""Takes a text of the help, and returns one in which rich finds no markup, such as `[auto]`."""
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
@@ -139,16 +144,6 @@ def command_line(arguments: list[str]) -> Any:
             raise UsageError(source, name, problem="which is a command of regbench itself")
         group.add_command(plugin_command(COMMANDS[name]), name)
     return group
-
-
-def forget_odd_sizes() -> None:
-    """Unset variables of a terminal's size that hold none: libraries fail, or print nothing."""
-    for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
-        text = os.environ.get(name, "")
-        if not (text.isascii() and text.isdigit() and 20 <= int(text[:9]) <= 1000):
-            os.environ.pop(name, None)
-    if "_REGBENCH_COMPLETE" in os.environ:  # a shell asks: each answer is one line
-        os.environ["COLUMNS"] = "1000"
 
 
 def require_folder() -> None:
@@ -224,7 +219,7 @@ def subcommand(
         name, summary = (named.name, named.summary) if named else (run.__name__, run.__doc__)
         shown = "\n".join(f"regbench {name} {words}" for words in examples)
         call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-        to.command(name, help=f"{summary}\n\n{shown}", cls=Subcommand)(call)
+        to.command(name, help=unmarked(f"{summary}\n\n{shown}"), cls=Subcommand)(call)
 
     return add
 
@@ -256,8 +251,7 @@ def make_option(key: str, setting: Setting) -> inspect.Parameter:
     if len(limits := bounds(field, most=1000)) == 2:
         meaning = f"{meaning.removesuffix('.')}, {' '.join(limits)}."
     if default is not None and not field.default_factory and not isinstance(default, bool):
-        bracket = "\\[" if isinstance(default, str) else "["  # `[auto]` would be markup
-        meaning += f" {bracket}{default}]"
+        meaning += f" [{default}]"
     if field.annotation is bool:
         negation = f"/--no-{key}" if default else ""
         return parameter(key, bool, meaning, setting.panel, None, negation)
@@ -277,10 +271,10 @@ def parameter(
 ) -> inspect.Parameter:
     """Return a keyword parameter that Typer makes an option or argument of; None where not given.
 
-    `words` are what a shell completes it with.
+    `words` are what a shell completes it with, but for those that it would evaluate.
     """
-    shown: dict[str, Any] = {"metavar": metavar, "help": meaning}
-    shown["autocompletion"] = lambda: list(words())
+    shown: dict[str, Any] = {"metavar": metavar, "help": unmarked(meaning)}
+    shown["autocompletion"] = lambda: [word for word in words() if shlex.quote(word) == word]
     info = typer.Argument(show_default=False, **shown)
     if key not in {"arms", "run", "parts"}:
         info = typer.Option(option_of(key) + negation, rich_help_panel=panel, **shown)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -134,31 +135,38 @@ def visible(text: object, limit: int = 60) -> str:
         plain = f"{text:#x}"
     if len(plain) > limit:
         plain = f"{plain[: limit // 2]}...{plain[-limit // 4 :]}"
-    shown = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)
-    return f"'{''.join(shown)}'"
+    return f"'{printable(plain)}'"
+
+
+def printable(text: str, kept: str = "") -> str:
+    """Return a text with escapes for control, formatting and surrogate characters not `kept`."""
+    odd = f"[^ -~{kept}]"
+    return re.sub(odd, lambda c: c[0] if c[0].isprintable() else ascii(c[0])[1:-1], text)
 
 
 def shareable(word: str) -> str:
-    """Return a path, or an option with one, without where on this machine it is.
-
-    Below the home folder it begins with `~`; elsewhere it is relative to the current folder.
-    """
-    option, equals, path = word.rpartition("=")
+    """Return a word of a command whose absolute path, if any, is given from home or from here."""
+    option, equals, path = word.partition("=") if word.startswith("--") else ("", "", word)
     if not path.startswith("/"):
         return word
-    home = os.path.expanduser("~").rstrip("/")  # noqa: PTH111
-    is_below = home.startswith("/") and f"{path}/".startswith(f"{home}/")
-    return f"{option}{equals}{f'~{path[len(home) :]}' if is_below else os.path.relpath(path)}"
+    home = os.path.expanduser("~/")  # noqa: PTH111
+    is_there = path.startswith(home)
+    return option + equals + (path.replace(home, "~/", 1) if is_there else os.path.relpath(path))
 
 
 def shell_word(path: object, encoding: str | None) -> str:
-    """Return a path as a word of a command that can be copied, safe to show in a terminal.
+    """Return a path, never an option or the home folder, as a word of a command; see `quoted`."""
+    text = str(path)
+    return quoted("./" * text.startswith(("-", "~")) + text, encoding or "utf-8")
+
+
+def quoted(text: str, encoding: str = "utf-8") -> str:
+    """Return a text as one word of a shell, whose `~/` it expands, safe to show in a terminal.
 
     Characters that are not, or not in the encoding, are `$'...'` of bash, zsh and POSIX (2024).
     """
-    text, encoding = str(path), encoding or "utf-8"
-    if text.startswith("-"):  # or it would be an option
-        text = f"./{text}"
+    if text.startswith("~/"):
+        return f"~/{quoted(text[2:], encoding)}"
     if text.isprintable() and text.encode(encoding, "ignore").decode(encoding) == text:
         return shlex.quote(text)
     escaped = (

@@ -13,7 +13,7 @@ from commands import NO_FILES, TINY, run_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regbench.errors import UsageError, error_line, option_of, shell_word
+from regbench.errors import UsageError, error_line, option_of, quoted, shareable, shell_word
 
 if TYPE_CHECKING:
     from commands import Command
@@ -91,8 +91,27 @@ def test_word_is_safe_to_show_and_names_the_same_file_in_a_shell(
     assert all(word.isprintable() and word.encode(encoding) for word in words)
     script = f"printf '%s\\0' {' '.join(words)}"
     read = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
-    paths = [b"./" + name if name.startswith(b"-") else name for name in names]
+    paths = [b"./" + name if name.startswith((b"-", b"~")) else name for name in names]
     assert read.split(b"\0")[:-1] == paths
+
+
+def test_path_in_a_page_is_given_from_here_or_from_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, home = tmp_path / "work", tmp_path / "home"
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    assert shareable(f"{here}/run") == "run"
+    assert shareable(f"--config={home}/it's.toml") == "--config=~/it's.toml"
+    assert shareable(f"{tmp_path}/data/x.py") == "../data/x.py"
+    assert shareable(f"{tmp_path}/homework") == "../homework", "no folder of the home"
+    for word in ("../x", "--lambda=0.1", "wdecay", "--over=points=1,2"):
+        assert shareable(word) == word
+    said = subprocess.run(
+        ["bash", "-c", f"printf %s {quoted('~/a  b')}"], capture_output=True, check=True
+    )
+    assert said.stdout.decode() == f"{home}/a  b"
 
 
 def test_plain_name_is_shown_as_it_is() -> None:

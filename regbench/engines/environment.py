@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
 from importlib import metadata
 from typing import Any
 
@@ -13,6 +14,13 @@ import torch
 
 from regbench import __version__
 from regbench.settings.machine import Environment
+
+ROUNDING = re.compile(
+    "MKL_(CBWR|DEBUG_CPU_TYPE|ENABLE_INSTRUCTIONS)|(ONEDNN|DNNL)_(MAX_CPU_ISA|DEFAULT_FPMATH_MODE)"
+    "|NUMBA_(CPU_.*|OPT|.*_VECTORIZE|ENABLE_AVX|DISABLE_INTEL_SVML)|GLIBC_TUNABLES|.*_CORETYPE"
+    "|NPY_.*_CPU_FEATURES|CUBLAS.*_WORKSPACE_.*|NVIDIA_TF32_OVERRIDE|TORCH_(ALLOW_TF32|BLAS_PREF).*"
+)
+"""The variables with which the same libraries round otherwise on the same processor."""
 
 
 def describe_environment(device: torch.device, **more: Any) -> Environment:
@@ -45,4 +53,8 @@ def describe_provenance(engine: str, device: torch.device) -> dict[str, str]:
     }
     if is_cuda:
         found["cuda"] = str(torch.version.cuda)  # its libraries come with torch
+    precision = torch.get_float32_matmul_precision()
+    if precision != "highest" and engine in ("reference", "torch"):  # others do not depend on it
+        found["matmul_precision"] = precision
+    found |= {name: value for name, value in os.environ.items() if ROUNDING.fullmatch(name)}
     return found | ({"numba": metadata.version("numba")} if engine == "fused" else {})

@@ -14,7 +14,7 @@ from regbench.analysis.history import Gathering, select_arms
 from regbench.errors import UsageError, option_of
 from regbench.executors.shard import part_of, share
 from regbench.experiments.base import SILENT, Observer, Plan
-from regbench.experiments.stages import run_stages
+from regbench.experiments.stages import batches_of, run_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,6 +64,7 @@ def plan(
     device, threads = choose_device(machine, engine), machine.threads
     if began is None:
         size = batch_size(study, engine, device)
+        share(batches_of(study, size) if shard else [], shard)  # or it raises
         facts = {"engine": engine, "threads": threads, "batch_replicates": size, "shard": shard}
         began = describe_environment(device, **facts)
     provenance = describe_provenance(engine, device)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
+from regbench.errors import printable
 from regbench.report.json import finite
 from regbench.storage.files import write_whole
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from regbench.report.base import View
     from regbench.report.figures import Picture
 
+NUMBER = r"[\d.]+(e[-+]\d+)?"
+FORMULA = re.compile(rf"[=@\t\r\n]|[-+](?!{NUMBER}( to [-+]?{NUMBER})?\Z)")  # no interval is one
+
 
 def text_of(view: View) -> str:
     """Return the numbers of a view's answer, or its first table where it has none.
@@ -25,8 +30,15 @@ def text_of(view: View) -> str:
     text, rows = io.StringIO(), view.tables[0].rows if view.tables else []
     if view.rows:
         rows = [[*view.rows[0]], *(finite([*row.values()]) for row in view.rows)]
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([map(cell, row) for row in rows])
     return text.getvalue()
+
+
+def cell(value: Any) -> Any:
+    """Return a value for a spreadsheet: a text that it would take for a formula behind a `'`."""
+    if not isinstance(value, str):
+        return value
+    return "'" * bool(FORMULA.match(value)) + printable(value.replace("\n", " "))
 
 
 def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:

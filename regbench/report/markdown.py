@@ -6,6 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from regbench import __version__
+from regbench.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +34,9 @@ def paragraphs(view: View) -> Iterator[str]:
     for line in (*(f"Mind: {caution}." for caution in view.cautions), *view.warnings):
         yield f"> {escaped(line)}"
     if view.run:
-        yield f"Repeat it (regbench {__version__}):\n\n```sh\n{view.request.command_line}\n```"
+        command = view.request.command_line
+        fence = "```" + "`" * command.count("`")  # longer than any within
+        yield f"Repeat it (regbench {__version__}):\n\n{fence}sh\n{command}\n{fence}"
 
 
 def table_text(table: Table) -> str:
@@ -51,4 +54,5 @@ def row_text(cells: Sequence[str]) -> str:
 
 def escaped(text: str) -> str:
     """Return a text on one line that is no HTML and ends no cell."""
-    return html.escape(text.replace("\n", " ").strip(), quote=False).replace("|", "\\|")
+    line = html.escape(printable(text.replace("\n", " ").strip()), quote=False)
+    return line.replace("|", "\\|")

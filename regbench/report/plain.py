@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 @contextmanager
 def plain() -> Iterator[None]:
     """Let what is drawn and saved within have matplotlib's own defaults, and names that repeat."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a symbol may be any letter
         matplotlib.rcdefaults()
         matplotlib.rcParams["svg.hashsalt"] = "regbench"
         yield

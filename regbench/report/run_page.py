@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
+from regbench.errors import quoted, shareable
 from regbench.report.base import Table, View
 from regbench.report.format import setting_text
 from regbench.report.run_list import effect_cells
@@ -39,22 +39,24 @@ def view(run: Run, done: int, total: int) -> View:
         "effects": effects,
         "files": files,
     }
+    command = ["regbench", *map(shareable, manifest["command"][1:])]
     made = {
+        "run": shareable(str(run.folder)),
         "state": f"{state}, {done} of {total} blocks",
-        "command": shlex.join(["regbench", *manifest["command"][1:]]),
+        "command": " ".join(map(quoted, command)),
     }
     if sources := document["sources"]:
         made["reused"] = ", ".join(f"{number} blocks of {run}" for run, number in sources.items())
     for facts in (manifest["git"] or {}, run.environment.to_record(), *manifest["provenances"]):
         made |= {key: setting_text(value) for key, value in facts.items()}
-    judged = [(arm, verdict, *effect_cells(effects, arm)) for arm, verdict in verdicts.items()]
+    judged = [(arm, str(told), *effect_cells(effects, arm)) for arm, told in verdicts.items()]
     sizes = [(name, f"{size:,}") for name, size in files.items()]
     return View(
         lambda: document,
         run,
         tables=[
             settings_table(settings),
-            Table([("run", str(run.folder)), *made.items()], left=(0, 1), wrapped={1: 54}),
+            Table([*made.items()], left=(0, 1), wrapped={1: 54}),
             Table([("arm", "verdict", "difference", "interval"), *judged], left=(0, 1)),
             Table([("file", "bytes"), *sizes]),
         ],
@@ -64,9 +66,7 @@ def view(run: Run, done: int, total: int) -> View:
 def settings_of(run: Run) -> dict[str, dict[str, Any]]:
     """Return what there is to say of each setting, in the order of the help."""
     manifest, known = run.manifest, run.request.command.settings
-    values = (
-        run.request.values() | manifest["machine"] | manifest["output"]
-    )  # whatever is asked now
+    values = run.request.values() | manifest.get("machine", {}) | manifest["output"]  # as asked
     return {
         key: {
             "group": panel,

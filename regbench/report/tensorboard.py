@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import time
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 Point = tuple[int, float, "Interval | None"]
 """Of a curve: epoch, value and its interval."""
-BINS = 50
-"""Of a histogram: TensorBoard shows 30."""
+BINS, MOST_LETTERS = 50, 200
+"""Of a histogram, of which TensorBoard shows 30; of a folder's name, which must be below 256."""
 
 
 def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
@@ -49,6 +50,8 @@ def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
     for index, (name, log) in enumerate(view.logs()):
         if index == 0:
             log.add_once(text_of(view), pictures)
+        if len(name) > MOST_LETTERS:
+            name = f"{name[:MOST_LETTERS]}-{sha256(name.encode()).hexdigest()[:16]}"
         log.write(view.folder / "tensorboard" / name)
         skipped += log.skipped
     if skipped:

@@ -6,6 +6,7 @@ whatever its source. Knows nothing about what the settings do.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from functools import partial
@@ -57,7 +58,7 @@ def resolve(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     if file is not None:
-        values = read_file(Path(file), command)
+        values = read_file(Path(os.path.expanduser(file)), command)  # noqa: PTH111
         origins = {key: f"--config {visible(file)}: {key}" for key in values}
     known = {*settings, *others}
     for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):

@@ -170,7 +170,7 @@ class BaseStudy(Settings):
 
     def by_key(self) -> dict[str, Any]:
         """Return all that decides the numbers by key, ready for JSON."""
-        return self.model_dump()
+        return self.model_dump(mode="json")
 
     @property
     def plugins(self) -> list[dict[str, Any]]:

@@ -109,3 +109,51 @@ def test_run_without_a_folder_says_so_once_and_makes_no_file_elsewhere(tmp_path:
     assert finished.code == 0
     assert finished.err.count(COMPILING_ANEW) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
+def test_what_is_made_for_the_cache_is_this_users_alone_whatever_the_umask(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, umask: int
+) -> None:
+    place(monkeypatch, tmp_path)
+    before = os.umask(umask)
+    try:
+        for _ in range(2):
+            add = compilation.compiled(add_one)  # type: ignore[no-untyped-call]
+            assert add(1) == 2
+    finally:
+        os.umask(before)
+    assert sum(add.stats.cache_hits.values()) == 1, "kept, and found again"
+    folders = [tmp_path / ".cache", *(tmp_path / ".cache").rglob("*/")]
+    assert len(folders) == 3
+    assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722, 0o1777])
+@pytest.mark.parametrize("place_of", ["cache", "parent", "root", "subfolder"])
+def test_folder_that_others_can_change_or_rename_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place_of: str, mode: int
+) -> None:
+    place(monkeypatch, tmp_path / "home")
+    (tmp_path / "home" / ".cache").mkdir(parents=True, mode=0o700)
+    assert compilation.compiled(add_one)(1) == 2  # type: ignore[no-untyped-call]
+    cache = tmp_path / "home" / ".cache" / "regbench"
+    (subfolder,) = cache.iterdir()
+    folders = {"cache": cache, "parent": cache.parent, "root": tmp_path, "subfolder": subfolder}
+    folders[place_of].chmod(mode)
+    add = compilation.compiled(add_one)  # type: ignore[no-untyped-call]
+    assert add(1) == 2
+    # Of a sticky folder others can rename nothing, but they can add files to it.
+    is_used = mode == 0o1777 and place_of in ("parent", "root")
+    assert sum(add.stats.cache_hits.values()) == is_used
+
+
+def test_links_of_others_lead_to_no_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs").chmod(0o777)
+    (tmp_path / "theirs" / "regbench").mkdir(0o700)
+    (tmp_path / "mine").symlink_to(tmp_path / "theirs" / "regbench")
+    place(monkeypatch, tmp_path, own=str(tmp_path / "mine"))
+    assert cache_folder() is None
+    (tmp_path / "theirs").chmod(0o755)
+    assert cache_folder() == tmp_path / "theirs" / "regbench", "not by the link, which may move"

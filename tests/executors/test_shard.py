@@ -20,6 +20,7 @@ import regbench as rb
 from regbench.engines import environment
 from regbench.errors import UsageError
 from regbench.executors.shard import SLURM, part_of, share
+from regbench.storage.run_folder import mark_done
 
 if TYPE_CHECKING:
     from commands import Command
@@ -37,7 +38,7 @@ def shards(regbench: Command) -> list[str]:
     return ["part-1", "part-2"]
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3, 4, 9, 10, 25])
+@pytest.mark.parametrize("parts", [1, 2, 3, 4, 8, 9])
 def test_every_block_is_in_one_shard_and_shards_are_even(parts: int) -> None:
     batches = make_batch(make_study(strengths=(0.1, 0.2), replicates=5)).cut(2)
     found = []
@@ -51,15 +52,36 @@ def test_every_block_is_in_one_shard_and_shards_are_even(parts: int) -> None:
     assert share(batches, None) == batches
 
 
+def array(task: int, first: int, last: int, count: int) -> dict[str, str]:
+    """Return what Slurm sets for a task of an array."""
+    return dict(zip(SLURM, map(str, (task, first, last, count)), strict=True))
+
+
 @pytest.mark.parametrize(
-    ("task", "part"), [((7, 7, 1, 3), "1/3"), ((1, 0, 1, 2), "2/2"), ((15, 5, 5, 4), "3/4")]
+    ("task", "part"), [((1, 1, 3, 3), "1/3"), ((3, 1, 3, 3), "3/3"), ((1, 1, 1, 1), "1/1")]
 )
 def test_part_is_that_of_the_task_of_a_slurm_array(task: tuple[int, ...], part: str) -> None:
-    environment = dict(zip(SLURM, map(str, task), strict=True))
+    environment = array(*task)
     assert part_of("slurm", environment) == part
     del environment["SLURM_ARRAY_TASK_COUNT"]
     with pytest.raises(UsageError, match="SLURM_ARRAY_TASK_COUNT"):
         part_of("slurm", environment)
+
+
+@pytest.mark.parametrize(
+    ("given", "task"),
+    {
+        "3": (3, 3, 3, 1),  # all of it would be taken for done
+        "2,5": (5, 2, 5, 2),
+        "1,2,4": (2, 1, 4, 3),
+        "0-3": (3, 0, 3, 4),
+        "2-4": (2, 2, 4, 3),
+        "1-5:2": (3, 1, 5, 3),
+    }.items(),
+)
+def test_array_with_gaps_is_refused_with_the_way_out(given: str, task: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"not 1 to N; give it as --shard I/N"):
+        part_of("slurm", array(*task))
 
 
 def test_merged_shards_are_the_run_of_one_machine_bit_for_bit(
@@ -78,6 +100,16 @@ def test_merged_shards_are_the_run_of_one_machine_bit_for_bit(
         assert Path("merged", name).read_bytes() == Path("one", name).read_bytes()
     assert regbench("resume", "merged", "--quiet").err.endswith("nothing to train\n")
     assert regbench("report", "merged", "--quiet").code == 0
+
+
+def test_duration_of_a_merged_run_is_that_of_all_shards_together(
+    regbench: Command, shards: list[str]
+) -> None:
+    for shard, duration in zip(shards, (2.5, 4.25), strict=True):
+        mark_done(Path(shard), {"duration_seconds": duration, "verdicts": {}})
+    document = regbench("merge", *shards, "--out=merged", "--json").document
+    assert document["environment"]["duration_seconds"] == 6.75
+    assert json.loads(Path("merged/DONE").read_text())["duration_seconds"] == 6.75
 
 
 def test_merged_shards_over_a_setting_are_the_run_of_one_machine(regbench: Command) -> None:
@@ -140,14 +172,28 @@ def test_shard_that_was_cut_off_is_resumed_and_counted_by_its_own_blocks(
     assert blocks_of("part-2") == whole
 
 
-def test_part_without_blocks_is_done_and_may_be_left_out(regbench: Command) -> None:
-    options = ["wdecay", *TINY, *NO_FILES, "--no-cache"]
-    for part in (1, 2, 3):
-        assert regbench(*options, f"--shard={part}/3", f"--out=part-{part}").code == 0
-    assert [len(blocks_of(f"part-{part}")) for part in (1, 2, 3)] == [0, 1, 1]
-    missing = regbench("merge", "part-1", "part-3", "--out=merged")
-    assert_one_line(missing, 2, "1 of 2 blocks are there; missing: shard 2/3")
-    assert regbench("merge", "part-2", "part-3", "--out=merged").code == 0
+@pytest.mark.parametrize("parts", ["1/3", "3/3", "1/999999999", "999999999/999999999"])
+def test_more_parts_than_blocks_are_refused_before_anything_is_made(
+    regbench: Command, parts: str
+) -> None:
+    for over in ((), ("--over=lr=0.01,0.02",)):  # a part of each value
+        refused = regbench("wdecay", *TINY, *NO_FILES, f"--shard={parts}", *over)
+        assert_one_line(refused, 2, "--shard", f"got '{parts}'", "N to 2, the number of blocks")
+    assert not Path("runs").exists()
+
+
+def test_missing_shard_is_named(regbench: Command, shards: list[str]) -> None:
+    missing = regbench("merge", "part-2", "--out=merged")
+    assert_one_line(missing, 2, "5 of 9 blocks are there; missing: shard 1/2")
+
+
+def test_stored_run_of_more_parts_than_blocks_costs_one_line(
+    regbench: Command, shards: list[str]
+) -> None:
+    began = json.loads(Path("part-2/environment.json").read_text())["environment"]
+    change_manifest(Path("part-2"), environment={**began, "shard": "1/999999999"})
+    for command in ("report", "show", "resume"):
+        assert_one_line(regbench(command, "part-2"), 2, "999999999", "number of blocks")
 
 
 def test_what_is_no_part_of_the_same_study_is_refused(regbench: Command, shards: list[str]) -> None:
@@ -213,21 +259,45 @@ def test_python_is_told_that_a_shard_has_no_result() -> None:
         rb.run(rb.Study(arms=rb.WeightDecay(0.1)), machine=rb.Machine(shard="1/2"))
 
 
-def test_slurm_script_does_its_part_and_goes_on_with_it(regbench: Command, tmp_path: Path) -> None:
+def test_slurm_script_does_its_part_and_a_task_that_is_requeued_goes_on(
+    regbench: Command, tmp_path: Path
+) -> None:
     script = Path(__file__).parents[2] / "examples" / "slurm_array.sh"
-    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    for task in ("5", "7", "5"):
-        words = dict(zip(SLURM, (task, "5", "2", "2"), strict=True))
+    program = tmp_path / "bin" / "regbench"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> asked\nexec {sys.executable} -m regbench "$@"\n')
+    program.chmod(0o755)
+    Path("one.py").write_text(
+        "from regbench import Regularizer\n"
+        "class One(Regularizer):\n"
+        "    command, option, symbol, default, summary = 'one', 'lambda', 'o', 0.1, 'One.'\n"
+        "    def after_step_(self, *step):\n        pass\n"
+    )
+
+    def queue(task: int) -> str:
         finished = subprocess.run(
-            ["bash", str(script), *THREE_PARTS],
-            env={**os.environ, **words, "SLURM_ARRAY_JOB_ID": "9", "PATH": path},
+            ["bash", str(script), "--plugin", "one.py", *THREE_PARTS, "--plugin=one.py"],
+            env={
+                **os.environ,
+                **array(task, 1, 2, 2),
+                "SLURM_ARRAY_JOB_ID": "9",
+                "PATH": f"{program.parent}:/usr/bin:/bin",
+            },
             capture_output=True,
             check=False,
             text=True,
         )
         assert finished.returncode == 0, finished.stderr
-    assert "'parts-9/5' is complete" in finished.stderr
-    assert regbench("merge", "parts-9/5", "parts-9/7", "--out=merged").code == 0
+        return Path("asked").read_text().splitlines()[-1]
+
+    assert "--shard slurm" in queue(1)
+    whole = blocks_of("parts-9/1")
+    Path("parts-9/1/DONE").unlink()
+    next(Path("parts-9/1/blocks").iterdir()).unlink()
+    assert queue(1) == "resume parts-9/1 --plugin one.py --plugin=one.py"
+    assert blocks_of("parts-9/1") == whole
+    assert "--shard slurm" in queue(2)
+    assert regbench("merge", "parts-9/1", "parts-9/2", "--out=merged").code == 0
 
 
 def test_ci_matrix_has_every_part() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +25,6 @@ from regbench.storage.run_folder import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from commands import Command
 
@@ -208,3 +209,21 @@ def test_command_writes_logs_that_can_be_read(regbench: Command, tmp_path: Path)
     assert [event.step for event in reader.Scalars("error/test_loss")] == [0, 1, 2, 4]
     reader = read(tmp_path / "run" / "tensorboard" / "baseline")
     assert [image.step for image in reader.Images("fit")] == [4]
+
+
+def test_arm_whose_name_is_too_long_for_a_folder_has_a_shorter_one(regbench: Command) -> None:
+    kinds = ("wdecay", "l1", "decoupled", "group-lasso", "input-noise", "dropout", "max-norm")
+    arms = [
+        "+".join(f"{kind}=1.1234567890123456e-100" for kind in kinds)
+        + f"+gaussian-dropout=1.1234567890123456e-100+early-stopping={last}"
+        for last in (1, 2)
+    ]
+    for run in ("one", "two"):
+        finished = regbench("compare", *arms, *TINY, "--no-plots", "--no-report", f"--out={run}")
+        assert (finished.code, "note" in finished.err) == (0, False), finished.err
+    names = [sorted(p.name for p in Path(run, "tensorboard").iterdir()) for run in ("one", "two")]
+    assert names[0] == names[1]
+    assert len(names[0]) == 3, "one for each, though they differ at their ends only"
+    document = json.loads(Path("one/summary.json").read_text())
+    assert min(len(arm["name"]) for arm in document["arms"][1:]) > 255
+    assert max(map(len, names[0])) < 255

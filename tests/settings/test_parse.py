@@ -18,6 +18,7 @@ from regbench.experiments import COMMANDS, resolve
 from regbench.experiments.dropout_scale import DropoutScale
 from regbench.regularizers import REGULARIZERS
 from regbench.settings.command import Request
+from regbench.settings.output import Output
 from regbench.settings.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -308,3 +309,20 @@ def test_visible_text_is_one_short_printable_line(text: str) -> None:
     assert len(shown) < 700
     if text.isprintable() and len(text) <= 60:
         assert shown == f"'{text}'"
+
+
+def test_tilde_is_the_home_folder_wherever_a_path_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "settings.toml").write_text('out = "~/x"\nexport = ["~/x.md"]\n')
+    asked = [
+        resolve("wdecay", {"out": ["~/x"], "export": ["~/x.md"]}, {}),
+        resolve("wdecay", {}, {"REGBENCH_OUT": "~/x", "REGBENCH_EXPORT": "~/x.md"}),
+        resolve("wdecay", {}, {}, "~/settings.toml"),
+    ]
+    outputs = [request.output for request in asked]
+    for output in [*outputs, Output(out="~/x", export=("~/x.md",))]:
+        assert (output.out, output.export) == (f"{tmp_path}/x", (f"{tmp_path}/x.md",))
+        assert output.model_dump(mode="json")["out"] == "~/x", "as others may see it"
+    assert asked[2].origins["out"] == "--config '~/settings.toml': out"

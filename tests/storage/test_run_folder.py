@@ -176,6 +176,61 @@ def test_state_of_the_repository_is_its_commit(
     assert git_state() == {"commit": asked.stdout.decode().strip()}
 
 
+def git(*arguments: str) -> str:
+    """Run git in the current folder and return what it prints."""
+    own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    return subprocess.check_output(["git", *own, *arguments], text=True).strip()
+
+
+PROGRAMS = {
+    "the monitor of files": {"core.fsmonitor": "{program}"},
+    "a hook": {"core.hooksPath": "{folder}/hooks"},
+    "a filter": {"filter.x.clean": "{program}"},
+    "a tool for differences": {"diff.external": "{program}"},
+}
+"""What a repository's own settings let git execute."""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+@pytest.mark.parametrize("what", PROGRAMS)
+def test_commit_is_read_without_a_program_that_the_repository_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    marker, program, hooks = (tmp_path / name for name in ("executed", "program", "hooks"))
+    hooks.mkdir()
+    for path in (program, hooks / "post-index-change"):
+        path.write_text(f"#!/bin/sh\ntouch '{marker}'\n")
+        path.chmod(0o755)
+    tracked = Path("tracked")
+    tracked.write_text("0.1")
+    Path(".gitattributes").write_text("tracked filter=x\n")
+    git("init", "--quiet")
+    git("add", "tracked", ".gitattributes")
+    git("commit", "--quiet", "--message=first")
+    commit = git("rev-parse", "HEAD")
+    for key, value in PROGRAMS[what].items():
+        git("config", key, value.format(program=program, folder=tmp_path))
+    tracked.write_text("0.2")  # of the same size, so that git has to look into the file
+    os.utime(".gitattributes", (0, 0))  # unchanged, which git would write into its index
+    index, lock = Path(".git/index"), Path(".git/index.lock")
+    before = index.stat()
+    for is_locked in (False, True):
+        if is_locked:
+            lock.touch()
+        state = git_state()
+        assert state is not None
+        assert state["commit"] == commit
+        assert lock.exists() == is_locked
+    after = index.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert not marker.exists()
+    lock.unlink()
+    subprocess.run(["git", "status"], capture_output=True, check=False)
+    subprocess.run(["git", "diff"], capture_output=True, check=False)
+    assert marker.exists(), "git itself executes it"
+
+
 def test_empty_folder_is_used_and_a_filled_one_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -31,19 +31,28 @@ def cache_folder() -> Path | None:
     """Return where to keep what is compiled, or None where there is no proper place.
 
     That is `NUMBA_CACHE_DIR`, or `regbench` in `XDG_CACHE_HOME` or in `~/.cache`: an absolute path,
-    made where its parent's folder is there, of this user, and that not everyone may write to.
+    made where its parent's folder is there, and `private`.
     """
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or f"{caches}/regbench")
     with suppress(OSError, ValueError):
         if folder.is_absolute():
             folder.parent.mkdir(0o700, exist_ok=True)
-            folder.mkdir(0o700, exist_ok=True)
-            found = folder.stat()
-            is_own = found.st_uid == os.geteuid() and not found.st_mode & 0o002
-            if is_own and os.access(folder, os.W_OK):
-                return folder
+            return private(folder)
     return None
+
+
+def private(folder: Path) -> Path:
+    """Make a folder if missing, and return its real path; refuse one that others can change."""
+    folder.mkdir(0o700, exist_ok=True)
+    folder, user = folder.resolve(), os.geteuid()
+    own, *outer = (path.stat() for path in (folder, *folder.parents))
+    is_own = own.st_uid == user and not own.st_mode & 0o022 and os.access(folder, os.W_OK)
+    # A sticky folder lets nobody rename what is another's.
+    is_loose = any(p.st_uid not in (0, user) or 0 < p.st_mode & 0o1022 < 0o1000 for p in outer)
+    if is_loose or not is_own:
+        raise PermissionError
+    return folder
 
 
 class OwnFolder(UserWideCacheLocator):
@@ -53,7 +62,7 @@ class OwnFolder(UserWideCacheLocator):
         super().__init__(function, file)
         if (folder := cache_folder()) is None:
             raise PermissionError
-        self._cache_path = str(folder / self.get_suitable_cache_subpath(file))
+        self._cache_path = str(private(folder / self.get_suitable_cache_subpath(file)))
 
 
 class Implementation(CompileResultCacheImpl):

@@ -82,7 +82,8 @@ def advance(letter: str, file: str) -> float:
     """Return the width of a letter of a font's file, as a share of the size."""
     font = get_font(file)
     font.set_size(10, 72)
-    return font.load_char(ord(letter)).linearHoriAdvance / 65536 / 10
+    shown = letter if font.get_char_index(ord(letter)) else "M"  # the font lacks some letters
+    return font.load_char(ord(shown)).linearHoriAdvance / 65536 / 10
 
 
 def width_of(text: str, size: float, weight: str = "normal") -> float:

@@ -16,7 +16,7 @@ import tomli_w
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from regbench import __version__
-from regbench.errors import UsageError
+from regbench.errors import UsageError, printable, shareable
 from regbench.experiments import command_of
 from regbench.report import report_of
 from regbench.report.format import tone_of
@@ -56,11 +56,12 @@ def text_of(view: View) -> str:
         raise UsageError("export", problem="not as a page: no block of this run is there")
     names = [name for name in view.pictures if name not in view.moved]
     is_drawn = view.request.output.plots
-    return page(view, [draw(name, view.subject, {"html"}) for name in names if is_drawn])
+    pictures = [draw(name, view.subject, {"html"}) for name in names if is_drawn]
+    return page(view, pictures, is_alone=True)
 
 
-def page(view: View, pictures: Sequence[Picture]) -> str:
-    """Return the page of a view that has a run."""
+def page(view: View, pictures: Sequence[Picture], is_alone: bool = False) -> str:
+    """Return the page of a view that has a run; alone, it has no links to files beside it."""
     request, result, environment = view.request, view.subject, view.subject.environment
     header = report_of(request.study).header
     style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "page.js"))
@@ -73,7 +74,8 @@ def page(view: View, pictures: Sequence[Picture]) -> str:
         pictures=[inline(picture, result) for picture in pictures if "html" in picture.files],
         command=request.command_line,
         configuration=tomli_w.dumps(request.to_file()),
-        files={name: what for name, what in FILES.items() if (view.folder / name).exists()},
+        files={} if is_alone else {n: w for n, w in FILES.items() if (view.folder / n).exists()},
+        folder=shareable(str(view.folder)),
         facts={"regbench": __version__, **environment.to_record()},
         provenances=view.run.manifest["provenances"] if view.run else [],
         style=style,
@@ -95,6 +97,7 @@ def render(template: str, **values: Any) -> str:
     templates = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
+        finalize=lambda value: printable(value, "\n") if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

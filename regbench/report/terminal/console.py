@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from regbench.errors import printable
 from regbench.limits import can_start_thread
 from regbench.report.format import TONES
 
@@ -94,7 +95,7 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
             overflow="fold",  # a word may be longer than that
         )
     for row in rows:
-        drawn.add_row(*(toned(row[column]) for column in columns))
+        drawn.add_row(*(toned(row[column].replace("\n", "\\n")) for column in columns))
     return drawn
 
 
@@ -107,7 +108,8 @@ def toned(text: str) -> Text:
 
 
 def showable(console: Console, text: str) -> str:
-    """Return a text with what the console cannot show spelt out, or as question marks."""
+    """Return lines with what no console can show escaped, and what this one cannot spelt out."""
+    text = printable(text, "\n")
     if text.isascii():  # as long documents are
         return text
     return "".join(
