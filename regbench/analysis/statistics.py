@@ -304,12 +304,12 @@ def ratio_of_means(values: Array, confidence: float) -> list[tuple[float, Interv
     differences = shares[1:] - shares[0]
     is_fine = np.isfinite(differences).all(axis=1) & (means[1:] > 0) & (means[0] > 0)
     varied = differences[is_fine & (np.ptp(differences, axis=1) > 0)]
-    law = law_of(varied) if len(varied) and values.shape[1] > 1 else None
+    critical = law_of(varied).critical(confidence) if len(varied) and values.shape[1] > 1 else 0.0
     found: list[tuple[float, Interval | None]] = []
     for ratio, own, fine in zip(means[1:] / means[0], differences, is_fine, strict=True):
-        error = law.critical(confidence) * standard_error(own) if law and fine else math.nan
-        ends = float(ratio * math.exp(-error)), float(ratio * math.exp(error))
-        found.append((float(ratio) if fine else math.nan, ends if math.isfinite(error) else None))
+        half = critical * standard_error(own) if fine and len(own) > 1 else math.nan
+        ends = float(ratio * math.exp(-half)), float(ratio * math.exp(half))
+        found.append((float(ratio) if fine else math.nan, ends if math.isfinite(half) else None))
     return found
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import integrate
 from training import make_study, train
 
+from regbench.analysis.measures import Outcome, measure
 from regbench.engines import ENGINES
-from regbench.settings.study import Training
+from regbench.settings.study import Network, Task, Training
 
 LAYERS = ("hidden1", "hidden2", "output")
 
@@ -53,16 +56,16 @@ def test_measures_are_those_of_the_network_whose_parameters_are_kept(engine: str
                     (fits["grid"] - np.float32(1.5) * history.grid_x.astype(np.float32)) ** 2
                 )
                 + 0.3**2,
-                "weight_norm": np.linalg.norm(theta),
+                "weight_norm": np.linalg.norm(np.concatenate([w.ravel() for w in parameters[::2]])),
                 "zero_share": np.mean(theta == 0),
-                "roughness": np.abs(np.diff(np.diff(fits["grid"]) / width)).sum(),
+                "rms_slope": np.sqrt(np.mean((np.diff(fits["grid"]) / width) ** 2)),
             }
             for layer, weight in zip(LAYERS, parameters[::2], strict=True):
                 expected[f"rms_{layer}"] = np.sqrt(np.mean(weight**2))
             assert measured.keys() == expected.keys() | {"train_loss"}
             for name, value in expected.items():
-                # The bends of the fit are small differences of predictions.
-                close = 1e-6 if name == "roughness" else 1e-10
+                # The slopes of the fit are small differences of predictions.
+                close = 1e-8 if name == "rms_slope" else 1e-10
                 assert measured[name] == pytest.approx(value, rel=close, abs=1e-14), name
             np.testing.assert_allclose(
                 history.predictions[kept_index, arm_index, 0], fits["grid"], rtol=1e-9, atol=1e-12
@@ -91,23 +94,42 @@ def test_what_is_measured_does_not_depend_on_what_is_logged(engine: str) -> None
     np.testing.assert_array_equal(seldom.predictions[-1], often.predictions[-1])
 
 
-def test_linear_model_has_no_roughness() -> None:
+def test_linear_model_has_no_slope_of_its_own() -> None:
     history = train(make_study(depth=0, epochs=2), "batched")
-    assert np.isnan(history.roughness).all()
+    assert np.isnan(history.rms_slope).all()
     assert np.isfinite(history.rms_output).all()
 
 
-def test_roughness_of_one_kink_is_the_change_of_slope_there() -> None:
-    # A single ReLU unit: its slope changes once, by the product of both weights, where it kinks.
+def test_slope_of_one_kink_is_that_of_its_two_sides() -> None:
+    # A single ReLU unit: its slope is 0 before the kink, and the product of both weights after it.
     study = make_study(hidden=1, depth=1, epochs=60, log_every=60, replicates=20, dtype="float64")
     history = train(study, "batched")
     first, bias, last = (
-        history.named("parameters")[name][-1, 0].ravel()
+        history.named("parameters")[name][-1, 0].item()
         for name in ("hidden1.weight", "hidden1.bias", "output.weight")
     )
-    kink = -bias[0] / first[0]
-    expected = abs(first[0] * last[0]) if abs(kink) < 0.99 else 0.0
-    assert history.roughness[-1, 0, 0] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    end = 1 - 1 / 200  # the outermost midpoints
+    slope, _ = integrate.quad(
+        lambda x: (first * last * (first * x + bias > 0)) ** 2, -end, end, points=[-bias / first]
+    )
+    expected = math.sqrt(slope / (2 * end))
+    assert history.rms_slope[-1, 0, 0] == pytest.approx(expected, rel=0.005)
+
+
+def test_rms_slope_does_not_depend_on_the_number_of_cells() -> None:
+    fit = np.interp(np.linspace(-1, 1, 10**5), [-1, -0.31, 0.2, 1], [0, 2.0, -1.0, 0.5])
+    found = []
+    for cells in (200, 10**4):
+        middles = np.linspace(-1, 1, 2 * cells + 1)[1::2]
+        grid = np.interp(middles, np.linspace(-1, 1, 10**5), fit)
+        none = np.zeros(1)
+        outcome = Outcome(
+            *(np.zeros(()), none, none, grid, np.zeros(()), np.zeros((2, 2)), none, none, grid),
+            *(Task(), Network(hidden=1, depth=1)),
+        )
+        found.append(float(measure(outcome)["rms_slope"]))
+    exact = math.sqrt((2.0**2 / 0.69 + 3.0**2 / 0.51 + 1.5**2 / 0.8) / 2)
+    assert found == pytest.approx([exact, exact], rel=5e-3)
 
 
 def test_measured_epochs_are_even_over_decades_and_then_the_logged_ones() -> None:

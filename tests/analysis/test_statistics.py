@@ -253,11 +253,10 @@ def test_gate_is_judged_by_where_the_interval_lies(
 def test_required_replicates_is_the_least_number_that_is_narrow_enough(width: float) -> None:
     differences = np.random.default_rng(2).normal(0, 1, 10)
     needed = required_replicates(differences[None], width, 0.9, most=10**6)
+    largest = differences.std(ddof=1) * math.sqrt(9 / stats.chi2.ppf(0.1, 9))
 
     def width_at(count: int) -> float:
-        low, high = stats.t.interval(
-            0.9, count - 1, scale=differences.std(ddof=1) / math.sqrt(count)
-        )
+        low, high = stats.t.interval(0.9, count - 1, scale=largest / math.sqrt(count))
         return float(high - low)
 
     assert width_at(needed) <= width

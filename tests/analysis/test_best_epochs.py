@@ -1,0 +1,143 @@
+"""Each arm stopped at its own best epoch, networks that failed, and slopes told as ratios."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from training import ENVIRONMENT, make_request, train
+
+import regbench as rb
+from regbench.analysis.best_epochs import best_epochs
+from regbench.analysis.history import History
+from regbench.analysis.result import Result
+from regbench.analysis.statistics import compare_arms, judge, ratio_of_means, required_replicates
+
+
+def history_of(risk: Any, **more: Any) -> History:
+    """Return a history that has a risk `(E, A, R)` at as many measured epochs."""
+    values = np.asarray(risk, float)
+    return History({"measures/risk": values, "epochs": np.arange(len(values)) * 10, **more})
+
+
+def test_best_epoch_is_that_of_the_other_replicates() -> None:
+    risk = np.random.default_rng(0).gamma(2.0, size=(9, 3, 7))
+    epochs, values = best_epochs(history_of(risk))
+    for arm in range(3):
+        for replicate in range(7):
+            others = np.delete(risk[1:, arm], replicate, axis=1).mean(axis=1)
+            best = 1 + int(others.argmin())
+            assert epochs[arm, replicate] == 10 * best
+            assert values[arm, replicate] == risk[best, arm, replicate]
+
+
+def test_best_epoch_is_never_chosen_by_its_own_replicate_nor_before_training() -> None:
+    risk = np.ones((4, 1, 3))
+    risk[0] = 0  # before the first step
+    risk[3, 0, 0] = -100  # of this replicate alone
+    epochs, values = best_epochs(history_of(risk))
+    assert epochs.tolist() == [[10, 30, 30]], "the earliest of several"
+    assert values.tolist() == [[1, 1, 1]]
+
+
+def test_epoch_at_which_another_replicate_diverged_is_not_chosen() -> None:
+    risk = np.full((4, 1, 3), 2.0)
+    risk[3] = 1
+    risk[3, 0, 2] = math.inf
+    epochs, values = best_epochs(history_of(risk))
+    assert epochs.tolist() == [[10, 10, 30]]
+    assert values[0].tolist() == [2, 2, math.inf], "what it has come to itself"
+
+
+def trained(**values: Any) -> Result:
+    request = make_request("wdecay", **values)
+    return Result(request.study, request.question, ENVIRONMENT, train(request.study, "batched"))
+
+
+def test_difference_at_best_epochs_is_paired_as_ever() -> None:
+    result = trained(strengths=(0.5,), epochs=60, replicates=8, log_every=5, confidence=0.9)
+    (found,) = result.at_best_epochs
+    _, values = best_epochs(result.history)
+    expected = stats.ttest_rel(values[1], values[0])
+    assert found.ci == pytest.approx(tuple(expected.confidence_interval(0.9)), rel=1e-9)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+    assert result.measures[-1] == found
+    assert set(found.epochs) <= set(result.history.epochs[1:].tolist())
+
+
+def test_arms_are_judged_at_their_best_epochs_where_that_is_asked() -> None:
+    result = trained(strengths=(0.5, 1.0), epochs=60, replicates=8, by="risk-at-best")
+    for found, best in zip(result.comparisons, result.at_best_epochs, strict=True):
+        assert (found.ci, found.mean_difference) == (best.ci, best.mean_difference)
+        assert found.measure == "risk_at_best"
+    claims = {c.arm: c for c in result.claims if c.claim == "generalizes_better"}
+    assert claims["wdecay=0.5"].ci == result.comparisons[0].ci
+    np.testing.assert_array_equal(result.judged, best_epochs(result.history)[1])
+
+
+def test_one_replicate_has_no_best_epoch() -> None:
+    assert trained(replicates=1).at_best_epochs == []
+    with pytest.raises(rb.UsageError, match="2 replicates or more"):
+        make_request("wdecay", replicates=1, by="risk-at-best")
+
+
+def test_replicate_has_failed_where_a_constant_does_no_worse() -> None:
+    result = trained(strengths=(0.1, 300.0), replicates=6, epochs=80)
+    truth = 1.5 * result.history.grid_x.astype(float)
+    constant = np.mean((truth - truth.mean()) ** 2) + 0.3**2
+    expected = [(arm >= constant).sum() for arm in result.history.risk[-1]]
+    assert result.failures == expected
+    assert 0 < expected[0] < 6, "some have learned, some have not"
+    assert trained(slope=0.0).failures is None, "the best constant is the truth"
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_ratio_of_means_covers_the_truth(confidence: float) -> None:
+    generator, held, trials, truth = np.random.default_rng(1), 0, 2000, 0.8
+    for _ in range(trials):
+        common = generator.gamma(9, size=30)
+        values = np.stack(
+            [common * generator.gamma(20, size=30), common * generator.gamma(16, size=30)]
+        )
+        ((ratio, ci),) = ratio_of_means(values, confidence)
+        assert ci is not None
+        assert ci[0] < ratio < ci[1]
+        held += ci[0] <= truth <= ci[1]
+    assert abs(held / trials - confidence) < 0.025
+
+
+def test_ratio_of_a_mean_that_is_not_positive_is_none() -> None:
+    rows = np.array([[1.0, 2, 3], [0, 0, 0], [1, np.inf, 2], [2, 4, 6]])
+    found = ratio_of_means(rows, 0.9)
+    assert [ci for _, ci in found] == [None, None, (2.0, 2.0)]
+    assert found[2][0] == 2
+
+
+def test_width_that_is_planned_is_reached_in_nine_of_ten_runs() -> None:
+    generator, reached, trials = np.random.default_rng(2), 0, 400
+    for _ in range(trials):
+        pilot = generator.normal(size=(1, 10))
+        needed = required_replicates(pilot, 0.5, 0.95, 10**6)
+        more = np.concatenate([pilot[0], generator.normal(size=max(0, needed - 10))])
+        low, high = stats.t.interval(0.95, len(more) - 1, scale=stats.sem(more))
+        reached += high - low <= 0.5
+    assert 0.86 < reached / trials < 0.95
+
+
+def test_arm_is_equal_where_its_interval_lies_within_the_margin() -> None:
+    baseline = np.random.default_rng(3).normal(size=40)
+    values = np.stack([baseline, baseline + 0.01 + 0.001 * np.arange(40) / 40])
+    for margin, verdict, judgement in (
+        (0.02, "equal", "met"),
+        (0.0, "worse", None),
+        (0.005, "worse", "not met"),
+    ):
+        (found,) = compare_arms(["a"], "risk", values, 0.95, margin=margin)
+        assert found.verdict == verdict
+        assert judgement is None or judge(found.ci, "equal", margin) == judgement
+    assert judge((-0.02, 0.01), "equal", 0.015) == "inconclusive"
+    assert judge((-0.02, -0.016), "equal", 0.015) == "not met"
+    assert judge(None, "equal", 1.0) == "inconclusive"
