@@ -10,8 +10,6 @@ import atexit
 import gc
 import inspect
 import os
-import re
-import shlex
 import sys
 import traceback
 from functools import partial
@@ -29,8 +27,10 @@ from regbench.errors import (
     cannot_write,
     error_line,
     option_of,
+    quoted,
     suggestion,
     unexpected,
+    unmarked,
 )
 from regbench.experiments import COMMANDS, resolve
 from regbench.process.signals import stopping
@@ -85,8 +85,6 @@ HINTS = {
 """By the beginning of what typer says, what to do."""
 ARGUMENTS = {"arms", "run", "parts"}
 PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
-unmarked = partial(re.sub, r"(\\*)(\[[a-z#/@][^[]*?])", r"\1\1\\\2")
-"""Takes a text of the help, and returns one in which rich finds no markup, such as `[auto]`."""
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
@@ -283,7 +281,7 @@ def parameter(
     `words` are what a shell completes it with, but for those that it would evaluate.
     """
     shown: dict[str, Any] = {"metavar": metavar, "help": unmarked(meaning)}
-    shown["autocompletion"] = lambda: [word for word in words() if shlex.quote(word) == word]
+    shown["autocompletion"] = lambda: [word for word in words() if quoted(word) == word]
     info = typer.Argument(show_default=False, **shown)
     if key not in ARGUMENTS:
         info = typer.Option(option_of(key) + negation, rich_help_panel=panel, **shown)
@@ -297,8 +295,7 @@ for experiment in COMMANDS.values():
     add_experiment(experiment)
 
 
-OUTPUT = Command("", "", (Output,)).settings
-VERIFY = Command("verify", "", (Machine,))
+OUTPUT, VERIFY = Command("", "", (Output,)).settings, Command("verify", "", (Machine,))
 VERIFIED = ("engine", "device", "threads")
 """Its settings: it trains in this process alone."""
 RUN = parameter("run", str, "The run's folder.", "", "RUN", words=commands.run_names)

@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY = "out of memory; lower --hidden, --points, --replicates or the number of arms"
 
 
+unmarked = partial(re.sub, r"(\\*)(\[[a-z#/@][^[]*?])", r"\1\1\\\2")
+"""Takes a text, and returns it so that rich finds no markup in it, such as `[auto]`."""
 EXIT_CODES = {
     0: "done",
     1: "failed, not complete, an arm diverged, or a row of verify failed",
