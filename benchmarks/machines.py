@@ -18,12 +18,13 @@ from distributed import LocalCluster
 
 import regbench as rb
 from regbench.analysis.batch import Batch
+from regbench.analysis.history import fields_of
 from regbench.engines import Listener
 from regbench.engines.environment import describe_provenance
 from regbench.executors.dask import Dask
 from regbench.executors.here import Here
 from regbench.experiments.feasibility import BATCH_REPLICATES, memory_estimate
-from regbench.storage.blocks import pack
+from regbench.storage.blocks import size_of
 
 WHERE = "fused", "cpu", describe_provenance("fused", torch.device("cpu"))
 
@@ -49,8 +50,8 @@ def main() -> None:
     here, blocks = Here(*WHERE, 1), baselines(study_of(given.hidden, 3 * BATCH_REPLICATES))
     list(here.train(blocks[:1], Listener()))  # compiles
     started = time.process_time()
-    ((_, history, _),) = here.train(blocks[1:], Listener())
-    block, size = time.process_time() - started, len(pack({}, dict(history.arrays)))
+    list(here.train(blocks[1:], Listener()))
+    block, size = time.process_time() - started, size_of(fields_of(blocks[1]))
 
     sent = baselines(study_of(1, (given.batches + 1) * BATCH_REPLICATES))
     options = {"dashboard_address": None, "silence_logs": logging.CRITICAL}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from regbench.commands import open_archive, read_back, record, resumable
 from regbench.errors import UsageError
-from regbench.experiments import COMMANDS, command_of, experiment_of
+from regbench.experiments import command_of, experiment_of, stored_command
 from regbench.regularizers import REGULARIZERS
 from regbench.report import report_of
 from regbench.settings.command import Request
@@ -88,7 +88,7 @@ def load(folder: str | Path) -> Any:
         UsageError: The folder is no run, or blocks of it are missing.
         RunError: A block cannot be read.
     """
-    run = open_run(str(folder), COMMANDS)
+    run = open_run(str(folder), stored_command)
     result, done, total = read_back(run)
     if result is None and done == total:
         problem = f"which is shard {run.environment.shard}"

@@ -40,6 +40,7 @@ from regbench.settings.base import bounds, choices, is_list, kind_of
 from regbench.settings.command import Command
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
+from regbench.storage.run_list import run_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,7 +84,6 @@ HINTS = {
     "No such command": "one of a plug-in needs --plugin FILE",
 }
 """By the beginning of what typer says, what to do."""
-ARGUMENTS = {"arms", "run", "parts"}
 PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
@@ -283,7 +283,7 @@ def parameter(
     shown: dict[str, Any] = {"metavar": metavar, "help": unmarked(meaning)}
     shown["autocompletion"] = lambda: [word for word in words() if quoted(word) == word]
     info = typer.Argument(show_default=False, **shown)
-    if key not in ARGUMENTS:
+    if key not in {"arms", "run", "parts"}:
         info = typer.Option(option_of(key) + negation, rich_help_panel=panel, **shown)
     annotation, keyword = Annotated[kind | None, info], inspect.Parameter.KEYWORD_ONLY
     name = f"{key}_"  # `lambda` is no identifier
@@ -298,7 +298,7 @@ for experiment in COMMANDS.values():
 OUTPUT, VERIFY = Command("", "", (Output,)).settings, Command("verify", "", (Machine,))
 VERIFIED = ("engine", "device", "threads")
 """Its settings: it trains in this process alone."""
-RUN = parameter("run", str, "The run's folder.", "", "RUN", words=commands.run_names)
+RUN = parameter("run", str, "The run's folder.", "", "RUN", words=run_names)
 
 
 def output_options(*keys: str) -> list[inspect.Parameter]:
@@ -339,6 +339,7 @@ def verify(only: list[str] | None, **given: Any) -> int:
     RUN,
     parameter("allow_mixed", bool, "Finish it with other versions or another device.", "Machine"),
     make_option("scheduler", VERIFY.settings["scheduler"]),
+    parameter("plugin", list[str], PLUGIN, "Machine", "FILE"),
     *SHOWN,
     examples=("RUN", "RUN --allow-mixed --quiet"),
 )

@@ -24,18 +24,20 @@ from regbench.errors import (
     unexpected,
     visible,
 )
-from regbench.experiments import COMMANDS, experiment_of
+from regbench.experiments import experiment_of, stored_command
 from regbench.process.signals import interruptible, stopping
 from regbench.regularizers import REGULARIZERS
+from regbench.regularizers.plugins import require
 from regbench.report import VIEWS, report_of, sink, sinks_of, text_of
 from regbench.settings.output import FORMATS
 from regbench.storage import run_folder
-from regbench.storage.files import Store, remove, unfinished, write_text
+from regbench.storage.files import SUFFIX, Store, find_paths, remove, unfinished, write_text
+from regbench.storage.key import user_key
 from regbench.storage.run_list import (
     find_runs,
     find_unfinished,
     is_prunable,
-    remove_run,
+    remove_abandoned,
     summarize_run,
 )
 
@@ -77,50 +79,73 @@ def resume_run(
     name: str, options: Mapping[str, Any], is_mixed_allowed: bool, scheduler: str | None = None
 ) -> int:
     """Finish a run that was cut off, with fields of `Output` to set; returns the exit code."""
-    run = run_folder.open_run(name, COMMANDS, options)
-    machine, began = run.request.machine, run.environment
-    require_exports(run.request, began.shard)
-    machine = machine.replaced(scheduler=scheduler, allow_mixed=is_mixed_allowed)
-    run = dataclasses.replace(run, request=dataclasses.replace(run.request, machine=machine))
-    if run.done is not None:
-        _, done, total = read_back(run)
-        if done == total:
-            print(f"regbench: {visible(name)} is complete: nothing to train", file=sys.stderr)
-            return report_run(name, options, is_rewriting=False)
-    if began.engine and not is_mixed_allowed:
-        machine = machine.replaced(engine=began.engine, device=began.device)
-    planned = plan(run.request, machine, began)
-    with run_folder.in_use(run.folder):
+    with run_folder.in_use(Path(name)):
+        run = run_folder.open_run(name, stored_command, options)
+        if run.request.study.plugins:
+            require(run.request.study.plugins, name, run_folder.resume_line(run))
+            run = run_folder.open_run(name, stored_command, options)  # now with the classes
+        machine, began = run.request.machine, run.environment
+        require_exports(run.request, began.shard)
+        machine = machine.replaced(scheduler=scheduler, allow_mixed=is_mixed_allowed)
+        run = dataclasses.replace(run, request=dataclasses.replace(run.request, machine=machine))
+        if run.done is not None:
+            _, done, total = read_back(run)
+            if done == total:
+                print(f"regbench: {visible(name)} is complete: nothing to train", file=sys.stderr)
+                return report_run(name, options, is_rewriting=False)
+        if began.engine and not is_mixed_allowed:
+            machine = machine.replaced(engine=began.engine, device=began.device)
+        planned = plan(run.request, machine, began)
         return complete(run_folder.admit(run, planned.provenance, is_mixed_allowed), planned)
 
 
 def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int:
-    """Show a run, finished or not, from its blocks; returns the exit code: 1 where it is not."""
+    """Show a run, finished or not, from its blocks; returns the exit code: 1 where it is not.
+
+    Files of a finished one that are missing or were changed are made again, or all are.
+    """
     from regbench.report.terminal.screen import Screen
 
-    run = run_folder.open_run(name, COMMANDS, options)
-    request, began = run.request, run.environment
-    require_exports(request, began.shard)
-    result, done, total = read_back(run)
-    report, screen, notes = report_of(request.study), Screen(request.output), []
-    view = report.view(run, result, is_complete=done == total and not began.shard)
-    if began.shard and run.done is not None and done == total:
-        return show_shard(run, screen)
-    if result is not None:
-        screen.begin(report.header(request, result.study, began.engine or "", began.device))
-        screen.show(view)
-        if is_rewriting and done == total:
-            with run_folder.in_use(run.folder):
-                notes = write(run, view, screen)
-    export(run, view)
-    screen.close(view, notes, is_new=False)
+    with run_folder.in_use(Path(name)):
+        run = run_folder.open_run(name, stored_command, options)
+        request, began = run.request, run.environment
+        require_exports(request, began.shard)
+        result, done, total = read_back(run)
+        report, screen, notes = report_of(request.study), Screen(request.output), list[str]()
+        view = report.view(run, result, is_complete=done == total and not began.shard)
+        if began.shard and run.done is not None and done == total:
+            return show_shard(run, screen)
+        if result is not None:
+            screen.begin(report.header(request, result.study, began.engine or "", began.device))
+            screen.show(view)
+            if done == total:
+                notes = write_again(run, view, screen, is_rewriting)
+        export(run, view)
+        screen.close(view, notes, is_new=False)
     if run.done is not None and done == total:
         return view.exit_code
     what = f"{done} of {total} blocks" if done < total else "all blocks, but its files are not"
-    hint = f"finish it with: {resume_command(run)}"
+    hint = f"finish it with: {run_folder.resume_line(run)}"
     name = f"shard {began.shard}" if began.shard else "run"
     print(f"regbench: this {name} is not complete: it has {what}; {hint}", file=sys.stderr)
     return 1
+
+
+def write_again(run: Run, view: View, screen: Screen, is_rewriting: bool) -> list[str]:
+    """Write a run's files again, if asked to or if they differ; returns what there is to say."""
+    changed = run_folder.changed_views(run)
+    if not (changed or is_rewriting):
+        return []
+    lost = f"note: missing or changed: {', '.join(changed[:3])}{' ...' if changed[3:] else ''}"
+    try:
+        notes = write(run, view, screen)
+        if run.done is not None:
+            run_folder.mark_done(run.folder, run.done)
+    except RunError as error:
+        if is_rewriting:
+            raise
+        return [f"{lost}; {error}"]
+    return [*notes, f"{lost}; all files were made again"] if changed else notes
 
 
 def complete(run: Run, planned: Plan) -> int:
@@ -136,6 +161,9 @@ def complete(run: Run, planned: Plan) -> int:
         screen.estimate(planned.work, planned.seconds)
         started = time.perf_counter()
         result = interruptible(partial(experiment_of(planned.study).run, planned, archive, screen))
+        for source, count in run.manifest.get("sources", {}).items():
+            total = len(find_paths(run.blocks, f"*{SUFFIX}", 0))
+            screen.warn(f"{count} of {total} blocks are those of {visible(source, 200)[1:-1]}")
         if result is None:
             duration = round(time.perf_counter() - started, 3)
             run_folder.mark_done(run.folder, {"duration_seconds": duration, "verdicts": {}})
@@ -229,29 +257,33 @@ def survived(what: str, hint: str, notes: list[str]) -> Iterator[None]:
 
 
 def read_back(
-    run: Run, others: Sequence[Path] = (), is_writable: bool = False
+    run: Run, named: Sequence[Path] = (), is_writable: bool = False
 ) -> tuple[Any, int, int]:
     """Return the result of the blocks that are there or None, their number, and of how many.
 
-    They may be in other folders too, from which they are copied where the run's is writable.
+    They may be in folders that the user has named, too, and are copied where the run is writable.
     """
-    request, archive = run.request, open_archive(run, others, is_writable)
+    request, archive = run.request, open_archive(run, named, is_writable, is_trusting=True)
     experiment = experiment_of(request.study)
     return experiment.read_back(request.study, request.question, run.environment, archive)
 
 
-def open_archive(run: Run, others: Sequence[Path] = (), is_writable: bool = True) -> Archive:
-    """Open the blocks of a run, and those in other folders."""
+def open_archive(
+    run: Run, others: Sequence[Path] = (), is_writable: bool = True, is_trusting: bool = False
+) -> Archive:
+    """Open a run's blocks, and those in other folders that this user has signed, or trusts."""
     from regbench.storage.blocks import Archive
 
-    store = Store(run.blocks, others, is_writable, partial(print, "regbench:", file=sys.stderr))
+    note, take = partial(print, "regbench:", file=sys.stderr), partial(run_folder.add_source, run)
+    key = user_key() if is_writable else b""
+    store = Store(run.blocks, others, is_writable, note, key, is_trusting, take)
     return Archive(store, run.manifest["provenances"], partial(run_folder.add_provenance, run))
 
 
 @contextmanager
 def resumable(run: Run) -> Iterator[None]:
     """Say how to go on where the work within is interrupted or fails."""
-    resume = f"go on with: {resume_command(run)}"
+    resume = f"go on with: {run_folder.resume_line(run)}"
     hint = f"finished blocks are kept; {resume}"
     try:
         with stopping(f"interrupted; {hint}"), run_folder.in_use(run.folder):
@@ -270,13 +302,6 @@ def resumable(run: Run) -> Iterator[None]:
             fault = f"if {plugins[0]['command']!r} is at fault, correct it and begin a new run"
             hint = f"{fault}; else {resume}"
         raise RunError(f"{unexpected(error)}; {hint}") from error
-
-
-def resume_command(run: Run) -> str:
-    """Return the command that finishes a run."""
-    scheduler = run.request.machine.scheduler
-    there = f" --scheduler {shell_word(scheduler, sys.stderr.encoding)}" if scheduler else ""
-    return f"regbench resume {shown_folder(run)}{there}"
 
 
 def shown_folder(run: Run) -> str:
@@ -319,15 +344,10 @@ def show_run(name: str, options: Mapping[str, Any]) -> int:
     from regbench.report import run_page
     from regbench.report.terminal.screen import Screen
 
-    run = run_folder.open_run(name, COMMANDS, options)
+    run = run_folder.open_run(name, stored_command, options)
     _, done, total = read_back(run)
     Screen(run.request.output).show_page(run_page.view(run, done, total))
     return 0
-
-
-def run_names() -> list[str]:
-    """Return the runs below the usual folder, the newest first."""
-    return [str(folder) for folder in reversed(find_runs(run_folder.ROOT))]
 
 
 def show_information(output: Output) -> int:
@@ -351,10 +371,10 @@ def list_runs(root: str | None, output: Output, is_pruning: bool, is_sure: bool)
     folder = run_folder.ROOT if root is None else Path(root)
     now = datetime.datetime.now(datetime.UTC)
     screen = Screen(output)
-    found = [summarize_run(folder, COMMANDS) for folder in find_runs(folder)]
+    found = [summarize_run(folder, stored_command) for folder in find_runs(folder)]
     unfinished = find_unfinished(folder, now) if is_pruning else []
     if is_pruning:
-        found = [run for run in found if is_prunable(run, now)]
+        found = [r for r in found if is_prunable(r, now) and not run_folder.is_in_use(r.folder)]
     most = MOST_ARMS if output.form == "table" else max((len(run.arms) for run in found), default=0)
     screen.show_page(runs_view(found, now, most))
     if not found and output.form == "table" and not unfinished:
@@ -372,11 +392,8 @@ def list_runs(root: str | None, output: Output, is_pruning: bool, is_sure: bool)
         what = f"{count(len(found), 'run')}{also}"
         screen.errors.print(f"nothing was removed; --yes removes {what}", soft_wrap=True)
         return 0
-    again = [summarize_run(run.folder, COMMANDS) for run in found]  # changed since asked?
-    found = [run for run in again if is_prunable(run, now)]
-    for run in found:
-        remove_run(run.folder)
+    removed = sum(remove_abandoned(run.folder, stored_command, now) for run in found)
     for path in unfinished:
         remove(path)
-    screen.errors.print(f"removed {count(len(found), 'run')}{also}", soft_wrap=True)
+    screen.errors.print(f"removed {count(removed, 'run')}{also}", soft_wrap=True)
     return 0

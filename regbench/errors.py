@@ -148,13 +148,16 @@ def printable(text: str, kept: str = "") -> str:
 
 
 def shareable(word: str) -> str:
-    """Return a word of a command whose absolute path, if any, is given from home or from here."""
-    option, equals, path = word.partition("=") if word.startswith("--") else ("", "", word)
+    """Return a path, or an option with one, without where on this machine it is.
+
+    Below the home folder it begins with `~`; elsewhere it is relative to the current folder.
+    """
+    option, equals, path = word.rpartition("=")
     if not path.startswith("/"):
         return word
-    home = os.path.expanduser("~/")  # noqa: PTH111
-    is_there = path.startswith(home)
-    return option + equals + (path.replace(home, "~/", 1) if is_there else os.path.relpath(path))
+    home = os.path.expanduser("~").rstrip("/")  # noqa: PTH111
+    is_below = home.startswith("/") and f"{path}/".startswith(f"{home}/")
+    return f"{option}{equals}{f'~{path[len(home) :]}' if is_below else os.path.relpath(path)}"
 
 
 def shell_word(path: object, encoding: str | None) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
-from regbench.commands import read_back, require_exports, resumable, resume_command, show_new
+from regbench.commands import read_back, require_exports, resumable, show_new
 from regbench.errors import UsageError, visible
-from regbench.experiments import COMMANDS
+from regbench.experiments import stored_command
 from regbench.report import report_of
 from regbench.storage import run_folder
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from regbench.storage.run_folder import Run
+
+MOST_NAMED = 10
+"""Of the shards that are missing."""
 
 
 def merge_runs(names: list[str], options: Mapping[str, Any], is_mixed_allowed: bool) -> int:
@@ -25,7 +29,7 @@ def merge_runs(names: list[str], options: Mapping[str, Any], is_mixed_allowed: b
     """
     from regbench.report.terminal.screen import Screen
 
-    runs = [run_folder.open_run(name, COMMANDS, options) for name in names]
+    runs = [run_folder.open_run(name, stored_command, options) for name in names]
     run_folder.check_alike(runs, is_mixed_allowed)
     first, request, blocks = runs[0], runs[0].request, [run.blocks for run in runs]
     require_exports(request)
@@ -56,10 +60,12 @@ def lacking(runs: Sequence[Run]) -> Iterator[str]:
     """Yield in words which shards are missing among some, and which runs are not complete."""
     shards = [run.environment.shard or "1/1" for run in runs]
     for count in dict.fromkeys(shard.partition("/")[2] for shard in shards):
-        expected = [f"{part}/{count}" for part in range(1, int(count) + 1)]
-        if missing := [shard for shard in expected if shard not in shards]:
-            yield f"missing: shard {', '.join(missing)}"
+        expected = (f"{part}/{count}" for part in range(1, int(count) + 1))
+        missing = (shard for shard in expected if shard not in shards)
+        if named := [*itertools.islice(missing, MOST_NAMED)]:
+            more = " and more" if len(named) == MOST_NAMED else ""
+            yield f"missing: shard {', '.join(named)}{more}"
     for run in runs:
         _, done, total = read_back(run)
         if done < total:
-            yield f"{visible(run.folder)} has {done} of its {total}: {resume_command(run)}"
+            yield f"{visible(run.folder)} has {done} of its {total}: {run_folder.resume_line(run)}"

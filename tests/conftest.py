@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import Finished
+from commands import SOURCES, Finished
 from hypothesis import HealthCheck, settings
 
 from regbench.cli import main
@@ -51,6 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that take longest first, so that all processes end at about the same time."""
     items.sort(key=lambda item: item.path.name != "test_faults.py")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_key(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let blocks be signed by a key of this session, in commands that are processes too."""
+    os.environ["XDG_STATE_HOME"] = SOURCES["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture

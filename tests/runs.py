@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands import NO_FILES
 
-from regbench.storage.run_folder import CHECKSUM, write_record
+from regbench.storage.records import CHECKSUM, write_record
 
 if TYPE_CHECKING:
     from commands import Finished

@@ -84,7 +84,16 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "merging": ({"errors", "storage", "experiments", "report", "commands"}, set()),
     "cli": (
-        {"errors", "regularizers", "settings", "process", "experiments", "commands", "merging"},
+        {
+            "errors",
+            "regularizers",
+            "settings",
+            "storage",
+            "process",
+            "experiments",
+            "commands",
+            "merging",
+        },
         set(),
     ),
     "__main__": ({"process", "cli"}, set()),

@@ -6,14 +6,19 @@ arrays are joined, stored and listed follows from it. Knows nothing about how th
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regbench.analysis.measures import measure_names
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from regbench.analysis.batch import Batch
 
 Array = NDArray[np.floating]
 
@@ -77,6 +82,34 @@ class History:
     def at(self, epoch: int) -> int:
         """Return the index of a measured epoch."""
         return int(np.searchsorted(self.epochs, epoch))
+
+
+def fields_of(batch: Batch) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return by name shape and dtype of every array in the history of one arm of a batch."""
+    study, sizes = batch.study, itertools.pairwise(batch.study.network.layer_sizes)
+    lengths = {
+        "E": len(study.training.measured_epochs),
+        "K": len(study.training.kept_epochs),
+        "A": 1,
+        "R": len(batch.seeds),
+        "N": study.task.points,
+        "T": study.task.test_points,
+        "G": GRID_POINTS,
+    }
+    own = [shape for inputs, units in sizes for shape in ((units, inputs), (units,))]
+    snapshot = dict(zip(study.network.parameter_names, own, strict=True))
+    names: dict[str, Mapping[str, tuple[int, ...]]] = {
+        "measures": dict.fromkeys(measure_names(study.network), ()),
+        "parameters": snapshot if batch.has_snapshots else {},
+        "gradients": snapshot if batch.has_snapshots else {},
+    }
+    fields: dict[str, tuple[tuple[int, ...], str]] = {}
+    for kind, axes in AXES.items():
+        shape = tuple(lengths[letter] for letter in axes)
+        dtype = "int64" if kind in ("epochs", "kept_epochs") else study.dtype
+        for name, more in names.get(kind, {"": ()}).items():
+            fields[f"{kind}/{name}" if name else kind] = ((*shape, *more), dtype)
+    return fields
 
 
 def evenly(count: int, most: int) -> list[int]:

@@ -105,18 +105,23 @@ def weight_rms(outcome: Outcome) -> Array:
     return rms
 
 
+def measure_names(network: Network) -> list[str]:
+    """Return the names of all measures of a network, those of layers behind each other."""
+    return [
+        f"{name}_{layer}" if layer else name
+        for name, entry in MEASURES.items()
+        for layer in (network.layer_names if entry.is_of_layers else [""])
+    ]
+
+
 @np.errstate(all="ignore")
 def measure(outcome: Outcome) -> dict[str, Array]:
     """Return every measure by name, `(...)`, in the dtype of training.
 
     What diverges is infinite or NaN.
     """
-    found: dict[str, Array] = {}
-    for name, entry in MEASURES.items():
+    found: list[Array] = []
+    for entry in MEASURES.values():
         values = np.asarray(entry.compute(outcome)).astype(outcome.grid.dtype)
-        if entry.is_of_layers:
-            layers = enumerate(outcome.network.layer_names)
-            found |= {f"{name}_{layer}": values[..., index] for index, layer in layers}
-        else:
-            found[name] = values
-    return found
+        found += list(np.moveaxis(values, -1, 0)) if entry.is_of_layers else [values]
+    return dict(zip(measure_names(outcome.network), found, strict=True))

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from regbench.regularizers import Regularizer
+    from regbench.settings.arms import FindRegularizer
     from regbench.settings.command import Request
 
 __all__ = ["COMMANDS", "Observer", "Plan", "command_of", "experiment_of", "resolve"]
+__all__ += ["stored_command"]
 
 TRAINING = (Study, Values, Question, Machine, Output)
 
@@ -85,6 +87,15 @@ COMMANDS = Commands(
 )
 
 
+def stored_command(name: str, find: FindRegularizer) -> Command | None:
+    """Return the command that has made a run, or None; `find` returns a regularizer by its name.
+
+    No plug-in is loaded for it.
+    """
+    kind = find(name)
+    return COMMANDS.get(name) or (training_command(kind) if kind else None)
+
+
 def command_of(study: BaseStudy) -> Command:
     """Return the command that takes a study from Python: of several the one of most arms."""
     keys = study.by_key().keys()
@@ -98,5 +109,6 @@ def resolve(
     file: str | None = None,
 ) -> Request:
     """Return what a command was asked; see `settings.parse.resolve`."""
-    keys = {"plugins", *(key for command in COMMANDS.values() for key in command.settings)}
+    others = {"plugins", "key_file"}  # which have no option
+    keys = others.union(*(command.settings for command in COMMANDS.values()))
     return parse.resolve(COMMANDS[name], flags, environment, file, keys)

@@ -202,7 +202,7 @@ def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT)
                 scale = measure_scale(p, study, advance)
                 if archive:
                     measured = {n: getattr(scale, n) for n in ("outputs", "kept", "eval_output")}
-                    archive.save_arrays(scale_key(study, p), measured)
+                    archive.save_arrays(scale_key(study, p), scale_fields(study), measured)
             scales.append(scale)
     duration = round(time.perf_counter() - started, 3)
     environment = dataclasses.replace(plan.environment, duration_seconds=duration)
@@ -225,9 +225,15 @@ def scale_key(study: DropoutScale, p: float) -> dict[str, Any]:
     return {"schema": BLOCK_SCHEMA, "scale": [p, study.units, study.trials, study.seed]}
 
 
+def scale_fields(study: DropoutScale) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return by name shape and dtype of what is stored of one p."""
+    shape = (study.trials,)
+    return {"outputs": (shape, "float64"), "kept": (shape, "int64"), "eval_output": ((), "float64")}
+
+
 def load_scale(archive: Archive, study: DropoutScale, p: float) -> Scale | None:
     """Return what was measured at p, or None where it is not in the archive."""
-    arrays = archive.load_arrays(scale_key(study, p))
+    arrays = archive.load_arrays(scale_key(study, p), scale_fields(study))
     if arrays is None:
         return None
     return Scale(p, study.units, **{**arrays, "eval_output": float(arrays["eval_output"])})

@@ -152,9 +152,13 @@ def read_back(
 
     Imports no torch.
     """
+    from regbench.experiments.feasibility import check_memory, kept_bytes
+
     is_there: dict[tuple[int, str], bool] = {}  # by first seed and arm: a pilot is read twice
 
     def measure(study: Study, stage: str, batches: list[Batch]) -> Measured | None:
+        if environment.shard is None:
+            check_memory(kept_bytes(study), "read it on a machine that has that")
         gathering, whole, is_whole = Gathering(len(study.arms), study.replicates), 0, True
         for batch in share(batches, environment.shard):
             for arm_index in batch.indices:

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from regbench.errors import UsageError, cannot_read, visible
+from regbench.errors import UsageError, cannot_read, shareable, visible
 from regbench.regularizers import REGULARIZERS, Regularizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 GROUP = "regbench.regularizers"
 PLACES = ("file", "module")
@@ -36,6 +36,10 @@ WORDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "neutral": (lambda word: word in (0, math.inf), "0 or infinity"),
 }
 """By attribute, whether a class says something right, and what that is in words."""
+TOLD = ("meaning", "is_probability", "makes_zeros", "is_whole")
+"""What else is told of a class where it is shown."""
+NOISY = ("factor", "perturb_inputs")
+"""The hooks of which it is told whether a class has them."""
 Kind = TypeVar("Kind", bound=type[Regularizer])
 
 
@@ -61,14 +65,15 @@ def load_file(path: str) -> None:
     if not are_allowed():
         raise UsageError(source, problem="REGBENCH_PLUGINS has switched plug-ins off")
     try:
-        content, place = Path(path).read_bytes(), str(Path(path).resolve())
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        file = Path(path).expanduser().resolve()
+        content, place = file.read_bytes(), shareable(str(file))
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL byte in the path; no such home
         reason = cannot_read(error, path) if isinstance(error, OSError) else str(error)
         raise UsageError(source, problem=reason) from None
     digest = sha256(content).hexdigest()
     module = ModuleType(f"regbench_plugin_{digest}")
-    module.__file__, sys.modules[module.__name__] = place, module
-    loaded(source, lambda: exec(compile(content, place, "exec"), vars(module)))
+    module.__file__, sys.modules[module.__name__] = str(file), module
+    loaded(source, lambda: exec(compile(content, str(file), "exec"), vars(module)))
     found = [kind for kind in vars(module).values() if is_kind(kind)]
     kinds = [kind for kind in found if kind.__module__ == module.__name__]  # others are imported
     if not kinds:
@@ -103,30 +108,60 @@ def source_of(point: metadata.EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
 
 
-def recall(origin: Mapping[str, str]) -> None:
-    """Load what a run says that it used, unless it is there.
+def described(kind: type[Regularizer]) -> dict[str, Any]:
+    """Return where a plug-in is from, and all that is shown of it; see `stand_ins`."""
+    words = {word: getattr(kind, word) for word in (*WORDS, *TOLD)}
+    hooks = [hook for hook in NOISY if getattr(kind, hook) is not getattr(Regularizer, hook)]
+    return {**kind.origin, "words": words | {"neutral": str(kind.neutral), "hooks": hooks}}
 
-    Raises `UsageError` where it is gone or differs.
+
+def stand_ins(plugins: Iterable[Mapping[str, Any]]) -> dict[str, type[Regularizer]]:
+    """Return by command a class with the words of each plug-in that a run has used.
+
+    That is the plug-in itself where the same one is loaded, and else a class that can be shown and
+    not trained. Raises `ValueError` where the words are not those of `described`.
     """
-    command, path, here = origin["command"], origin.get("file"), None
-    if (kind := REGULARIZERS.get(command)) is None or identity(kind.origin) != identity(origin):
-        if path and Path(path).is_file():
-            here = sha256(Path(path).read_bytes()).hexdigest()
-        if here == origin.get("sha256", ""):
-            load_file(str(path))
-        kind = named(command)
-    if kind is None or identity(kind.origin) != identity(origin):
-        where = f"{place_of(origin)} {origin.get('version', '')}".strip()
-        what = "differs from what it was then" if kind or here else "is not there"
-        problem = f"whose plug-in {command!r} of {visible(where, 200)} {what}"
-        hint = "install that" if "version" in origin else "register the same class first"
-        hint = "name a file of the same content with --plugin" if path else hint
-        raise UsageError("RUN", problem=problem, hint=hint)
+    found = {}
+    for plugin in plugins:
+        origin = {key: value for key, value in plugin.items() if key != "words"}
+        command, words = str(origin.get("command")), dict(plugin.get("words", {}))
+        kind = REGULARIZERS.get(command)
+        if kind is None or identity(kind.origin) != identity(origin):
+            hooks, kinds = words.pop("hooks", ()), {type(word) for word in words.values()}
+            if words.keys() != {*WORDS, *TOLD} or not kinds <= {str, bool, float, int}:
+                raise ValueError(f"the words of plug-in {visible(command)}")
+            words |= {"neutral": float(words["neutral"]), "origin": origin}
+            words |= {hook: not_loaded for hook in NOISY if hook in hooks}
+            kind = type("StandIn", (Regularizer,), words)
+            check_words(kind, "plug-in")
+        found[command] = kind
+    return found
 
 
-def identity(origin: Mapping[str, str]) -> dict[str, str]:
+def not_loaded(*_: Any) -> Any:
+    """Stand in for a hook."""
+    raise UsageError("plug-in", problem="is not loaded")
+
+
+def require(plugins: Iterable[Mapping[str, Any]], run: str, line: str) -> None:
+    """Raise `UsageError` where a plug-in that a run has used is not loaded, or differs.
+
+    `line` is the command that names its file. One that is installed is loaded.
+    """
+    for origin in plugins:
+        kind = named(origin["command"])
+        if kind is None or identity(kind.origin) != identity(origin):
+            where = f"{place_of(origin)} {origin.get('version', '')}".strip()
+            what = "differs from what it was then" if kind else "is executed only where you name it"
+            hint = f"run: {line}" if "file" in origin else "register the same class first"
+            hint = "install that version" if "version" in origin else hint
+            problem = f"whose plug-in {origin['command']!r} of {visible(where, 200)} {what}"
+            raise UsageError("RUN", run, problem=problem, hint=hint)
+
+
+def identity(origin: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells two plug-ins of a command apart, wherever they lie."""
-    return {key: value for key, value in origin.items() if key not in PLACES}
+    return {key: value for key, value in origin.items() if key not in (*PLACES, "words")}
 
 
 def admit(kind: Kind, source: str, origin: Mapping[str, str]) -> Kind:
@@ -134,13 +169,7 @@ def admit(kind: Kind, source: str, origin: Mapping[str, str]) -> Kind:
     if not is_kind(kind) or inspect.isabstract(kind):
         problem = "which is abstract or no subclass of regbench.Regularizer"
         raise UsageError(source, getattr(kind, "__name__", kind), problem=problem)
-    for word, (is_right, allowed) in WORDS.items():
-        value, is_fine = getattr(kind, word, None), False
-        with suppress(TypeError, AttributeError):  # of another type
-            is_fine = bool(is_right(value))
-        if not is_fine:
-            where, problem = f"{source}: {kind.__name__}.{word}", "missing" if value is None else ""
-            raise UsageError(where, value, allowed, problem=problem)
+    check_words(kind, source)
     known = REGULARIZERS.get(kind.command)
     if known and place_of(known.origin) != place_of(origin):
         problem = f"whose command {kind.command!r} is already that of {place_of(known.origin)}"
@@ -148,6 +177,17 @@ def admit(kind: Kind, source: str, origin: Mapping[str, str]) -> Kind:
     kind.origin = {"command": kind.command, **origin}
     REGULARIZERS[kind.command] = kind
     return kind
+
+
+def check_words(kind: type[Regularizer], source: str) -> None:
+    """Raise `UsageError` where a class lacks a word, or one is not right."""
+    for word, (is_right, allowed) in WORDS.items():
+        value, is_fine = getattr(kind, word, None), False
+        with suppress(TypeError, AttributeError):  # of another type
+            is_fine = bool(is_right(value))
+        if not is_fine:
+            where, problem = f"{source}: {kind.__name__}.{word}", "missing" if value is None else ""
+            raise UsageError(where, value, allowed, problem=problem)
 
 
 def place_of(origin: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from regbench.report.base import Table, View
 from regbench.report.format import setting_text
 from regbench.report.run_list import effect_cells
 from regbench.settings.command import default_of
-from regbench.storage.run_folder import find_paths
+from regbench.storage.files import find_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ def view(run: Run, done: int, total: int) -> View:
     verdicts, effects = dict(facts.get("verdicts", {})), dict(facts.get("effects", {}))
     files = {
         path.relative_to(run.folder).as_posix(): path.stat().st_size
-        for path in sorted(find_paths(run.folder, "**/*"))
+        for path in sorted(find_paths(run.folder, "*"))
         if path.is_file()
     }
     document = {
@@ -34,16 +34,18 @@ def view(run: Run, done: int, total: int) -> View:
         "blocks": {"done": done, "total": total},
         "settings": settings,
         **{key: manifest[key] for key in ("command", "git", "environment", "provenances")},
+        "sources": manifest.get("sources", {}),
         "verdicts": verdicts,
         "effects": effects,
         "files": files,
     }
-    command = ["regbench", *map(shareable, manifest["command"][1:])]
     made = {
         "run": shareable(str(run.folder)),
         "state": f"{state}, {done} of {total} blocks",
-        "command": " ".join(map(quoted, command)),
+        "command": " ".join(map(quoted, ["regbench", *manifest["command"][1:]])),
     }
+    if sources := document["sources"]:
+        made["reused"] = ", ".join(f"{number} blocks of {run}" for run, number in sources.items())
     for facts in (manifest["git"] or {}, run.environment.to_record(), *manifest["provenances"]):
         made |= {key: setting_text(value) for key, value in facts.items()}
     judged = [(arm, str(told), *effect_cells(effects, arm)) for arm, told in verdicts.items()]

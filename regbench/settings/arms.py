@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 
 from regbench.errors import UsageError, suggestion, visible
-from regbench.regularizers import REGULARIZERS, Arm
+from regbench.regularizers import REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.plugins import named
 from regbench.settings.base import ARMS
 from regbench.settings.numbers import split_numbers
 
+FindRegularizer = Callable[[str], type[Regularizer] | None]
 PLUS = re.compile(r"\+(?=[^\W\d])")
 """Before a name. (In `1e+2` it belongs to a number.)"""
 
 
-def arms_of(source: str, text: str) -> list[Arm]:
-    """Return the arms that a text stands for: several where one of its parts has several values."""
+def arms_of(source: str, text: str, find: FindRegularizer = named) -> list[Arm]:
+    """Return the arms that a text stands for: several where one of its parts has several values.
+
+    `find` returns the regularizer of a name, or None.
+    """
     choices = []
     for part in PLUS.split(text):
         command, equals, strengths = part.partition("=")
-        kind = named(command)
+        kind = find(command)
         if kind is None or not equals:
             hint = suggestion(command, REGULARIZERS) if equals else ""
             hint = hint or f"regularizers: {', '.join(REGULARIZERS)}"

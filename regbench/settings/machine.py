@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from regbench.limits import available_cores
 from regbench.settings.base import Settings
+
+PART = "[1-9][0-9]{0,8}/[1-9][0-9]{0,8}"
+Size = Annotated[int, Field(ge=1)]
 
 
 class Machine(Settings, title="Machine"):
@@ -37,7 +40,7 @@ class Machine(Settings, title="Machine"):
     )
     shard: str | None = Field(
         default=None,
-        pattern=r"^([1-9][0-9]{0,8}/[1-9][0-9]{0,8}|slurm)$",
+        pattern=f"^({PART}|slurm)$",
         description="Do the I-th of N parts alone, I from 1 to N, or `slurm`: that of a Slurm "
         "array's task. `regbench merge` joins them.",
         json_schema_extra={"allowed": "I/N with I from 1 to N, or slurm", "metavar": "I/N"},
@@ -70,8 +73,8 @@ class Environment:
     started: str
     engine: str | None = None
     threads: int | None = None
-    batch_replicates: int | list[int] | None = None  # a list over the values of a setting
-    shard: str | None = None
+    batch_replicates: Size | list[Size] | None = None  # a list over the values of a setting
+    shard: Annotated[str, Field(pattern=f"^{PART}$")] | None = None
     duration_seconds: float | None = None
 
     def to_record(self) -> dict[str, Any]:

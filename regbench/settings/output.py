@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import PurePath
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from regbench.errors import UsageError, shareable
+from regbench.errors import UsageError
 from regbench.settings.base import Settings
 
 FORMATS = {".md": "markdown", ".csv": "csv", ".json": "json", ".html": "html"}
 """The forms of a result by the suffix of a file; `regbench.report` has a module for each."""
+VIEWS = ("plots", "figure_format", "report", "tensorboard", "cache")
+"""What a stored run keeps of its output: which files are made in its own folder, and from what."""
 SUFFIXES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 
 
@@ -63,15 +65,18 @@ class Output(Settings, title="Output"):
                 raise UsageError("export", name, f"a printable path that ends in {SUFFIXES}")
         return tuple(map(os.path.expanduser, export))
 
-    @field_serializer("out", "export")
-    def _for_others(self, paths: Any) -> Any:
-        return [*map(shareable, paths)] if isinstance(paths, tuple) else paths and shareable(paths)
-
     @model_validator(mode="after")
     def _has_one_form(self) -> Self:
         if self.json_ and self.format not in (None, "json"):
             raise UsageError("json", problem=f"not together with --format {self.format}")
         return self
+
+    @property
+    def shown_words(self) -> list[str]:
+        """The options that ask for what is shown and exported."""
+        words = [word for name in self.export for word in ("--export", name)]
+        words += ["--format", self.form] if self.form != "table" else []
+        return words + ["--details"] * self.details
 
     @property
     def form(self) -> str:

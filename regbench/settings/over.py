@@ -82,8 +82,8 @@ class Over(BaseStudy):
         return self.study.arms
 
     @property
-    def plugins(self) -> list[dict[str, str]]:
-        """Where the plug-ins are from that the studies use."""
+    def plugins(self) -> list[dict[str, Any]]:
+        """The plug-ins that the studies use."""
         return self.study.plugins
 
     @property

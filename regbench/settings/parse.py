@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from regbench.errors import UsageError, option_of, shareable, suggestion, visible
+from regbench.errors import UsageError, option_of, suggestion, visible
 from regbench.regularizers import REGULARIZERS
-from regbench.settings.arms import arms_of
+from regbench.regularizers.plugins import named
+from regbench.settings.arms import FindRegularizer, arms_of
 from regbench.settings.base import ARMS, Settings, allowed, is_list, keys_of, kind_of, unknown_key
 from regbench.settings.command import PARTS, Arms, Request, nested_groups
 from regbench.settings.numbers import MOST_NUMBERS, WHOLE, split_numbers, to_float, to_number
@@ -43,10 +44,12 @@ def resolve(
     environment: Mapping[str, str],
     file: str | None = None,
     others: Collection[str] = (),
+    find: FindRegularizer = named,
 ) -> Request:
     """Return what a command was asked: flag over environment over TOML file over default.
 
-    Variables of the keys in `others` are none of this command's.
+    Variables of the keys in `others` are none of this command's. `find` returns the regularizer of
+    a name, or None.
 
     Raises:
         UsageError: An unknown key, a value out of range, or an unreadable file.
@@ -56,7 +59,7 @@ def resolve(
     origins: dict[str, str] = {}
     if file is not None:
         values = read_file(Path(os.path.expanduser(file)), command)  # noqa: PTH111
-        origins = {key: f"--config {visible(shareable(file))}: {key}" for key in values}
+        origins = {key: f"--config {visible(file)}: {key}" for key in values}
     known = {*settings, *others}
     for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
         key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
@@ -82,11 +85,14 @@ def resolve(
             problem = f"not together with {origins['target_width']}, which decides the number"
             raise UsageError(origins["replicates"], problem=problem)
         values["replicates"] = PILOT_REPLICATES  # the rest is planned from them
-    return build_request(command, values, origins)
+    return build_request(command, values, origins, find)
 
 
 def build_request(
-    command: Command, values: Mapping[str, Any], origins: Mapping[str, str]
+    command: Command,
+    values: Mapping[str, Any],
+    origins: Mapping[str, str],
+    find: FindRegularizer = named,
 ) -> Request:
     """Return the request that values by key make; see `resolve`."""
     regularizer, arms = command.regularizer, list[Any]()
@@ -109,7 +115,7 @@ def build_request(
         elif Arms in command.groups:
             if not values.get("arms"):
                 raise UsageError("arms", allowed=ARMS, problem="nothing to compare")
-            arms = [arm for text in build(Arms, values).arms for arm in arms_of(origin, text)]
+            arms = [arm for text in build(Arms, values).arms for arm in arms_of(origin, text, find)]
             if len(arms) > MOST_NUMBERS:
                 raise UsageError("arms", f"{len(arms)} arms", f"at most {MOST_NUMBERS}")
         groups: dict[Any, Any] = {group: build(group, values, arms) for group in command.groups}

@@ -13,6 +13,7 @@ from pydantic import Field, InstanceOf, field_validator, model_validator
 
 from regbench.errors import UsageError
 from regbench.regularizers import Arm, Regularizer
+from regbench.regularizers.plugins import described
 from regbench.settings.base import Settings, check_strength
 from regbench.settings.truths import TRUTHS
 
@@ -172,8 +173,8 @@ class BaseStudy(Settings):
         return self.model_dump(mode="json")
 
     @property
-    def plugins(self) -> list[dict[str, str]]:
-        """Where the plug-ins are from that it uses."""
+    def plugins(self) -> list[dict[str, Any]]:
+        """The plug-ins that it uses; see `regularizers.plugins.described`."""
         return []
 
     def check_question(self, question: Question) -> None:
@@ -240,10 +241,10 @@ class Study(BaseStudy):
         return {arm.name: "+".join(p.label for p in arm.parts) or arm.name for arm in self.arms}
 
     @property
-    def plugins(self) -> list[dict[str, str]]:
-        """Where the plug-ins are from that it uses, each once, in the order of their commands."""
+    def plugins(self) -> list[dict[str, Any]]:
+        """The plug-ins that it uses, each once, in the order of their commands; see `described`."""
         kinds = {type(part) for arm in self.arms for part in arm.parts if part.origin}
-        return [dict(kind.origin) for kind in sorted(kinds, key=lambda kind: kind.command)]
+        return [described(kind) for kind in sorted(kinds, key=lambda kind: kind.command)]
 
     @property
     def compared(self) -> list[str]:

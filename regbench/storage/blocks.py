@@ -8,19 +8,20 @@ about folders, and nothing about how a block is trained.
 from __future__ import annotations
 
 import hashlib
-import io
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis.history import History
+from regbench.analysis.history import History, fields_of
 from regbench.regularizers.plugins import identity
 from regbench.storage.files import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from regbench.analysis.batch import Batch
     from regbench.storage.files import Store
@@ -32,6 +33,8 @@ Provenance = dict[str, str]
 """Engine, kind of device and processor, and the versions of what computes."""
 Arrays = dict[str, Any]
 """NumPy arrays by name."""
+Fields = Mapping[str, tuple[tuple[int, ...], str]]
+"""By name, shape and dtype of every array that a block has."""
 
 
 def source_digest() -> str:
@@ -77,21 +80,41 @@ def block_name(key: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(key)).hexdigest()[:32]
 
 
-def pack(key: Mapping[str, Any], arrays: Arrays) -> bytes:
-    """Return a block as bytes: the same for the same content, at any time, on any machine."""
-    file = io.BytesIO()
-    np.savez(file, key=np.frombuffer(canonical(key), np.uint8), **arrays)
-    return file.getvalue()
+def pack(key: Mapping[str, Any], fields: Fields, arrays: Arrays) -> bytes:
+    """Return a block as bytes: its key as JSON, then its arrays, in the order of the fields.
+
+    They are the same for the same content, at any time, on any machine.
+    """
+    pieces = [header(key)]
+    for name, (shape, dtype) in fields.items():
+        array = np.asarray(arrays[name])
+        assert array.shape == shape and array.dtype == np.dtype(dtype), name  # noqa: PT018
+        pieces.append(array.tobytes())
+    return b"".join(pieces)
 
 
-def unpack(key: Mapping[str, Any], content: bytes) -> Arrays | None:
+def unpack(key: Mapping[str, Any], fields: Fields, content: bytes) -> Arrays | None:
     """Return the arrays of packed bytes, or None where they are not the block of this key."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return arrays if arrays.pop("key").tobytes() == canonical(key) else None
-    except (ValueError, OSError, KeyError, EOFError):
+    start = len(header(key))
+    if content[:start] != header(key) or len(content) != start + size_of(fields):
         return None
+    arrays = {}
+    for name, (shape, dtype) in fields.items():
+        count = math.prod(shape)
+        arrays[name] = np.frombuffer(content, dtype, count, start).reshape(shape)
+        start += count * np.dtype(dtype).itemsize
+    return arrays
+
+
+def header(key: Mapping[str, Any]) -> bytes:
+    """Return the beginning of a block; numbers of eight bytes may follow it."""
+    text = canonical(key)
+    return text.ljust(-(-len(text) // 8) * 8)
+
+
+def size_of(fields: Fields) -> int:
+    """Return how many bytes arrays take."""
+    return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in fields.values())
 
 
 @dataclass(frozen=True)
@@ -109,29 +132,34 @@ class Archive:
 
     def load(self, batch: Batch, arm_index: int) -> History | None:
         """Return an arm's history or None where there is no whole block; see `Store.load`."""
-        arrays = self.load_arrays(block_key(batch, arm_index))
+        arrays = self.load_arrays(block_key(batch, arm_index), fields_of(batch))
         return None if arrays is None else History(arrays)
 
     def save(self, batch: Batch, arm_index: int, history: History, provenance: Provenance) -> None:
         """Save the history of an arm of the study, and what computed it; see `Store.save`."""
-        self.save_arrays(block_key(batch, arm_index), dict(history.arrays), provenance)
+        arrays = dict(history.arrays)
+        self.save_arrays(block_key(batch, arm_index), fields_of(batch), arrays, provenance)
 
-    def load_arrays(self, key: Mapping[str, Any]) -> Arrays | None:
+    def load_arrays(self, key: Mapping[str, Any], fields: Fields) -> Arrays | None:
         """Return the block of this key and any of the provenances, if whole; see `Store.load`."""
         for provenance in self.provenances:
             full = {**key, "provenance": provenance}
-            name = block_name(full)
-            if (content := self.store.load(name)) is not None:
-                if (arrays := unpack(full, content)) is not None:
+            name, size = block_name(full), len(header(full)) + size_of(fields)
+            if (content := self.store.load(name, size)) is not None:
+                if (arrays := unpack(full, fields, content)) is not None:
                     return arrays
                 self.store.put_aside(name)
         return None
 
     def save_arrays(
-        self, key: Mapping[str, Any], arrays: Arrays, provenance: Provenance | None = None
+        self,
+        key: Mapping[str, Any],
+        fields: Fields,
+        arrays: Arrays,
+        provenance: Provenance | None = None,
     ) -> None:
         """Save the block of this key and a provenance, or today's; see `Store.save`."""
         if provenance is not None and provenance not in self.provenances:
             self.add_provenance(provenance)
         full = {**key, "provenance": provenance or self.provenances[-1]}
-        self.store.save(block_name(full), pack(full, arrays))
+        self.store.save(block_name(full), pack(full, fields, arrays))

@@ -1,26 +1,31 @@
 """Files that are whole or absent, and a store of immutable ones that notices damage.
 
 A file is written under a temporary name, flushed to disk and renamed. A stored file begins with
-the SHA-256 of the rest, which is checked at every read. Knows nothing about what the files say.
+the SHA-256 of the rest, which is checked at every read, and with a signature by the user's key,
+which is checked where the file is another run's. No link is followed below a folder that is read.
+Knows nothing about what the files say.
 """
 
 from __future__ import annotations
 
 import errno
+import fnmatch
 import hashlib
+import hmac
 import json
 import os
 import secrets
 import shutil
+import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.errors import RunError, cannot_read, cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 SUFFIX = ".block"
 TEMPORARY_BYTES = 8
@@ -29,6 +34,7 @@ TEMPORARY = f".{2 * TEMPORARY_BYTES * '[0-9a-f]'}.part"
 UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What a file system answers that cannot do what was asked at all."""
 DIGEST_BYTES = hashlib.sha256().digest_size
+SEAL_BYTES = 2 * DIGEST_BYTES
 _unfinished: set[Path] = set()
 """Temporary names in use, for a signal that ends the process."""
 
@@ -112,15 +118,22 @@ def flush(descriptor: int) -> None:
             raise
 
 
-def seal(content: bytes) -> bytes:
-    """Return the content behind its SHA-256."""
-    return hashlib.sha256(content).digest() + content
+def seal(content: bytes, key: bytes = b"") -> bytes:
+    """Return the content behind its signature (HMAC, RFC 2104), and both behind their SHA-256."""
+    signed = hmac.digest(key, content, "sha256") + content
+    return hashlib.sha256(signed).digest() + signed
 
 
-def unseal(sealed: bytes) -> bytes | None:
-    """Return the content of sealed bytes, or None where they are damaged."""
-    digest, content = sealed[:DIGEST_BYTES], sealed[DIGEST_BYTES:]
-    return content if hashlib.sha256(content).digest() == digest else None
+def unseal(sealed: bytes, key: bytes | None = None) -> bytes | None:
+    """Return the content of sealed bytes, or None where they are damaged or not signed by a key."""
+    digest, content = sealed[:DIGEST_BYTES], sealed[SEAL_BYTES:]
+    if hashlib.sha256(sealed[DIGEST_BYTES:]).digest() != digest:
+        return None
+    if key is None:
+        return content
+    signature = hmac.digest(key, content, "sha256")
+    is_own = hmac.compare_digest(signature, sealed[DIGEST_BYTES:SEAL_BYTES])
+    return content if key and is_own else None
 
 
 @dataclass(frozen=True)
@@ -128,33 +141,43 @@ class Store:
     """A folder of sealed, immutable files by name.
 
     Two processes that save the same name rename identical bytes, so nothing is ever locked. A
-    missing file may be found `elsewhere`. Where the folder is writable, damaged files are put aside
-    and found ones copied. `note` is called with a line about each damaged file.
+    missing file may be found `elsewhere`, if it is signed by the `key` or all that is there is
+    trusted. Where the folder is writable, damaged files are put aside and found ones copied: `take`
+    is called with the folder of each. `note` is called with a line about each damaged file.
     """
 
     folder: Path
     elsewhere: Sequence[Path] = ()
     is_writable: bool = True
     note: Callable[[str], None] = field(default=lambda line: None)
+    key: bytes = b""
+    is_trusting: bool = False
+    take: Callable[[Path], None] = field(default=lambda folder: None)
 
     def save(self, name: str, content: bytes) -> None:
         """Save a file; see `write_whole`."""
-        write_whole(self.folder / f"{name}{SUFFIX}", [seal(content)])
+        write_whole(self.folder / f"{name}{SUFFIX}", [seal(content, self.key)])
 
-    def load(self, name: str) -> bytes | None:
-        """Return a file's content, or None where there is none that is whole.
+    def load(self, name: str, size: int) -> bytes | None:
+        """Return the content of a file, `size` bytes, or None where there is none that is whole.
 
         A damaged file is put aside, so that it is made anew. Raises `RunError` where a file is
         there and cannot be read: it may well be whole.
         """
         file = f"{name}{SUFFIX}"
-        if (sealed := read_bytes(self.folder / file)) is not None:
-            if (content := unseal(sealed)) is not None:
+        if (sealed := read_plain(self.folder / file, SEAL_BYTES + size)) is not None:
+            content = unseal(sealed)
+            if content is not None and len(content) == size:
                 return content
             self.put_aside(name)
         for folder in self.elsewhere:
-            if (content := read(folder / file)) is not None:
+            content = None
+            with suppress(RunError):  # another run's file is not needed
+                sealed = read_plain(folder / file, SEAL_BYTES + size) or b""
+                content = unseal(sealed, None if self.is_trusting else self.key)
+            if content is not None and len(content) == size:
                 if self.is_writable:
+                    self.take(folder)
                     self.save(name, content)
                 return content
         return None
@@ -168,23 +191,41 @@ class Store:
         self.note(f"block {name} is damaged and not used")
 
 
-def read_bytes(path: Path) -> bytes | None:
-    """Return the bytes of a file, of a folder or device no bytes, or None where there is nothing.
+def read_plain(path: Path, most: int) -> bytes | None:
+    """Return the bytes of a plain file, or None where there is nothing.
 
-    Raises `RunError` where it cannot be read.
+    What is there and is a link, no plain file or larger than `most` bytes is not read: it gives no
+    bytes. Raises `RunError` where a file cannot be read.
     """
     try:
-        if not path.is_file():
-            return b"" if path.exists() else None
-        return path.read_bytes()
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket
+            return b""
         raise RunError(cannot_read(error, path)) from None
+    try:
+        known = os.fstat(descriptor)
+        if not stat.S_ISREG(known.st_mode) or known.st_size > most:
+            return b""
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    except OSError as error:
+        raise RunError(cannot_read(error, path)) from None
+    finally:
+        os.close(descriptor)
 
 
-def read(path: Path) -> bytes | None:
-    """Return the content of a sealed file, or None where it is missing, unreadable or damaged."""
-    with suppress(RunError):
-        return unseal(read_bytes(path) or b"")
-    return None
+def find_paths(root: Path, pattern: str, depth: int = 100) -> list[Path]:
+    """Return what has a name that fits a pattern, below a folder and so many folders in it.
+
+    Whatever comes and goes there meanwhile. Hidden folders and links are not entered.
+    """
+    found: list[Path] = []
+    for folder, folders, files in os.walk(root):
+        here = Path(folder)
+        found += [here / name for name in fnmatch.filter([*folders, *files], pattern)]
+        is_deepest = len(here.relative_to(root).parts) >= depth
+        folders[:] = [] if is_deepest else [name for name in folders if name[0] != "."]
+    return found

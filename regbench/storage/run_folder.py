@@ -10,12 +10,9 @@ import dataclasses
 import datetime
 import errno
 import fcntl
-import glob
 import hashlib
-import json
 import os
 import secrets
-import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,33 +20,54 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from regbench.errors import UsageError, cannot_write, differences, shell_word, visible
-from regbench.regularizers.plugins import recall
+from regbench.errors import (
+    RunError,
+    UsageError,
+    cannot_read,
+    cannot_write,
+    differences,
+    shareable,
+    shell_word,
+    visible,
+)
+from regbench.regularizers import REGULARIZERS
+from regbench.regularizers.plugins import stand_ins
 from regbench.settings.machine import Environment
+from regbench.settings.output import VIEWS, Output
 from regbench.settings.parse import resolve
 from regbench.storage.files import (
     TEMPORARY,
-    canonical,
+    find_paths,
     flush_folder,
     remove,
     unfinished,
     write_text,
 )
+from regbench.storage.key import user_key
+from regbench.storage.records import (
+    check_records,
+    git_state,
+    read_record,
+    without_places,
+    write_record,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from regbench.settings.arms import FindRegularizer
     from regbench.settings.command import Command, Request
+
+    Find = Callable[[str, FindRegularizer], Command | None]
 
 ROOT = Path("runs")
 SCHEMA = "regbench.run/2"
 MANIFEST = "environment.json"
 CONFIGURATION = "config.toml"
 DONE = "DONE"
-CHECKSUM = "sha256"
 BLOCKS = "blocks"
-LARGEST_MANIFEST = 1_000_000
-"""Bytes; a larger file is not ours."""
+MADE = {"summary.json", "history.csv", "report.html", "figures", "tensorboard"}
+"""What is made of a run's blocks, and can be made again."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +99,21 @@ def create_run(
     The folder is `--out`, which must be new or empty, or else a new one,
     `runs/<experiment>/<UTC time>-<hash>`, with a random suffix where another process was first. It
     is filled under a temporary name and renamed, so that there is never a run without a manifest.
-    Raises `UsageError` where it is not empty or cannot be made or written to, and `RunError` where
-    a file cannot be.
+    Raises `UsageError` where it is not empty or cannot be made or written to, or `user_key` does,
+    and `RunError` where a file cannot be.
     """
-    manifest = {
+    user_key()
+    manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "experiment": request.command.name,
         "configuration": request.digest,
-        "command": command,
+        "command": ["regbench", *command[1:]],
         "git": git_state(),
         **request.to_record(),
         "provenances": [dict(provenance)],
         "environment": environment.to_record(),
     }
+    manifest = without_places(manifest)
     out, now = request.output.out, datetime.datetime.now(datetime.UTC)
     default = ROOT / request.command.name / f"{now:%Y%m%dT%H%M%SZ}-{request.digest[:8]}"
     folder = default if out is None else Path(out)
@@ -166,54 +186,20 @@ def occupied(folder: Path) -> UsageError:
 
 
 def mark_done(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write `DONE`, after everything else."""
+    """Write `DONE`, after everything else, with the digests of what else there is."""
     finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_record(folder / DONE, {"finished": finished, **facts})
-
-
-def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a small JSON object with a checksum of all else in it."""
-    sealed = {**record, CHECKSUM: hashlib.sha256(canonical(record)).hexdigest()}
-    write_text(path, json.dumps(sealed, indent=1) + "\n")
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """Return what `write_record` wrote, or None where there is none that is whole."""
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_MANIFEST:
-            return None
-        record = json.loads(path.read_text(encoding="utf-8"))
-        checksum = record.pop(CHECKSUM)
-        return record if checksum == hashlib.sha256(canonical(record)).hexdigest() else None
-    except (OSError, ValueError, RecursionError, LookupError, AttributeError, TypeError):
-        return None
-
-
-def git_state() -> dict[str, Any] | None:
-    """Return commit and cleanness of the current folder's repository, or None where there is none.
-
-    They lead to the script or configuration that was used.
-    """
-    here, git = Path.cwd(), ["git", "--no-optional-locks", "-c", "core.fsmonitor=false"]
-    try:
-        if not any((folder / ".git").exists() for folder in (here, *here.parents)):
-            return None
-        commit, status = (
-            subprocess.check_output(git + arguments, stderr=subprocess.DEVNULL, timeout=5)
-            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit.decode(errors="replace").strip(), "is_clean": not status.strip()}
+    write_record(folder / DONE, {"finished": finished, **facts, "views": view_digests(folder)})
 
 
 def open_run(
-    name: str, commands: Mapping[str, Command], output: Mapping[str, Any] = MappingProxyType({})
+    name: str, find_command: Find, output: Mapping[str, Any] = MappingProxyType({})
 ) -> Run:
-    """Open a run folder by its path, with those commands that make runs; see `Run`.
+    """Open a run folder by its path; see `Run`. Nothing in it is executed, and no link followed.
 
-    `output` are settings of `Output` by key. Raises `UsageError` where there is none, it is another
-    program's or of another version, or its configuration was changed since it began.
+    `find_command` returns the command of a name, of the regularizers that it may call by theirs.
+    `output` are settings of `Output` by key: of those that the run had, only `VIEWS` count. Raises
+    `UsageError` where there is no run, it is another program's or of another version, or its
+    configuration was changed since it began, and `RunError` where it cannot be read.
     """
     folder = Path(name)
 
@@ -223,9 +209,12 @@ def open_run(
     try:
         if not folder.is_dir():
             raise refused("which is not a folder", "`regbench runs` lists the runs")
-        manifest = read_record(folder / MANIFEST)
+        links = [entry.name for entry in os.scandir(folder) if entry.is_symlink()]
+    except PermissionError as error:
+        raise RunError(cannot_read(error, name)) from None
     except (OSError, ValueError):  # a name that is too long, a NUL byte
         raise refused("which is not a path") from None
+    manifest = read_record(folder / MANIFEST)
     if manifest is None and (folder / CONFIGURATION).is_file() and (folder / BLOCKS).is_dir():
         word = shell_word(folder / CONFIGURATION, sys.stderr.encoding)
         restart = f"start a new run with --config {word}, which uses the blocks that are whole here"
@@ -236,28 +225,42 @@ def open_run(
     if manifest["schema"] != SCHEMA:
         problem = f"whose schema is {visible(manifest['schema'])} and not {SCHEMA!r}"
         raise refused(problem, "use the version of regbench that made it")
-    experiment = manifest["experiment"]
+    if links:
+        problem = f"which holds the link {visible(links[0])}, and no link is followed"
+        raise refused(problem, "put there what it leads to")
+    done = read_record(folder / DONE)
     try:
-        for origin in manifest.get("plugins", ()):
-            recall(origin)
+        check_records(manifest, done)
+        known = {**REGULARIZERS, **stand_ins(manifest["plugins"])}
+        command = find_command(manifest["experiment"], known.get)
+    except (ValueError, TypeError, OverflowError):
+        raise refused(f"whose {MANIFEST} or {DONE} is not as regbench writes it") from None
+    if command is None:
+        raise refused(f"whose experiment {visible(manifest['experiment'])} is not known here")
+    try:
+        request = resolve(command, {}, {}, str(folder / CONFIGURATION), find=known.get)
     except UsageError as error:
-        raise error if error.source != "RUN" else refused(error.problem, error.hint) from None
-    try:
-        command = commands[experiment]
-    except KeyError:
-        raise refused(f"whose experiment {visible(experiment)} is not known here") from None
-    try:
-        request = resolve(command, {}, {}, str(folder / CONFIGURATION))
-    except UsageError as error:
-        raise refused(f"which cannot be gone on with: {error}") from None
+        raise refused(f"which cannot be opened: {error}") from None
     if request.digest != manifest["configuration"]:
         problem = f"whose {CONFIGURATION} was changed since the run began"
         raise refused(problem, "start a new run with --config")
+    kept = {key: getattr(request.output, key) for key in VIEWS}
     try:
-        request = dataclasses.replace(request, output=request.output.replaced(**output))
+        request = dataclasses.replace(request, output=Output(**{**kept, **output}))
     except UsageError as error:
         raise error.named({}) from None
-    return Run(folder, request, manifest, read_record(folder / DONE))
+    return Run(folder, request, manifest, done)
+
+
+def resume_line(run: Run) -> str:
+    """Return the command that finishes a run as it was asked for."""
+    encoding, machine = sys.stderr.encoding, run.request.machine
+    files = [known["file"] for known in run.request.study.plugins if "file" in known]
+    options = [word for file in dict.fromkeys(files) for word in ("--plugin", file)]
+    options += ["--scheduler", machine.scheduler] if machine.scheduler else []
+    options += ["--allow-mixed"] * machine.allow_mixed + run.request.output.shown_words
+    quoted = (word if word[:2] == "--" else shell_word(word, encoding) for word in options)
+    return " ".join(["regbench resume", shell_word(run.folder, encoding), *quoted])
 
 
 def admit(run: Run, provenance: Mapping[str, str], is_mixed_allowed: bool) -> Run:
@@ -305,6 +308,7 @@ def add_provenance(run: Run, provenance: Mapping[str, str]) -> None:
 
 def check_writable(run: Run) -> None:
     """Raise `UsageError` where blocks or files cannot be written; make their folder if missing."""
+    user_key()
     for folder in (run.folder, run.blocks):
         try:
             folder.mkdir(exist_ok=True)
@@ -319,50 +323,77 @@ def check_writable(run: Run) -> None:
             raise UsageError("RUN", run.folder, problem=problem, hint="remove that")
 
 
+def add_source(run: Run, blocks: Path) -> None:
+    """Record that a block was copied from the blocks of another run."""
+    sources = run.manifest.setdefault("sources", {})
+    name = shareable(str(blocks.parent))
+    sources[name] = sources.get(name, 0) + 1
+    write_record(run.folder / MANIFEST, run.manifest)
+
+
+def view_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that is made of a run's blocks, by its path in the run."""
+    found = {}
+    for path in sorted(find_paths(folder, "*", 2)):
+        name = path.relative_to(folder)
+        if name.parts[0] in MADE and path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                found[name.as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def changed_views(run: Run) -> list[str]:
+    """Return which files that were made of a run's blocks are missing or no longer the same."""
+    made: Mapping[str, str] = (run.done or {}).get("views", {})
+    here = view_digests(run.folder) if made else {}
+    return [name for name, digest in made.items() if here.get(name) != digest]
+
+
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
     """Let `is_in_use` be true of a run within, until the process ends in whatever way.
 
     Any number of processes may use a run at once: the lock is shared, is given back by the system,
     and does without where the file system has no locks. The first one removes what a killed process
-    had not finished writing.
+    had not finished writing. What is read of a run is read within, or it may be gone already.
     """
     with ExitStack() as stack:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # no folder, or no path
             descriptor = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, descriptor)
             with suppress(BlockingIOError):  # others use it
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for path in find_paths(folder, f"**/{TEMPORARY}"):
+                for path in find_paths(folder, TEMPORARY, 2):
                     remove(path)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for no more than such a removal
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for who has it alone
         yield
 
 
-def is_in_use(folder: Path) -> bool:
-    """Whether a process works on a run; never where the file system cannot tell."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Yield whether no process works on a run; then none begins to within.
+
+    Where the file system cannot tell, none does.
+    """
+    with ExitStack() as stack:
         try:
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        return isinstance(error, BlockingIOError)
-    return False
+        except OSError as error:
+            yield not isinstance(error, BlockingIOError)
+        else:
+            yield True
+
+
+def is_in_use(folder: Path) -> bool:
+    """Whether a process works on a run; see `alone`."""
+    with alone(folder) as is_alone:
+        return not is_alone
 
 
 def other_blocks(folder: Path) -> list[Path]:
     """Return the block folders of the runs under `runs/` and of those beside `folder`."""
-    found = {*find_paths(ROOT, f"*/*/{BLOCKS}"), *find_paths(folder.parent, f"*/{BLOCKS}")}
+    found = {*find_paths(ROOT, BLOCKS, 2), *find_paths(folder.parent, BLOCKS, 1)}
     own = (folder / BLOCKS).resolve()
-    return sorted(path for path in found if path.resolve() != own)
-
-
-def find_paths(root: Path, pattern: str) -> list[Path]:
-    """Return the paths below a folder that fit a pattern, whatever comes and goes there meanwhile.
-
-    Hidden names, such as those of drafts, fit no `*`; `**` are folders at any depth.
-    """
-    names = glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207 - see above
-    return [root / name for name in names]
+    return sorted(path for path in found if not path.is_symlink() and path.resolve() != own)

@@ -12,45 +12,41 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from regbench.errors import UsageError
-from regbench.storage.files import SUFFIX, TEMPORARY
-from regbench.storage.run_folder import BLOCKS, MANIFEST, find_paths, is_in_use, open_run
+from regbench.storage.files import SUFFIX, TEMPORARY, find_paths
+from regbench.storage.run_folder import BLOCKS, MANIFEST, ROOT, alone, open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from regbench.settings.command import Command
+    from regbench.storage.run_folder import Find
 
 ABANDONED = datetime.timedelta(hours=1)
 """A run that is not done, was not touched for so long and is not in use is taken for abandoned."""
 
 
+def run_names() -> list[str]:
+    """Return the runs below the usual folder, the newest first."""
+    return [str(folder) for folder in reversed(find_runs(ROOT))]
+
+
 def find_runs(root: Path) -> list[Path]:
     """Return the folders in `root`, and in its folders, that hold a run: the oldest first."""
     begun: dict[Path, float] = {}
-    for depth in ("*", "*/*"):
-        for manifest in find_paths(root, f"{depth}/{MANIFEST}"):
-            with suppress(FileNotFoundError):  # removed just now
-                begun[manifest.parent] = manifest.stat().st_mtime
+    for manifest in find_paths(root, MANIFEST, 2):
+        with suppress(OSError):  # removed just now, or in a folder that cannot be entered
+            if manifest.parent != root:
+                begun[manifest.parent] = manifest.lstat().st_mtime
     return sorted(begun, key=begun.__getitem__)
 
 
 def find_unfinished(root: Path, now: datetime.datetime) -> list[Path]:
     """Return what processes left unfinished in runs below a folder, `ABANDONED` for so long."""
     found = []
-    for path in find_paths(root, f"**/{TEMPORARY}"):
-        with suppress(FileNotFoundError):
-            if now.timestamp() - path.stat().st_mtime > ABANDONED.total_seconds():
+    for path in find_paths(root, TEMPORARY):
+        with suppress(OSError):
+            if now.timestamp() - path.lstat().st_mtime > ABANDONED.total_seconds():
                 found.append(path)
     return found
-
-
-def remove_run(folder: Path) -> None:
-    """Delete a run folder, its manifest first, so that what is left by a fault is no run."""
-    with suppress(FileNotFoundError):  # another process removes it too
-        (folder / MANIFEST).unlink()
-        shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)
@@ -72,28 +68,40 @@ class Summary:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def summarize_run(folder: Path, commands: Mapping[str, Command]) -> Summary:
+def summarize_run(folder: Path, find_command: Find) -> Summary:
     """Return what a list says about a run folder, whatever state it is in; see `open_run`."""
-    blocks = find_paths(folder / BLOCKS, f"*{SUFFIX}")
+    blocks = find_paths(folder / BLOCKS, f"*{SUFFIX}", 0)
     times = []
     for path in (folder, folder / BLOCKS, *blocks):
-        with suppress(FileNotFoundError):  # removed just now
-            times.append(path.stat().st_mtime)
+        with suppress(OSError):  # removed just now
+            times.append(path.lstat().st_mtime)
     touched = datetime.datetime.fromtimestamp(max(times, default=time.time()), datetime.UTC)
     try:
-        run = open_run(str(folder), commands)
+        run = open_run(str(folder), find_command)
         started = datetime.datetime.fromisoformat(run.environment.started)
-        done = {"verdicts": {}} if run.done is None else run.done
-        found = dict(done["verdicts"]), dict(done.get("effects", {}))  # runs of before have none
-    except (UsageError, KeyError, TypeError, ValueError):
+    except Exception:  # whatever is wrong with a run, it is one row
         return Summary(folder, "unreadable", len(blocks), None, touched)
-    request, shard = run.request, run.environment.shard
+    request, shard, done = run.request, run.environment.shard, run.done or {}
     state = "not done" if run.done is None else f"shard {shard}" if shard else "done"
+    found = dict(done.get("verdicts", {})), dict(done.get("effects", {}))
     told = request.study.compared, *found, request.to_file()
     return Summary(folder, state, len(blocks), started, touched, *told)
 
 
 def is_prunable(summary: Summary, now: datetime.datetime) -> bool:
-    """Whether a run, not a link to one, is not done, `ABANDONED`, and not in use."""
-    is_old = summary.state == "not done" and now - summary.touched > ABANDONED
-    return is_old and not summary.folder.is_symlink() and not is_in_use(summary.folder)
+    """Whether a run is not done and `ABANDONED`."""
+    return summary.state == "not done" and now - summary.touched > ABANDONED
+
+
+def remove_abandoned(folder: Path, find_command: Find, now: datetime.datetime) -> bool:
+    """Delete a run folder that is `ABANDONED` and not in use, and return whether it was.
+
+    Its manifest goes first, so that what is left by a fault is no run.
+    """
+    with alone(folder) as is_alone:
+        if not (is_alone and is_prunable(summarize_run(folder, find_command), now)):
+            return False
+        with suppress(FileNotFoundError):  # another process removes it too
+            (folder / MANIFEST).unlink()
+            shutil.rmtree(folder)
+        return True

@@ -45,6 +45,18 @@ def test_claims_are_the_signs_of_paired_differences_at_the_last_epoch() -> None:
     assert holds["weights_nearer_zero"] is holds["train_loss_higher"] is True
 
 
+def test_noise_of_training_alone_does_not_make_the_train_loss_higher() -> None:
+    # Steps this small leave every network where it began. Dropout adds its variance to the loss in
+    # training, and nothing to that of the network which comes out.
+    still = {"lr": 1e-9, "epochs": 10, "depth": 1, "replicates": 30}
+    result = trained("dropout", strengths=(0.8,), **still)
+    baseline, arm = result.history.train_loss[-1].astype(float)
+    assert stats.ttest_rel(arm, baseline, alternative="greater").pvalue < 0.01
+    claim = next(found for found in result.claims if found.claim == "train_loss_higher")
+    assert claim.holds is None
+    assert claim.mean_difference == pytest.approx(0, abs=1e-6)
+
+
 def test_the_claim_about_generalization_is_by_the_measure_that_was_asked_for() -> None:
     result = trained("wdecay", by="test-loss")
     claim = next(found for found in result.claims if found.claim == "generalizes_better")

@@ -77,6 +77,22 @@ def test_sign_flip_probability_counts_every_flip_of_few_replicates(count: int) -
     assert sign_flip_probability(differences) == pytest.approx(expected, abs=1e-15)
 
 
+@pytest.mark.parametrize("draws", [9, 99])
+def test_sign_flip_probability_of_drawn_flips_counts_the_observed_one_too(draws: int) -> None:
+    # Each of 30 differences is 1. Of 2^30 flips, two reach their sum: no draw is one of those.
+    differences = np.ones(30)
+    expected = stats.permutation_test(
+        (differences, np.zeros(30)),
+        lambda arm, baseline: abs((arm - baseline).sum()),
+        permutation_type="samples",
+        n_resamples=draws,
+        alternative="greater",
+        rng=np.random.default_rng(1),
+    )
+    assert expected.pvalue == 1 / (1 + draws)
+    assert sign_flip_probability(differences, draws) == expected.pvalue
+
+
 def test_sign_flip_probability_is_uniform_where_nothing_differs_in_every_regime() -> None:
     generator = np.random.default_rng(8)
     for count in (10, 40, 300):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from commands import NO_FILES, TINY
-from runs import assert_one_line
+from distributed import LocalCluster
+from runs import assert_one_line, blocks_of
 
 from regbench.executors import dask
 from regbench.executors.here import train_batch
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from commands import Command
 
     from regbench.analysis.batch import Batch
+    from regbench.analysis.history import History
     from regbench.engines import Listener
     from regbench.executors import Trained
 
@@ -68,6 +72,36 @@ def test_every_value_of_a_setting_is_trained_by_workers(
     over = "--over=lr=0.01,0.02", "--scheduler=tcp://a:1"
     assert regbench(*OPTIONS, *over).code == 0
     assert sent == [(0.01, "tcp://a:1"), (0.02, "tcp://a:1")]
+
+
+def test_one_failure_of_every_batch_costs_a_run_nothing(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert regbench(*OPTIONS, "--no-cache", "--out=here").code == 0
+    tried: list[str] = []
+
+    def fail_first(batch: Batch, *others: Any) -> History:
+        tried.append(batch.arms[0].name)
+        if tried.count(tried[-1]) == 1:
+            raise ConnectionError("no luck")
+        return train_batch(batch, *others)
+
+    monkeypatch.setattr(dask, "train_batch", fail_first)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # the worker is in this process
+    with LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+        local_directory=str(tmp_path),
+    ) as cluster:
+        there = "--out=there", f"--scheduler={cluster.scheduler_address}"
+        finished = regbench(*OPTIONS, "--no-cache", *there)
+    assert finished.code == 0, finished.err
+    assert sorted(tried) == ["baseline"] * 2 + ["wdecay=0.01"] * 2
+    assert blocks_of("there") == blocks_of("here")
 
 
 def test_verify_has_no_other_machines(regbench: Command) -> None:

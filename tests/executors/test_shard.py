@@ -20,6 +20,7 @@ import regbench as rb
 from regbench.engines import environment
 from regbench.errors import UsageError
 from regbench.executors.shard import SLURM, part_of, share
+from regbench.storage.run_folder import mark_done
 
 if TYPE_CHECKING:
     from commands import Command
@@ -99,6 +100,16 @@ def test_merged_shards_are_the_run_of_one_machine_bit_for_bit(
         assert Path("merged", name).read_bytes() == Path("one", name).read_bytes()
     assert regbench("resume", "merged", "--quiet").err.endswith("nothing to train\n")
     assert regbench("report", "merged", "--quiet").code == 0
+
+
+def test_duration_of_a_merged_run_is_that_of_all_shards_together(
+    regbench: Command, shards: list[str]
+) -> None:
+    for shard, duration in zip(shards, (2.5, 4.25), strict=True):
+        mark_done(Path(shard), {"duration_seconds": duration, "verdicts": {}})
+    document = regbench("merge", *shards, "--out=merged", "--json").document
+    assert document["environment"]["duration_seconds"] == 6.75
+    assert json.loads(Path("merged/DONE").read_text())["duration_seconds"] == 6.75
 
 
 def test_merged_shards_over_a_setting_are_the_run_of_one_machine(regbench: Command) -> None:

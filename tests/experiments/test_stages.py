@@ -113,6 +113,28 @@ def test_best_strength_is_confirmed_on_seeds_that_did_not_choose_it() -> None:
     assert list(result.confirmation.study.seeds) == list(range(9, 15))
 
 
+def test_claims_of_a_confirmed_arm_are_those_of_its_fresh_replicates() -> None:
+    def measure(study: Study, stage: str, batches: list[Batch]) -> Measured:
+        return study, train(study, "batched")
+
+    result = conduct(make_request(strengths=STRENGTHS, replicates=4, confirm=6), measure)
+    assert result.best_arm is not None
+    best = result.best_arm.parts[0].strength
+    first = train(make_study(strengths=STRENGTHS, replicates=4), "batched")
+    fresh = train(make_study(strengths=(best,), seed=5, replicates=6), "batched")
+    for claim in result.claims:
+        is_confirmed = claim.arm == result.best_arm.name
+        history = fresh if is_confirmed else first
+        arm_index = 1 if is_confirmed else result.study.arm_names.index(claim.arm)
+        values = getattr(history, claim.measure)[-1].astype(float)
+        expected = stats.ttest_rel(values[arm_index], values[0])
+        assert claim.mean_difference == pytest.approx((values[arm_index] - values[0]).mean())
+        if is_confirmed:  # alone, so that its interval is Student's
+            ends = expected.confidence_interval(0.95)
+            assert claim.ci == pytest.approx((ends.low, ends.high))
+    assert len(result.claims) == 4 * len(STRENGTHS)
+
+
 def test_best_arm_is_never_one_that_diverged() -> None:
     request = make_request(strengths=STRENGTHS, replicates=2)
     history = invented(request.study, 0.0)

@@ -21,7 +21,7 @@ from pathlib import Path
 from forks import Child, finish, start
 from results import SWEEPS, fingerprint
 
-from regbench.storage.files import read
+from regbench.storage.files import unseal
 
 OPTIONS = [*SWEEPS["batched"], "--quiet", "--out=run"]
 SMALLEST = 4000
@@ -40,7 +40,7 @@ def judge(child: Child, run: Path) -> str:
     assert child.err.startswith("regbench: error: "), child.err
     assert "cannot write" in child.err, child.err
     for block in (run / "blocks").glob("*.block"):
-        assert read(block) is not None, f"{block} is not whole"
+        assert unseal(block.read_bytes()) is not None, f"{block} is not whole"
     if not run.exists():
         return "had not begun"
     assert "go on with: regbench resume" in child.err, child.err

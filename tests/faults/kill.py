@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 from forks import Child, finish, start
 from results import SMALL, SWEEPS, fingerprint
 
-from regbench.storage.files import SUFFIX, Store, read
+from regbench.storage.files import SUFFIX, Store, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,9 @@ def check(folder: Path) -> None:
     """Check what a killed run left: acknowledged blocks whole, and nothing shown as complete."""
     log = folder / ACKNOWLEDGED
     for name in log.read_text().split() if log.exists() else []:
-        assert read(folder / name) is not None, f"{name} was acknowledged and is lost"
+        assert unseal((folder / name).read_bytes()) is not None, (
+            f"{name} was acknowledged and is lost"
+        )
     run = folder / "run"
     if run.exists() and not (run / "DONE").exists():
         child = start(["report", "run"], folder)

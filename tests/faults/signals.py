@@ -24,7 +24,7 @@ from pathlib import Path
 
 from results import fingerprint
 
-from regbench.storage.files import read
+from regbench.storage.files import unseal
 
 COMMAND = [sys.executable, "-m", "regbench"]
 OPTIONS = ["wdecay", "--lambda=0.01,0.1", "--replicates=130", "--engine=fused", "--hidden=24",
@@ -63,7 +63,7 @@ def stop(number: int, after: float | None, longest: float, folder: Path) -> str:
         assert "__main__.py" not in err, err
         return "was Python's that was starting"
     for block in (folder / "run" / "blocks").glob("*.block"):
-        assert read(block) is not None, f"{block} is not whole"
+        assert unseal(block.read_bytes()) is not None, f"{block} is not whole"
     if process.returncode == 0:
         assert (folder / "run" / "DONE").exists()
         return "had finished"

@@ -16,7 +16,7 @@ from runs import change_manifest
 
 from regbench.regularizers import REGULARIZERS
 from regbench.report.csv import cell
-from regbench.storage.run_folder import CHECKSUM, write_record
+from regbench.storage.records import CHECKSUM, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

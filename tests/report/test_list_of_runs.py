@@ -15,7 +15,7 @@ from rich.console import Console
 
 from regbench.report.run_list import runs_table
 from regbench.report.terminal.console import print_table
-from regbench.storage.run_folder import CHECKSUM, write_record
+from regbench.storage.records import CHECKSUM, write_record
 from regbench.storage.run_list import Summary
 
 if TYPE_CHECKING:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from regbench.errors import RunError
 from regbench.storage import files
-from regbench.storage.files import Store, seal, unseal, write_text
+from regbench.storage.files import (
+    Store,
+    find_paths,
+    read_plain,
+    seal,
+    unseal,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_text_is_written_whole_and_replaces_what_was_there(tmp_path: Path) -> None:
@@ -68,20 +78,20 @@ def test_sealed_bytes_are_given_back_and_any_flipped_bit_is_noticed() -> None:
 def test_damaged_file_is_put_aside_and_can_be_made_anew(tmp_path: Path) -> None:
     notes: list[str] = []
     store = Store(tmp_path, note=notes.append)
-    store.save("a", b"first")
-    (tmp_path / "a.block").write_bytes(seal(b"first")[:-1])
-    assert store.load("a") is None
+    store.save("a", b"content")
+    (tmp_path / "a.block").write_bytes(seal(b"content")[:-1])
+    assert store.load("a", 7) is None
     assert notes == ["block a is damaged and not used"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.damaged"]
-    store.save("a", b"again")
-    assert store.load("a") == b"again"
+    store.save("a", b"another")
+    assert store.load("a", 7) == b"another"
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE])
 def test_file_that_cannot_be_read_just_now_is_not_taken_for_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def fail(_: Path) -> bytes:
+    def fail(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
     own, other = tmp_path / "own", tmp_path / "other"
@@ -89,18 +99,18 @@ def test_file_that_cannot_be_read_just_now_is_not_taken_for_damaged(
         folder.mkdir()
         Store(folder).save("a", b"content")
     notes: list[str] = []
-    store = Store(own, [other], note=notes.append)
+    store = Store(own, [other], note=notes.append, is_trusting=True)
+    open_file = os.open
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", fail)
+        patch.setattr(os, "open", fail)
         with pytest.raises(RunError, match=rf"cannot read '.*a\.block': {os.strerror(number)}"):
-            store.load("a")
+            store.load("a", 7)
     assert notes == []
-    assert store.load("a") == b"content"
+    assert store.load("a", 7) == b"content"
     (own / "a.block").unlink()
     with monkeypatch.context() as patch:
-        read = Path.read_bytes
-        patch.setattr(Path, "read_bytes", lambda p: (fail if p.parent == other else read)(p))
-        assert store.load("a") is None, "another run's file is not needed"
+        patch.setattr(os, "open", lambda p, *to: (fail if p.parent == other else open_file)(p, *to))
+        assert store.load("a", 7) is None, "another run's file is not needed"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
@@ -116,7 +126,7 @@ def test_what_is_no_file_is_not_read_but_put_aside(tmp_path: Path, kind: str) ->
         else:
             block.mkdir()
     notes: list[str] = []
-    assert Store(own, [other], note=notes.append).load("a") is None
+    assert Store(own, [other], note=notes.append).load("a", 7) is None
     assert notes == ["block a is damaged and not used"]
     assert [path.name for path in own.iterdir()] == ["a.damaged"]
     assert [path.name for path in other.iterdir()] == ["a.block"]
@@ -125,25 +135,68 @@ def test_what_is_no_file_is_not_read_but_put_aside(tmp_path: Path, kind: str) ->
 def test_file_below_what_is_no_folder_is_missing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in ("nowhere", "file"):
-        assert Store(tmp_path / folder).load("a") is None
+        assert Store(tmp_path / folder).load("a", 7) is None
 
 
 def test_reader_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.block").write_bytes(b"damaged")
-    assert Store(tmp_path, is_writable=False).load("a") is None
+    assert Store(tmp_path, is_writable=False).load("a", 7) is None
     assert [path.name for path in tmp_path.iterdir()] == ["a.block"]
 
 
-def test_file_of_another_store_is_copied_unless_it_is_damaged(tmp_path: Path) -> None:
-    own, bad, good = (tmp_path / name for name in ("own", "bad", "good"))
-    for folder in (own, bad, good):
+def test_file_of_another_store_is_copied_if_it_is_whole_and_signed(tmp_path: Path) -> None:
+    own, *others = (tmp_path / name for name in ("own", "bad", "foreign", "unsigned", "good"))
+    keys = (b"", b"theirs", b"", b"mine")
+    for folder, key in zip(others, keys, strict=True):
         folder.mkdir()
-    (bad / "a.block").write_bytes(b"damaged")
-    Store(good).save("a", b"content")
-    assert Store(own, [bad, good]).load("a") == b"content"
-    assert (own / "a.block").read_bytes() == (good / "a.block").read_bytes()
-    assert (bad / "a.block").read_bytes() == b"damaged"
-    assert Store(own).load("b") is None
+        Store(folder, key=key).save("a", b"content" if folder.name == "good" else b"doctored"[:7])
+    own.mkdir()
+    (others[0] / "a.block").write_bytes(b"damaged")
+    taken: list[Path] = []
+    store = Store(own, others, key=b"mine", take=taken.append)
+    assert store.load("a", 7) == b"content"
+    assert taken == [others[-1]]
+    assert (own / "a.block").read_bytes() == (others[-1] / "a.block").read_bytes()
+    assert (others[0] / "a.block").read_bytes() == b"damaged"
+    assert store.load("b", 7) is None
+    (own / "a.block").unlink()
+    assert Store(own, others).load("a", 7) is None, "nobody's key signs nothing"
+    assert Store(own, others, is_trusting=True).load("a", 7) == b"doctore", "it was named"
+
+
+def test_signature_is_the_hmac_of_rfc_4231() -> None:
+    key, data = b"\x0b" * 20, b"Hi There"
+    assert (
+        seal(data, key)[32:64].hex()
+        == "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+    )
+    sealed = seal(b"content", key)
+    assert unseal(sealed, key) == b"content"
+    assert unseal(seal(b"content", b"another key"), key) is None
+    assert unseal(seal(b"content"), b"") is None, "no key signs nothing"
+
+
+def test_file_of_another_size_is_not_read(tmp_path: Path) -> None:
+    for size in (6, 8, 10**6):
+        notes: list[str] = []
+        store = Store(tmp_path, note=notes.append)
+        store.save("a", bytes(size))
+        assert store.load("a", 7) is None
+        assert notes == ["block a is damaged and not used"]
+
+
+def test_no_path_is_found_through_a_link_and_links_in_a_circle_end(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder in (inside, outside, inside / "deep"):
+        folder.mkdir()
+        (folder / "a.block").touch()
+    (inside / "up").symlink_to(tmp_path)
+    (inside / "again").symlink_to(inside)
+    (inside / "b.block").symlink_to(outside / "a.block")
+    found = find_paths(inside, "*.block")
+    assert set(found) == {inside / "a.block", inside / "deep" / "a.block", inside / "b.block"}
+    assert find_paths(inside, "a.block", 0) == [inside / "a.block"]
+    assert read_plain(inside / "b.block", 10) == b"", "nor is it read"
 
 
 def test_unfinished_files_are_discarded_though_another_thread_begins_one(

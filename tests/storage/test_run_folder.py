@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 from training import ENVIRONMENT, make_request
 
-from regbench.errors import RunError, UsageError, visible
-from regbench.experiments import COMMANDS, resolve
-from regbench.storage.run_folder import Run, create_run, git_state, open_run
+from regbench.errors import RunError, UsageError
+from regbench.experiments import COMMANDS, resolve, stored_command
+from regbench.storage.records import git_state, without_places
+from regbench.storage.run_folder import Run, create_run, open_run
 
 if TYPE_CHECKING:
     from regbench.settings.command import Request
@@ -41,8 +42,11 @@ def assert_same_request(found: Request, asked: Request) -> None:
     assert found.output == asked.output
 
 
-def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_path: Path) -> None:
-    config = tmp_path / "settings.toml"
+def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = Path("settings.toml")
     config.write_text("lambda = [0.3, 0.4]\nepochs = 3\n")
     environment = {"REGBENCH_CONFIDENCE": "0.9", "REGBENCH_EPOCHS": "4"}
     flags: dict[str, list[str] | bool] = {
@@ -64,14 +68,15 @@ def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_pat
         "allow_mixed": False,
     }  # fmt: skip
     assert manifest["output"] == {
-        "out": str(tmp_path / "run"), "tensorboard": True, "plots": False, "report": True,
-        "cache": True, "figure_format": "png", "format": None, "json": False, "details": False,
+        "out": "run", "tensorboard": True, "plots": False,
+        "report": True, "cache": True, "figure_format": "png", "format": None, "json": False,
+        "details": False,
         "quiet": False, "export": [],
     }  # fmt: skip
     origins = manifest["origins"]
     assert set(origins) == set(COMMANDS["wdecay"].settings)
     assert {key: origin for key, origin in origins.items() if origin != "default"} == {
-        "lambda": f"--config {visible(config)}: lambda",
+        "lambda": "--config 'settings.toml': lambda",
         "epochs": "REGBENCH_EPOCHS",
         "confidence": "REGBENCH_CONFIDENCE",
         "hidden": "--hidden",
@@ -79,7 +84,26 @@ def test_manifest_keeps_the_four_values_and_where_each_setting_came_from(tmp_pat
         "out": "--out",
         "plots": "--no-plots",
     }
-    assert open_run(str(run.folder), COMMANDS).manifest == run.manifest
+    assert open_run(str(run.folder), stored_command).manifest == run.manifest
+
+
+def test_record_says_nothing_of_where_its_files_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    record = {
+        "command": ["regbench", f"--out={tmp_path}/home/run"],
+        "origins": {"lambda": f"--config '{tmp_path}/home/a.toml': lambda"},
+        "export": (f"{tmp_path}/page.html",),
+        "epochs": 3,
+    }
+    assert without_places(record) == {
+        "command": ["regbench", "--out=~/run"],
+        "origins": {"lambda": "--config '~/a.toml': lambda"},
+        "export": ["page.html"],
+        "epochs": 3,
+    }
 
 
 def test_manifest_of_a_run_that_trains_nothing_has_study_output_and_origins(
@@ -87,7 +111,7 @@ def test_manifest_of_a_run_that_trains_nothing_has_study_output_and_origins(
 ) -> None:
     request = resolve("dropout-scale", {"p": ["0.1,0.5"], "out": [str(tmp_path / "run")]})
     manifest = create(request).manifest
-    assert manifest["study"] == {"p": (0.1, 0.5), "units": 10_000, "trials": 1000, "seed": 1}
+    assert manifest["study"] == {"p": [0.1, 0.5], "units": 10_000, "trials": 1000, "seed": 1}
     assert not {"question", "machine"} & set(manifest)
     origins = manifest["origins"]
     assert set(origins) == set(COMMANDS["dropout-scale"].settings)
@@ -96,7 +120,7 @@ def test_manifest_of_a_run_that_trains_nothing_has_study_output_and_origins(
 
 def test_run_that_is_opened_is_where_and_when_it_began(tmp_path: Path) -> None:
     begin(str(tmp_path / "run"))
-    run = open_run(str(tmp_path / "run"), COMMANDS, {"quiet": True})
+    run = open_run(str(tmp_path / "run"), stored_command, {"quiet": True})
     assert run.environment == ENVIRONMENT
     assert run.done is None
     assert run.request.output.quiet
@@ -114,7 +138,7 @@ def test_runs_started_in_the_same_second_get_folders_of_their_own(
         assert folder.is_dir()
         assert folder.parent == Path("runs", "wdecay")
         assert re.fullmatch(rf"\d{{8}}T\d{{6}}Z-{request.digest[:8]}(-[0-9a-f]{{8}})?", folder.name)
-        assert_same_request(open_run(str(folder), COMMANDS).request, request)
+        assert_same_request(open_run(str(folder), stored_command).request, request)
     assert len(list(Path("runs/wdecay").iterdir())) == 40
 
 
@@ -140,29 +164,71 @@ def test_name_of_a_new_folder_is_flushed_to_disk(
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
-def test_state_of_the_repository_is_its_commit_and_whether_a_file_of_it_was_changed(
+def test_state_of_the_repository_is_its_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    tracked = tmp_path / "config.toml"
-    tracked.write_text("lambda = 0.1")
+    (tmp_path / "config.toml").write_text("lambda = 0.1")
     for command in (["init"], ["add", "."], [*own, "commit", "-m", "first"]):
         subprocess.run(["git", *command], check=True, capture_output=True)
-    state = git_state()
-    assert state is not None
-    assert re.fullmatch("[0-9a-f]{40}", state["commit"])
-    assert state["is_clean"] is True
-    (tmp_path / "results").touch()
-    assert git_state() == state
-    tracked.write_text("lambda = 0.2")
-    assert git_state() == {**state, "is_clean": False}
-    # A changed file whose name is no text, in a repository that shows names as they are.
-    odd = Path(os.fsdecode(b"c\xff"))
-    odd.touch()
-    for command in (["add", "."], ["config", "core.quotepath", "false"]):
-        subprocess.run(["git", *command], check=True, capture_output=True)
-    assert git_state() == {**state, "is_clean": False}
+    asked = subprocess.run(["git", "log", "--format=%H"], check=True, capture_output=True)
+    assert git_state() == {"commit": asked.stdout.decode().strip()}
+
+
+def git(*arguments: str) -> str:
+    """Run git in the current folder and return what it prints."""
+    own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    return subprocess.check_output(["git", *own, *arguments], text=True).strip()
+
+
+PROGRAMS = {
+    "the monitor of files": {"core.fsmonitor": "{program}"},
+    "a hook": {"core.hooksPath": "{folder}/hooks"},
+    "a filter": {"filter.x.clean": "{program}"},
+    "a tool for differences": {"diff.external": "{program}"},
+}
+"""What a repository's own settings let git execute."""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+@pytest.mark.parametrize("what", PROGRAMS)
+def test_commit_is_read_without_a_program_that_the_repository_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    marker, program, hooks = (tmp_path / name for name in ("executed", "program", "hooks"))
+    hooks.mkdir()
+    for path in (program, hooks / "post-index-change"):
+        path.write_text(f"#!/bin/sh\ntouch '{marker}'\n")
+        path.chmod(0o755)
+    tracked = Path("tracked")
+    tracked.write_text("0.1")
+    Path(".gitattributes").write_text("tracked filter=x\n")
+    git("init", "--quiet")
+    git("add", "tracked", ".gitattributes")
+    git("commit", "--quiet", "--message=first")
+    commit = git("rev-parse", "HEAD")
+    for key, value in PROGRAMS[what].items():
+        git("config", key, value.format(program=program, folder=tmp_path))
+    tracked.write_text("0.2")  # of the same size, so that git has to look into the file
+    os.utime(".gitattributes", (0, 0))  # unchanged, which git would write into its index
+    index, lock = Path(".git/index"), Path(".git/index.lock")
+    before = index.stat()
+    for is_locked in (False, True):
+        if is_locked:
+            lock.touch()
+        state = git_state()
+        assert state is not None
+        assert state["commit"] == commit
+        assert lock.exists() == is_locked
+    after = index.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert not marker.exists()
+    lock.unlink()
+    subprocess.run(["git", "status"], capture_output=True, check=False)
+    subprocess.run(["git", "diff"], capture_output=True, check=False)
+    assert marker.exists(), "git itself executes it"
 
 
 def test_empty_folder_is_used_and_a_filled_one_refused(tmp_path: Path) -> None:
@@ -247,7 +313,7 @@ def test_two_processes_never_get_the_same_named_folder(tmp_path: Path) -> None:
             outcomes = list(pool.map(attempt, range(16)))
         assert outcomes.count(str(tmp_path / "run")) == 1
         assert sum("which is not empty" in outcome for outcome in outcomes) == 15
-        found = open_run(str(tmp_path / "run"), COMMANDS).request
+        found = open_run(str(tmp_path / "run"), stored_command).request
         assert_same_request(found, make_request())
         shutil.rmtree(tmp_path / "run")
     assert not list(tmp_path.iterdir())

@@ -19,10 +19,10 @@ import pytest
 from commands import NO_FILES, TINY
 
 from regbench.engines import ENGINES
-from regbench.experiments import COMMANDS
+from regbench.experiments import stored_command
 from regbench.storage import blocks
 from regbench.storage.run_folder import in_use, is_in_use
-from regbench.storage.run_list import ABANDONED, is_prunable, summarize_run
+from regbench.storage.run_list import ABANDONED, remove_abandoned
 
 if TYPE_CHECKING:
     from commands import Command
@@ -51,9 +51,9 @@ def folders() -> list[Path]:
     return sorted(Path("runs").glob("*/*"), key=lambda folder: folder.stat().st_mtime)
 
 
-def age(folder: Path) -> None:
-    """Let a run look as if nothing had changed in it for longer than an abandoned one needs."""
-    then = time.time() - ABANDONED.total_seconds() - 60
+def age(folder: Path, minutes: float = ABANDONED.total_seconds() / 60 + 1) -> None:
+    """Let a run look as if nothing had changed in it for so long: as an abandoned one, or less."""
+    then = time.time() - 60 * minutes
     for path in [folder, *folder.rglob("*")]:
         os.utime(path, (then, then))
 
@@ -247,6 +247,20 @@ def test_prune_shows_first_and_removes_what_was_abandoned_and_nothing_else(
     assert "no abandoned runs" in regbench("runs", "--prune", "--yes").err
 
 
+def test_prune_waits_for_an_hour_and_not_for_longer(regbench: Command) -> None:
+    for option in ("--lambda=0.1", "--lambda=0.2"):
+        regbench("wdecay", option, *BATCHED)
+    recent, abandoned = folders()
+    parts = [folder / "blocks" / ".0123456789abcdef.part" for folder in (recent, abandoned)]
+    for folder, part, minutes in zip((recent, abandoned), parts, (58, 61), strict=True):
+        (folder / "DONE").unlink()
+        part.touch()
+        age(folder, minutes)
+    assert "removed 1 run and 1 unfinished file" in regbench("runs", "--prune", "--yes").err
+    assert folders() == [recent]
+    assert parts[0].exists()
+
+
 def test_run_with_a_fresh_block_or_without_a_manifest_is_not_taken_for_abandoned(
     regbench: Command,
 ) -> None:
@@ -271,7 +285,7 @@ def test_prune_leaves_alone_what_a_process_works_on(
         for at_work in (nullcontext(), in_use(folder)):  # this process alone, and a second one
             with at_work:
                 now = datetime.datetime.now(datetime.UTC)
-                assert not is_prunable(summarize_run(folder, COMMANDS), now)
+                assert not remove_abandoned(folder, stored_command, now)
         assert is_in_use(folder)
         raise MemoryError
 
