@@ -10,6 +10,8 @@ import atexit
 import gc
 import inspect
 import os
+import re
+import shlex
 import sys
 import traceback
 from functools import partial
@@ -27,13 +29,12 @@ from regbench.errors import (
     cannot_write,
     error_line,
     option_of,
-    quoted,
     suggestion,
     unexpected,
-    unmarked,
 )
 from regbench.experiments import COMMANDS, resolve
 from regbench.process.signals import stopping
+from regbench.process.streams import forget_odd_sizes
 from regbench.regularizers import REGULARIZERS, plugins
 from regbench.settings import parse
 from regbench.settings.base import bounds, choices, is_list, kind_of
@@ -85,6 +86,8 @@ HINTS = {
 }
 """By the beginning of what typer says, what to do."""
 PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
+unmarked = partial(re.sub, r"(\\*)(\[[a-z#/@][^[]*?])", r"\1\1\\\2")
+"""Takes a text of the help, and returns one in which rich finds no markup, such as `[auto]`."""
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
@@ -141,16 +144,6 @@ def command_line(arguments: list[str]) -> Any:
             raise UsageError(source, name, problem="which is a command of regbench itself")
         group.add_command(plugin_command(COMMANDS[name]), name)
     return group
-
-
-def forget_odd_sizes() -> None:
-    """Unset variables of a terminal's size that hold none: libraries fail, or print nothing."""
-    for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
-        text = os.environ.get(name, "")
-        if not (text.isascii() and text.isdigit() and 20 <= int(text[:9]) <= 1000):
-            os.environ.pop(name, None)
-    if "_REGBENCH_COMPLETE" in os.environ:  # a shell asks: each answer is one line
-        os.environ["COLUMNS"] = "1000"
 
 
 def require_folder() -> None:
@@ -281,7 +274,7 @@ def parameter(
     `words` are what a shell completes it with, but for those that it would evaluate.
     """
     shown: dict[str, Any] = {"metavar": metavar, "help": unmarked(meaning)}
-    shown["autocompletion"] = lambda: [word for word in words() if quoted(word) == word]
+    shown["autocompletion"] = lambda: [word for word in words() if shlex.quote(word) == word]
     info = typer.Argument(show_default=False, **shown)
     if key not in {"arms", "run", "parts"}:
         info = typer.Option(option_of(key) + negation, rich_help_panel=panel, **shown)
@@ -295,7 +288,8 @@ for experiment in COMMANDS.values():
     add_experiment(experiment)
 
 
-OUTPUT, VERIFY = Command("", "", (Output,)).settings, Command("verify", "", (Machine,))
+OUTPUT = Command("", "", (Output,)).settings
+VERIFY = Command("verify", "", (Machine,))
 VERIFIED = ("engine", "device", "threads")
 """Its settings: it trains in this process alone."""
 RUN = parameter("run", str, "The run's folder.", "", "RUN", words=run_names)

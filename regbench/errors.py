@@ -9,7 +9,6 @@ import difflib
 import os
 import re
 import shlex
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY = "out of memory; lower --hidden, --points, --replicates or the number of arms"
 
 
-unmarked = partial(re.sub, r"(\\*)(\[[a-z#/@][^[]*?])", r"\1\1\\\2")
-"""Takes a text, and returns it so that rich finds no markup in it, such as `[auto]`."""
 EXIT_CODES = {
     0: "done",
     1: "failed, not complete, an arm diverged, or a row of verify failed",
@@ -148,16 +145,13 @@ def printable(text: str, kept: str = "") -> str:
 
 
 def shareable(word: str) -> str:
-    """Return a path, or an option with one, without where on this machine it is.
-
-    Below the home folder it begins with `~`; elsewhere it is relative to the current folder.
-    """
-    option, equals, path = word.rpartition("=")
+    """Return a word of a command whose absolute path, if any, is given from home or from here."""
+    option, equals, path = word.partition("=") if word.startswith("--") else ("", "", word)
     if not path.startswith("/"):
         return word
-    home = os.path.expanduser("~").rstrip("/")  # noqa: PTH111
-    is_below = home.startswith("/") and f"{path}/".startswith(f"{home}/")
-    return f"{option}{equals}{f'~{path[len(home) :]}' if is_below else os.path.relpath(path)}"
+    home = os.path.expanduser("~/")  # noqa: PTH111
+    is_there = path.startswith(home)
+    return option + equals + (path.replace(home, "~/", 1) if is_there else os.path.relpath(path))
 
 
 def shell_word(path: object, encoding: str | None) -> str:

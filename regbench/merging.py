@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from regbench.storage.run_folder import Run
 
-MOST_NAMED = 10
-"""Of the shards that are missing."""
-
 
 def merge_runs(names: list[str], options: Mapping[str, Any], is_mixed_allowed: bool) -> int:
     """Join runs of one study, such as its shards, to a run, with fields of `Output` to set.
@@ -62,9 +59,8 @@ def lacking(runs: Sequence[Run]) -> Iterator[str]:
     for count in dict.fromkeys(shard.partition("/")[2] for shard in shards):
         expected = (f"{part}/{count}" for part in range(1, int(count) + 1))
         missing = (shard for shard in expected if shard not in shards)
-        if named := [*itertools.islice(missing, MOST_NAMED)]:
-            more = " and more" if len(named) == MOST_NAMED else ""
-            yield f"missing: shard {', '.join(named)}{more}"
+        if named := [*itertools.islice(missing, 100)]:
+            yield f"missing: shard {', '.join(named)}"
     for run in runs:
         _, done, total = read_back(run)
         if done < total:

@@ -15,10 +15,10 @@ from commands import NO_FILES, TINY, run_process
 from training import make_request
 
 from regbench import commands
-from regbench.cli import forget_odd_sizes
 from regbench.engines import ENGINES, choose_engine
 from regbench.errors import UsageError, option_of
 from regbench.experiments import COMMANDS, resolve
+from regbench.process.streams import forget_odd_sizes
 from regbench.report import tensorboard
 from regbench.report.base import Table
 from regbench.report.figures import course

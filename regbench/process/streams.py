@@ -55,3 +55,13 @@ def outlet(descriptor: int, stream: TextIO | None) -> TextIO:
     encoding = stream.encoding if stream else "utf-8"
     by_line = bool(stream and stream.line_buffering)
     return io.TextIOWrapper(writer, encoding, "backslashreplace", line_buffering=by_line)
+
+
+def forget_odd_sizes() -> None:
+    """Unset variables of a terminal's size that hold none: libraries fail, or print nothing."""
+    for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
+        text = os.environ.get(name, "")
+        if not (text.isascii() and text.isdigit() and 20 <= int(text[:9]) <= 1000):
+            os.environ.pop(name, None)
+    if "_REGBENCH_COMPLETE" in os.environ:  # a shell asks: each answer is one line
+        os.environ["COLUMNS"] = "1000"

@@ -37,9 +37,10 @@ def runs_view(runs: Sequence[Summary], now: datetime.datetime, most: int) -> Vie
 
 def effect_cells(effects: Mapping[str, Sequence[float]], arm: str) -> tuple[str, str]:
     """Return the cells of an arm's difference and of its interval; empty where there are none."""
-    if arm not in effects:
+    try:
+        difference, low, high = map(float, effects[arm])
+    except (LookupError, TypeError, ValueError):  # a folder may say anything
         return "", ""
-    difference, low, high = effects[arm]
     return rounded(difference, (low, high)), interval_text((low, high))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import PurePath
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
-from regbench.errors import UsageError
+from regbench.errors import UsageError, shareable
 from regbench.settings.base import Settings
 
 FORMATS = {".md": "markdown", ".csv": "csv", ".json": "json", ".html": "html"}
@@ -65,6 +65,10 @@ class Output(Settings, title="Output"):
                 raise UsageError("export", name, f"a printable path that ends in {SUFFIXES}")
         return tuple(map(os.path.expanduser, export))
 
+    @field_serializer("out", "export")
+    def _for_others(self, paths: Any) -> Any:
+        return [*map(shareable, paths)] if isinstance(paths, tuple) else paths and shareable(paths)
+
     @model_validator(mode="after")
     def _has_one_form(self) -> Self:
         if self.json_ and self.format not in (None, "json"):
@@ -74,7 +78,7 @@ class Output(Settings, title="Output"):
     @property
     def shown_words(self) -> list[str]:
         """The options that ask for what is shown and exported."""
-        words = [word for name in self.export for word in ("--export", name)]
+        words = [word for name in self.export for word in ("--export", shareable(name))]
         words += ["--format", self.form] if self.form != "table" else []
         return words + ["--details"] * self.details
 

@@ -26,6 +26,7 @@ from regbench.errors import (
     cannot_read,
     cannot_write,
     differences,
+    quoted,
     shareable,
     shell_word,
     visible,
@@ -254,13 +255,13 @@ def open_run(
 
 def resume_line(run: Run) -> str:
     """Return the command that finishes a run as it was asked for."""
-    encoding, machine = sys.stderr.encoding, run.request.machine
+    encoding, machine = sys.stderr.encoding or "utf-8", run.request.machine
     files = [known["file"] for known in run.request.study.plugins if "file" in known]
-    options = [word for file in dict.fromkeys(files) for word in ("--plugin", file)]
-    options += ["--scheduler", machine.scheduler] if machine.scheduler else []
-    options += ["--allow-mixed"] * machine.allow_mixed + run.request.output.shown_words
-    quoted = (word if word[:2] == "--" else shell_word(word, encoding) for word in options)
-    return " ".join(["regbench resume", shell_word(run.folder, encoding), *quoted])
+    words = [word for file in dict.fromkeys(files) for word in ("--plugin", file)]
+    words += ["--scheduler", machine.scheduler] if machine.scheduler else []
+    words += ["--allow-mixed"] * machine.allow_mixed + run.request.output.shown_words
+    quoted_words = (quoted(word, encoding) for word in words)
+    return " ".join(["regbench resume", shell_word(run.folder, encoding), *quoted_words])
 
 
 def admit(run: Run, provenance: Mapping[str, str], is_mixed_allowed: bool) -> Run:

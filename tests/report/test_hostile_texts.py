@@ -65,7 +65,7 @@ def hostile(regbench: Command) -> str:
     odd |= {"git": {"commit": ODD, "is_clean": True}, "command": ["x", ODD, f"--out=a{ODD}"]}
     odd["origins"] = {**manifest["origins"], "lambda": ODD, "points": "@SUM(1)", "depth": "-2+3"}
     change_manifest(Path("run"), **odd)
-    effects = {"wdecay=0.01": [-0.5, -1.0, 0.0], ODD: [1.0, 0.0, 2.0]}
+    effects = {"wdecay=0.01": [0.5, -0.1, 2], ODD: [1.0, 0.0, 2.0]}
     change_done(Path("run"), verdicts={"wdecay=0.01": ODD, ODD: "better"}, effects=effects)
     name = "a" + ODD.replace("\0", "")
     Path("run").rename(name)
