@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import NO_FILES, TINY, run_process
 from runs import assert_one_line, blocks_of, numbers_of
+from training import make_step
 
 import regbench as rb
 from regbench.regularizers import BY_CLASS, REGULARIZERS, Arm, Regularizer, rank
@@ -78,7 +79,7 @@ def test_penalty_is_added_as_the_formula_says(file: Path) -> None:
 
     load_file(str(file))
     theta, gradient = torch.tensor([[0.5, -2.0]]), torch.ones(1, 2)
-    REGULARIZERS["cauchy"](0.3).add_penalty_gradient_(gradient, theta, False)
+    REGULARIZERS["cauchy"](0.3).add_penalty_gradient_(gradient, theta, make_step())
     assert gradient.tolist()[0] == pytest.approx([1 + 0.6 * 0.5 / 1.25, 1 - 0.6 * 2 / 5])
 
 
@@ -203,7 +204,7 @@ def test_command_that_repeats_a_run_names_the_file(regbench: Command, file: Path
 
 
 def test_hook_that_fails_is_to_be_corrected_and_not_resumed(regbench: Command, file: Path) -> None:
-    file.write_text(PLUGIN.replace(", is_bias: bool", ""), encoding="utf-8")
+    file.write_text(PLUGIN.replace(", step: Step", ""), encoding="utf-8")
     failed = regbench("cauchy", f"--plugin={file}", *RUN, "--out=run")
     assert failed.code == 1
     assert re.fullmatch(
