@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from regbench.engines.base import torch_dtype
-from regbench.errors import UsageError
 from regbench.model.randomness import Noise, noise_keys
 from regbench.regularizers.base import HOOKS, ParameterInfo, Step
 
@@ -75,7 +74,7 @@ class Steps:
 class Hooks:
     """The hooks of an arm's active parts, which act one after the other.
 
-    Raises `UsageError` where one returns what it must not, or does not return what it must.
+    Raises `TypeError` where one returns what it must not, or does not return what it must.
     """
 
     def __init__(self, arm: Arm, steps: Steps) -> None:
@@ -88,9 +87,7 @@ class Hooks:
             step = self.steps.at(place, part.stream, values.shape)
             found = getattr(part, hook)(values.clone(), step)
             if getattr(found, "shape", None) != values.shape:
-                raise UsageError(
-                    part.command, problem=f"{hook} returns no tensor of the same shape"
-                )
+                raise TypeError(f"{hook} returns no tensor of the same shape")
             values = found
         return values
 
@@ -108,5 +105,4 @@ class Hooks:
         for part in self.parts[hook]:
             step = self.steps.at(FIRST_PARAMETER + index, part.stream, tensor.shape)
             if getattr(part, hook)(tensor, *others, step) is not None:
-                problem = f"{hook} returns a value, where it is to change its tensor in place"
-                raise UsageError(part.command, problem=problem)
+                raise TypeError(f"{hook} returns a value, and is to change its tensor in place")

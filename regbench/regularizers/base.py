@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -127,16 +127,32 @@ class Regularizer:
             raise UsageError(type(self).__name__, given, f"a {kind} number from 0")
         is_integer = self.is_whole and given < math.inf
         object.__setattr__(self, "strength", int(given) if is_integer else float(given))
+        for name, value in self.constants.items():
+            if name in Regularizer.__annotations__ or not isinstance(value, (int, float)):
+                allowed = "a number, as a constant with a name of its own"
+                raise UsageError(f"{type(self).__name__}.{name}", value, allowed)
+            object.__setattr__(self, name, float(value))
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """The constants of its own: its fields besides the strength, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+
+    @property
+    def values(self) -> str:
+        """The strength and its own constants, as an arm's name has them: printable ASCII."""
+        own = "".join(f",{name}={value!r}" for name, value in self.constants.items())
+        return f"{self.strength!r}{own}"
 
     @property
     def name(self) -> str:
-        """As it is written in an arm's name: printable ASCII."""
-        return f"{self.command}={self.strength!r}"
+        """As it is written in an arm's name."""
+        return f"{self.command}={self.values}"
 
     @property
     def label(self) -> str:
         """As people read it, where the symbol stands for no other."""
-        return f"{self.symbol}={self.strength!r}"
+        return f"{self.symbol}={self.values}"
 
     @property
     def is_active(self) -> bool:

@@ -11,18 +11,19 @@ import math
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from regbench.errors import UsageError, cannot_read, visible
+from regbench.errors import UsageError, cannot_read, suggestion, visible
 from regbench.regularizers import REGULARIZERS, Regularizer
+from regbench.regularizers.base import HOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 GROUP = "regbench.regularizers"
 PLACES = ("file", "module")
@@ -67,14 +68,33 @@ def load_file(path: str) -> None:
         raise UsageError(source, problem=reason) from None
     digest = sha256(content).hexdigest()
     module = ModuleType(f"regbench_plugin_{digest}")
-    module.__file__, sys.modules[module.__name__] = place, module
-    loaded(source, lambda: exec(compile(content, place, "exec"), vars(module)))
+    module.__file__ = place
+    with importing_from(str(Path(place).parent)):
+        sys.modules[module.__name__] = module
+        loaded(source, lambda: exec(compile(content, place, "exec"), vars(module)))
     found = [kind for kind in vars(module).values() if is_kind(kind)]
     kinds = [kind for kind in found if kind.__module__ == module.__name__]  # others are imported
     if not kinds:
         raise UsageError(source, problem="no subclass of regbench.Regularizer is defined there")
     for kind in kinds:
         admit(kind, source, {"file": place, "sha256": digest})
+
+
+@contextmanager
+def importing_from(folder: str) -> Iterator[None]:
+    """Let a plug-in import files that lie beside it, and forget those and itself at the end.
+
+    So each plug-in has its own, and both travel to other machines by value when they are pickled.
+    """
+    before = {*sys.modules}
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        for name in sys.modules.keys() - before:
+            if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == Path(folder):
+                del sys.modules[name]
 
 
 def named(command: str) -> type[Regularizer] | None:
@@ -141,6 +161,8 @@ def admit(kind: Kind, source: str, origin: Mapping[str, str]) -> Kind:
         if not is_fine:
             where, problem = f"{source}: {kind.__name__}.{word}", "missing" if value is None else ""
             raise UsageError(where, value, allowed, problem=problem)
+    check_hooks(kind, source)
+    loaded(source, kind)  # checks its fields
     known = REGULARIZERS.get(kind.command)
     if known and place_of(known.origin) != place_of(origin):
         problem = f"whose command {kind.command!r} is already that of {place_of(known.origin)}"
@@ -148,6 +170,24 @@ def admit(kind: Kind, source: str, origin: Mapping[str, str]) -> Kind:
     kind.origin = {"command": kind.command, **origin}
     REGULARIZERS[kind.command] = kind
     return kind
+
+
+def check_hooks(kind: type[Regularizer], source: str) -> None:
+    """Raise `UsageError` where a public method is no hook, or a hook has not its arguments."""
+    for name in dir(kind):
+        method, known = getattr(kind, name), getattr(Regularizer, name, None)
+        if name.startswith("_") or method is known or not inspect.isroutine(method):
+            continue
+        where = f"{source}: {kind.__name__}.{name}"
+        if known is None:
+            hint = suggestion(name, HOOKS) or f"hooks: {', '.join(HOOKS)}"
+            problem = "is no hook, and a method of your own begins with _"
+            raise UsageError(where, problem=problem, hint=hint)
+        allowed, found = list(inspect.signature(known).parameters), inspect.signature(method)
+        takes = [p.name for p in found.parameters.values() if p.kind != p.VAR_POSITIONAL]
+        is_open = len(takes) < len(found.parameters)  # it has *args
+        if takes != (allowed[: len(takes)] if is_open else allowed):
+            raise UsageError(where, f"({', '.join(takes)})", f"({', '.join(allowed)})")
 
 
 def place_of(origin: Mapping[str, str]) -> str:
