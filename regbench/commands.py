@@ -201,9 +201,8 @@ def require_exports(request: Request, shard: str | None = None) -> None:
             raise UsageError("export", problem="not of a shard, which has no result", hint=hint)
         path = Path(os.path.realpath(name))
         try:
-            # Nothing can be renamed to a folder or a mount.
             if odd := errno.EISDIR if path.is_dir() else errno.EBUSY * os.path.ismount(path):
-                raise OSError(odd, os.strerror(odd))
+                raise OSError(odd, os.strerror(odd))  # nothing can be renamed to it
             with unfinished(path) as probe:
                 probe.touch()
         except OSError as error:

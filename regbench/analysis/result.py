@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from regbench.analysis.measures import LOSSES
 from regbench.analysis.optimum import optimum_of
 from regbench.analysis.shown import Shown
 from regbench.analysis.simultaneous import DRAWS
-from regbench.analysis.statistics import compare_arms, judge, paired_differences
+from regbench.analysis.statistics import Difference, compare_arms, judge, paired_differences
 from regbench.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from regbench.analysis.decomposition import Decomposition, PartDifferences, Split
     from regbench.analysis.history import Array, History
     from regbench.analysis.optimum import Optimum
-    from regbench.analysis.statistics import Comparison, Difference, Judgement, Verdict
+    from regbench.analysis.statistics import Comparison, Judgement, Verdict
     from regbench.regularizers import Arm
     from regbench.settings.machine import Environment
     from regbench.settings.question import Question
     from regbench.settings.study import Study
 
+Told = TypeVar("Told", bound=Difference)
 LARGEST_RESIDUAL = 1e-12
 """Of bias² + variance = error, relative to the error: only rounding is between the two sides."""
 EARLIER_DRAWS = 999
@@ -129,7 +130,8 @@ class Result(Shown):
 
         def compare(losses: Array, draws: int) -> list[Comparison]:
             names, measure = self.study.compared, question.headline
-            return compare_arms(names, measure, losses, question.confidence, draws)
+            found = compare_arms(names, measure, losses, question.confidence, draws)
+            return self.with_idle(found)
 
         draws = [EARLIER_DRAWS] * last + [DRAWS]
         return list(map(compare, self.headline[logged], draws))
@@ -142,7 +144,22 @@ class Result(Shown):
             paired_differences(names, measure, values[-1], confidence)
             for measure, values in self.history.named("measures").items()
         ]
-        return [difference for arm in zip(*found, strict=True) for difference in arm]
+        return self.with_idle([one for arm in zip(*found, strict=True) for one in arm])
+
+    @cached_property
+    def idle(self) -> set[str]:
+        """The arms that did nothing: all numbers are the baseline's, at every epoch."""
+        measures = self.history.named("measures").values()
+        return {
+            name
+            for index, name in enumerate(self.study.compared, 1)
+            if all(np.array_equal(v[:, 0], v[:, index], equal_nan=True) for v in measures)
+        }
+
+    def with_idle(self, found: list[Told]) -> list[Told]:
+        """Return differences, with the verdict `did nothing` on those of idle arms."""
+        idle = {one.arm for one in found if one.arm in self.idle and one.verdict != "diverged"}
+        return [replace(o, verdict="did nothing") if o.arm in idle else o for o in found]
 
     @property
     def claims(self) -> list[Claim]:
@@ -236,10 +253,13 @@ class Result(Shown):
         subject, question = self.confirmation or self, self.question
         if question.require is None or self.has_diverged:
             return []
-        return [
-            (self.study.labels[c.arm], c, judge(c.ci, question.require, question.margin))
-            for c in subject.comparisons
-        ]
+
+        def judgement(c: Comparison) -> Judgement:
+            if c.arm in subject.idle:
+                return "met" if question.require == "not-worse" else "not met"
+            return judge(c.ci, question.require or "better", question.margin)
+
+        return [(self.study.labels[c.arm], c, judgement(c)) for c in subject.comparisons]
 
     @property
     def exit_code(self) -> int:

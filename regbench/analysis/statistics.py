@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array
 
 Interval = tuple[float, float]
-Verdict = Literal["better", "worse", "lower", "higher", "inconclusive", "diverged"]
+Verdict = Literal["better", "worse", "lower", "higher", "inconclusive", "diverged", "did nothing"]
 Requirement = Literal["better", "not-worse"]
 Judgement = Literal["met", "not met", "inconclusive"]
 

@@ -26,7 +26,7 @@ WORDS = {claim: title.replace("\n", " ") for claim, title in TITLES.items()}
 OTHERS = [claim for claim in TITLES if claim != "generalizes_better"]
 """What is claimed besides what the headline says."""
 HOLDS = {True: "yes", False: "no", None: "cannot tell"}
-CHANGES = {"inconclusive": "cannot tell", "diverged": "diverged"}
+CHANGES = {"inconclusive": "cannot tell", "diverged": "diverged", "did nothing": "did nothing"}
 MARKS = {True: "yes", False: "no", None: "?"}
 FEW_ARMS = 2
 """So many have a row for each claim; more have a row for each arm."""

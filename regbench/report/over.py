@@ -32,6 +32,7 @@ FINDINGS = {
     "better": "lowers {what} at {where}",
     "worse": "raises {what} at {where}",
     "inconclusive": "may or may not change {what} at {where}",
+    "did nothing": "does nothing at {where}",
     "diverged": "cannot be compared at {where}, where a loss is not finite",
 }
 TURNS = {"better": "falls by", "worse": "rises by", "inconclusive": "may or may not change:"}

@@ -46,6 +46,10 @@ def sentence(label: str, comparison: Comparison, given: str = "") -> str:
     mean, ci, what = comparison.mean_difference, comparison.ci, comparison.measure.replace("_", " ")
     if comparison.verdict == "diverged":
         return f"{label}: no comparison, because a {what} is not finite."
+    if comparison.verdict == "did nothing":
+        return (
+            f"{label} did nothing: at every epoch all its numbers are the baseline's, to the bit."
+        )
     if comparison.replicates == 1:
         direction = "lower than" if mean < 0 else "higher than"
         amount = f"{number(abs(mean))} {direction}" if mean else "equal to"
@@ -123,7 +127,9 @@ def is_too_skewed(skewness: float, replicates: int) -> bool:
 def gate_line(label: str, question: Question, comparison: Comparison, judgement: Judgement) -> str:
     """Return why a gate is met, not met or inconclusive for an arm."""
     bound = -question.margin if question.require == "better" else question.margin
-    if comparison.ci is None or math.isnan(comparison.mean_difference):
+    if comparison.verdict == "did nothing":
+        why = "it did nothing"
+    elif comparison.ci is None or math.isnan(comparison.mean_difference):
         why = "there is no interval"
     else:
         where = {"met": "lies below", "not met": "lies above", "inconclusive": "straddles"}
