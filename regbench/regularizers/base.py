@@ -128,7 +128,8 @@ class Regularizer:
         is_integer = self.is_whole and given < math.inf
         object.__setattr__(self, "strength", int(given) if is_integer else float(given))
         for name, value in self.constants.items():
-            if name in Regularizer.__annotations__ or not isinstance(value, (int, float)):
+            is_taken = hasattr(Regularizer, name) or name in Regularizer.__annotations__
+            if is_taken or not isinstance(value, (int, float)):
                 allowed = "a number, as a constant with a name of its own"
                 raise UsageError(f"{type(self).__name__}.{name}", value, allowed)
             object.__setattr__(self, name, float(value))

@@ -109,7 +109,7 @@ def sentences(result: OverResult) -> list[str]:
         f"{labels[found.arm]} {TURNS[found.verdict]} {rounded(found.mean_difference, found.ci)} "
         f"({percent(found.confidence)} interval {interval_text(found.ci)})."
         for found in result.changes
-        if found.verdict in TURNS and first != last
+        if found.verdict in TURNS and found.mean_difference and first != last
     ]
 
 

@@ -292,11 +292,13 @@ def test_constant_of_its_own_is_part_of_name_and_blocks(regbench: Command, file:
             arms_of("ARM", text)
 
 
-def test_field_that_is_no_number_or_has_a_word_s_name_is_refused(
+def test_field_that_is_no_number_or_has_a_taken_name_is_refused(
     regbench: Command, file: Path
 ) -> None:
+    wide = "width: float = 1.0"
     for old, new in (
-        ("width: float = 1.0", 'width: str = "wide"'),
+        (wide, 'width: str = "wide"'),
+        (wide, f"{wide}\n    label: float = 1.0"),
         ("  default =", "  default: float ="),
     ):
         file.write_text(WIDE.replace(old, new), encoding="utf-8")
