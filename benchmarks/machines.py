@@ -57,7 +57,7 @@ def main() -> None:
     options = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
     with LocalCluster(1, threads_per_worker=1, **options) as cluster:
         there = Dask(cluster.scheduler_address, *WHERE, is_mixed_allowed=False)
-        there.prepare()
+        there.prepare(())
         started = time.process_time()
         assert len(list(there.train(sent, Listener()))) == given.batches
         overhead = (time.process_time() - started) / given.batches

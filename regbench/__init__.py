@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from regbench.experiments.dropout_scale import DropoutScale as DropoutScale
     from regbench.regularizers import Arm as Arm
     from regbench.regularizers import Regularizer as Regularizer
+    from regbench.regularizers import Step as Step
     from regbench.regularizers.decoupled import DecoupledDecay as DecoupledDecay
     from regbench.regularizers.dropout import Dropout as Dropout
     from regbench.regularizers.l1 import L1 as L1
@@ -45,7 +46,7 @@ PUBLIC = {
     "api": ["load", "run"],
     "errors": ["RegbenchError", "RunError", "UsageError"],
     "experiments.dropout_scale": ["DropoutScale"],
-    "regularizers": ["Arm", "Regularizer"],
+    "regularizers": ["Arm", "Regularizer", "Step"],
     "regularizers.plugins": ["register"],
     "settings.machine": ["Machine"],
     "settings.over": ["Over"],

@@ -79,7 +79,7 @@ def resume_run(
     name: str, options: Mapping[str, Any], is_mixed_allowed: bool, scheduler: str | None = None
 ) -> int:
     """Finish a run that was cut off, with fields of `Output` to set; returns the exit code."""
-    with run_folder.in_use(Path(name)):
+    with run_folder.in_use(Path(os.path.expanduser(name))):  # noqa: PTH111
         run = run_folder.open_run(name, stored_command, options)
         if run.request.study.plugins:
             require(run.request.study.plugins, name, run_folder.resume_line(run))
@@ -106,7 +106,7 @@ def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int
     """
     from regbench.report.terminal.screen import Screen
 
-    with run_folder.in_use(Path(name)):
+    with run_folder.in_use(Path(os.path.expanduser(name))):  # noqa: PTH111
         run = run_folder.open_run(name, stored_command, options)
         request, began = run.request, run.environment
         require_exports(request, began.shard)
@@ -199,19 +199,20 @@ def require_exports(request: Request, shard: str | None = None) -> None:
         if shard:
             hint = "give it to regbench merge"
             raise UsageError("export", problem="not of a shard, which has no result", hint=hint)
+        path = Path(os.path.realpath(name))
         try:
-            if Path(name).is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            with unfinished(Path(name)) as probe:
+            if odd := errno.EISDIR if path.is_dir() else errno.EBUSY * os.path.ismount(path):
+                raise OSError(odd, os.strerror(odd))  # nothing can be renamed to it
+            with unfinished(path) as probe:
                 probe.touch()
         except OSError as error:
             raise UsageError("export", problem=cannot_write(error, name)) from None
 
 
 def export(run: Run, view: View) -> None:
-    """Write the files that `--export` names."""
+    """Write the files that `--export` names; where one is a link, what it leads to."""
     for name in run.request.output.export:
-        write_text(Path(name), text_of(view, FORMATS[Path(name).suffix]))
+        write_text(Path(os.path.realpath(name)), text_of(view, FORMATS[Path(name).suffix]))
 
 
 def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:

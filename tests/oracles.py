@@ -186,8 +186,8 @@ def train_by_numpy(
 ) -> Iterator[tuple[float, list[Floats]]]:
     """Yield the loss before each step and the parameters after it, for ever.
 
-    A step in the documented order: the gradient of loss and penalty, the optimizer's step,
-    decoupled decay, and the proximal step of L1, whose cut SGD's momentum takes up.
+    A step in the documented order: the gradient of loss and penalty, decoupled decay, the
+    optimizer's step, and the proximal step of L1, whose cut SGD's momentum takes up.
     """
     lr, layers = steps.lr, len(parameters) // 2
     first, second = ([np.zeros_like(p) for p in parameters] for _ in range(2))
@@ -198,18 +198,18 @@ def train_by_numpy(
         stepped = []
         for index, (theta, gradient) in enumerate(zip(parameters, gradients, strict=True)):
             total = gradient + strengths.wdecay * theta
+            decayed = theta - lr * strengths.decoupled * theta
             if steps.optimizer == "adam":
                 first[index] = 0.9 * first[index] + 0.1 * total
                 second[index] = 0.999 * second[index] + 0.001 * total**2
                 mean, square = first[index] / (1 - 0.9**epoch), second[index] / (1 - 0.999**epoch)
-                moved = theta - lr * mean / (np.sqrt(square) + 1e-8)
+                moved = decayed - lr * mean / (np.sqrt(square) + 1e-8)
             else:
                 first[index] = steps.momentum * first[index] + total
-                moved = theta - lr * first[index]
-            decayed = moved - lr * strengths.decoupled * moved
-            proximal = np.sign(decayed) * np.maximum(np.abs(decayed) - lr * strengths.l1, 0)
+                moved = decayed - lr * first[index]
+            proximal = np.sign(moved) * np.maximum(np.abs(moved) - lr * strengths.l1, 0)
             if steps.optimizer == "sgd":
-                first[index] = first[index] + (decayed - proximal) / lr
+                first[index] = first[index] + (moved - proximal) / lr
             stepped.append(proximal)
         parameters = stepped
         yield loss, parameters
@@ -253,10 +253,11 @@ def train_by_torch(
         for _ in range(epochs):
             optimizer.zero_grad()
             nn.functional.mse_loss(network(x.double()), y.double()).backward()  # type: ignore[no-untyped-call]
+            before = [parameter.detach().clone() for parameter in network.parameters()]
             optimizer.step()
             with torch.no_grad():
-                for parameter in network.parameters():
-                    parameter.mul_(1 - steps.lr * strengths.decoupled)
+                for parameter, undecayed in zip(network.parameters(), before, strict=True):
+                    parameter.sub_(steps.lr * strengths.decoupled * undecayed)
                     whole = parameter.clone()
                     parameter.copy_(nn.functional.softshrink(whole, steps.lr * strengths.l1))
                     if "momentum_buffer" in optimizer.state[parameter]:

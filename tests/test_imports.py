@@ -36,7 +36,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "storage": ({"errors", "regularizers", "settings", "analysis"}, {"tomli_w"}),
     "process": ({"errors", "limits", "storage"}, set()),
     "executors": (
-        {"errors", "analysis", "engines", "storage"},
+        {"errors", "regularizers", "analysis", "engines", "storage"},
         {"torch", "distributed"},
     ),
     "experiments": (

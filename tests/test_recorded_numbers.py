@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 RECORDED: dict[str, dict[str, Any]] = json.loads(GOLDEN_FILE.read_text(encoding="utf-8"))
 
 
-def is_close(measured: Any, recorded: Any) -> bool:
+def is_close(path: str, measured: Any, recorded: Any) -> bool:
     """Processors sum in different orders, which moves these numbers by 1e-12 of them.
 
-    The absolute tolerance is for `residual`, which is nothing but rounding.
+    Intervals of several arms move by 1e-8 of them: their law is drawn along the eigenvectors of the
+    arms' correlations. The absolute tolerance is for `residual`, which is nothing but rounding.
     """
     if not isinstance(recorded, float) or not isinstance(measured, float):
         return bool(measured == recorded)
-    return math.isclose(measured, recorded, rel_tol=1e-9, abs_tol=1e-12)
+    return math.isclose(measured, recorded, rel_tol=1e-7 if "/ci/" in path else 1e-9, abs_tol=1e-12)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -37,6 +38,6 @@ def test_numbers_are_the_recorded_ones(regbench: Command, name: str) -> None:
     wrong = [
         f"{path}: {measured[path]!r}, recorded {value!r}"
         for path, value in recorded.items()
-        if not is_close(measured[path], value)
+        if not is_close(path, measured[path], value)
     ]
     assert not wrong

@@ -340,3 +340,32 @@ def test_prune_removes_no_run_that_is_just_being_opened(
     monkeypatch.setattr(run_folder, "open_run", open_slowly)
     assert regbench("resume", "run").code == 0
     assert removed == [False]
+
+
+def test_export_through_a_link_keeps_the_link(regbench: Command) -> None:
+    Path("there").mkdir()
+    Path("x.md").symlink_to("there/y.md")
+    assert regbench(*RUN, "--out=run", "--export=x.md").code == 0
+    assert Path("x.md").is_symlink()
+    assert Path("there/y.md").read_text().startswith("### regbench wdecay")
+
+
+def test_mount_is_no_target_of_an_export(
+    regbench: Command, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda path: path.name == "x.md")
+    finished = regbench(*RUN, "--out=run", "--export=x.md")
+    assert_one_line(finished, 2, "--export: cannot write 'x.md': Device or resource busy")
+    assert not trained
+
+
+def test_run_in_the_home_folder_is_found(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(Path("home").resolve()))
+    assert regbench(*RUN, "--out=~/run").code == 0
+    Path("home/run/DONE").unlink()
+    assert regbench("report", "~/run").err.endswith("/home/run\n")
+    for command in ("resume", "report", "show"):
+        assert regbench(command, "~/run").code == 0
+    assert rb.load("~/run").study.compared == ["wdecay=0.1"]

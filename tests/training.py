@@ -13,8 +13,10 @@ from regbench.analysis.result import Result
 from regbench.engines import ENGINES, Listener
 from regbench.experiments import COMMANDS
 from regbench.limits import available_cores
+from regbench.regularizers.base import ParameterInfo, Step
 from regbench.settings.machine import Environment
 from regbench.settings.parse import build_request
+from regbench.settings.study import Training
 
 if TYPE_CHECKING:
     from regbench.analysis.history import Array, History
@@ -57,6 +59,13 @@ def make_study(
     """Return the study of a small request with some settings changed, by key."""
     study: Study = make_request(command, strengths, **values).study
     return study
+
+
+def make_step(noise: Any = None, is_bias: bool = False, epoch: int = 1, **training: Any) -> Step:
+    """Return what a hook is told, with some settings of the training."""
+    info = ParameterInfo("hidden1.bias" if is_bias else "hidden1.weight", 0, is_bias)
+    at = torch.tensor(float(epoch)), torch.tensor(0.0)
+    return Step(*at, Training(**training), noise, info)
 
 
 def make_batch(study: Study, arm_indices: tuple[int, ...] | None = None) -> Batch:

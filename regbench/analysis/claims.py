@@ -74,7 +74,7 @@ def claims_of(measures: Sequence[Difference], headline: str) -> list[Claim]:
     for arm in dict.fromkeys(found.arm for found in measures):
         for claim, (name, sign) in CLAIMS.items():
             found = by_key[arm, name or headline]
-            says = {"higher": sign > 0, "lower": sign < 0}.get(found.verdict)
+            says = {"higher": sign > 0, "lower": sign < 0, "did nothing": False}.get(found.verdict)
             mean, ci = found.mean_difference, found.ci
             claims.append(Claim(arm, claim, says, found.measure, mean, ci))
     return claims

@@ -42,7 +42,9 @@ def sweep_of(arms: Sequence[Arm]) -> list[tuple[Regularizer, int]]:
     """
     parts = [part for arm in arms for part in arm.parts]
     varied = [[part for part in arm.parts if parts.count(part) < len(arms)] for arm in arms]
-    if {len(own) for own in varied} != {1} or len({type(own[0]) for own in varied}) > 1:
+    if {len(own) for own in varied} != {1}:
+        return []
+    if len({(type(own[0]), *own[0].constants.values()) for own in varied}) > 1:
         return []
     found = [(own[0], index) for index, own in enumerate(varied)]
     swept = [pair for pair in found if pair[0].is_active and pair[0].strength > 0]

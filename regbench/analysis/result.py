@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,13 @@ from regbench.analysis.measures import LOSSES
 from regbench.analysis.optimum import optimum_of
 from regbench.analysis.shown import Shown
 from regbench.analysis.simultaneous import DRAWS
-from regbench.analysis.statistics import compare_arms, judge, paired_differences, ratio_of_means
+from regbench.analysis.statistics import (
+    Difference,
+    compare_arms,
+    judge,
+    paired_differences,
+    ratio_of_means,
+)
 from regbench.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -26,12 +32,13 @@ if TYPE_CHECKING:
     from regbench.analysis.decomposition import Decomposition, PartDifferences, Split
     from regbench.analysis.history import Array, History
     from regbench.analysis.optimum import Optimum
-    from regbench.analysis.statistics import Comparison, Difference, Interval, Judgement, Verdict
+    from regbench.analysis.statistics import Comparison, Interval, Judgement, Verdict
     from regbench.regularizers import Arm
     from regbench.settings.machine import Environment
     from regbench.settings.question import Question
     from regbench.settings.study import Study
 
+Told = TypeVar("Told", bound=Difference)
 LARGEST_RESIDUAL = 1e-12
 """Of bias² + variance = error, relative to the error: only rounding is between the two sides."""
 EARLIER_DRAWS = 999
@@ -138,7 +145,7 @@ class Result(Shown):
         """Each arm against the baseline, by what arms are judged by."""
         names, question = self.study.compared, self.question
         asked = question.confidence, DRAWS, question.margin
-        return compare_arms(names, question.judged_by, self.judged, *asked)
+        return self.with_idle(compare_arms(names, question.judged_by, self.judged, *asked))
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -162,7 +169,8 @@ class Result(Shown):
 
         def compare(losses: Array, draws: int) -> list[Comparison]:
             names, measure = self.study.compared, question.headline
-            return compare_arms(names, measure, losses, question.confidence, draws)
+            found = compare_arms(names, measure, losses, question.confidence, draws)
+            return self.with_idle(found)
 
         draws = [EARLIER_DRAWS] * last + [DRAWS]
         return list(map(compare, self.headline[logged], draws))
@@ -179,7 +187,22 @@ class Result(Shown):
             for measure, values in self.history.named("measures").items()
         ]
         found += [self.at_best_epochs] if self.at_best_epochs else []
-        return [difference for arm in zip(*found, strict=True) for difference in arm]
+        return self.with_idle([one for arm in zip(*found, strict=True) for one in arm])
+
+    @cached_property
+    def idle(self) -> set[str]:
+        """The arms that did nothing: all numbers are the baseline's, at every epoch."""
+        measures = self.history.named("measures").values()
+        return {
+            name
+            for index, name in enumerate(self.study.compared, 1)
+            if all(np.array_equal(v[:, 0], v[:, index], equal_nan=True) for v in measures)
+        }
+
+    def with_idle(self, found: list[Told]) -> list[Told]:
+        """Return differences, with the verdict `did nothing` on those of idle arms."""
+        idle = {one.arm for one in found if one.arm in self.idle and one.verdict != "diverged"}
+        return [replace(o, verdict="did nothing") if o.arm in idle else o for o in found]
 
     @property
     def claims(self) -> list[Claim]:
@@ -275,10 +298,13 @@ class Result(Shown):
         subject, question = self.confirmation or self, self.question
         if question.require is None or self.has_diverged:
             return []
-        return [
-            (self.study.labels[c.arm], c, judge(c.ci, question.require, question.margin))
-            for c in subject.comparisons
-        ]
+
+        def judgement(c: Comparison) -> Judgement:
+            if c.arm in subject.idle:
+                return "not met" if question.require == "better" else "met"
+            return judge(c.ci, question.require or "better", question.margin)
+
+        return [(self.study.labels[c.arm], c, judgement(c)) for c in subject.comparisons]
 
     @property
     def exit_code(self) -> int:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array
 
 Interval = tuple[float, float]
-Verdict = Literal["better", "worse", "lower", "higher", "equal", "inconclusive", "diverged"]
+Verdict = Literal[
+    "better", "worse", "lower", "higher", "equal", "inconclusive", "diverged", "did nothing"
+]
 Requirement = Literal["better", "not-worse", "equal"]
 Judgement = Literal["met", "not met", "inconclusive"]
 

@@ -17,23 +17,23 @@ from torch.optim.adam import adam
 
 from regbench.analysis.history import History, join
 from regbench.engines.base import BETA_1, BETA_2, EPSILON, Listener, Record, draw_batch, torch_dtype
+from regbench.engines.hooks import INPUTS, TARGETS, Hooks, Steps
 from regbench.engines.threads import in_threads
 from regbench.model.network import Parameters, forward
-from regbench.model.randomness import Noise, noise_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from regbench.analysis.batch import Batch
-    from regbench.regularizers import Arm
+    from regbench.settings.study import Training
 
 CHUNK_REPLICATES = 16
 """Replicates that one CPU thread trains together."""
 EPOCHS_PER_REPORT = 20
 EAGER_EPOCHS = 3
 """On a GPU, epochs that run kernel by kernel before one is recorded: libraries set up first."""
-Pass = tuple[list[Tensor], list[Tensor]]
-"""What one epoch of one arm computed: what `network.forward` and `backward` return."""
+Pass = tuple[list[Tensor], list[Tensor], Tensor]
+"""What one epoch of one arm computed: what `network.forward` and `backward` return; its targets."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Stack:
     `(R, out, in)` and biases `(R, out)` in turn.
     """
 
-    arm: Arm
+    hooks: Hooks
     parameters: Parameters
     momenta: Parameters
     squares: Parameters
@@ -81,11 +81,11 @@ def train_stacks(
 ) -> History:
     """Train the replicates of a batch, which so many threads draw, together, epoch by epoch."""
     study, dtype = batch.study, torch_dtype(batch.study)
-    network, training = study.network, study.training
+    training = study.training
     starts, data, inputs = draw_batch(batch, drawing)
     x, all_x = (values.to(device).expand(len(starts), -1, -1) for values in inputs)
     y = torch.from_numpy(data["train_y"]).to(device).unsqueeze(-1)
-    is_adam, stacks = training.optimizer == "adam", list[Stack]()
+    is_adam, stacks, steps = training.optimizer == "adam", list[Stack](), Steps(batch, device)
     for arm_index, arm in enumerate(batch.arms):
         if stacks and study.pairing == "shared":
             parameters = [p.clone() for p in stacks[0].parameters]
@@ -94,36 +94,29 @@ def train_stacks(
             parameters = [torch.stack(p).to(device, dtype) for p in drawn]
         momenta = [torch.zeros_like(p) for p in parameters]
         squares = [torch.zeros_like(p) for p in parameters] if is_adam else []
-        stacks.append(Stack(arm, parameters, momenta, squares))
+        stacks.append(Stack(Hooks(arm, steps), parameters, momenta, squares))
     del starts  # on a GPU, gigabytes here
 
-    seeds = torch.tensor(batch.noise_seeds, device=device)
-    streams = {part.stream for arm in batch.arms if arm.is_noisy for part in arm.active}
-    layers, units = len(network.noisy_sizes) + 1, network.noisy_sizes[0]  # the last are the inputs
-    keys = {stream: noise_keys(seeds, layers, study.task.points, stream) for stream in streams}
-    clock = torch.zeros((), dtype=torch.int64, device=device)
-
     def step() -> list[Pass]:
-        clock.add_(1)
-        noises = {s: Noise(key[:-1], clock, units, dtype) for s, key in keys.items()}
-        of_inputs = {s: Noise(key[-1], clock, x.shape[-1], dtype) for s, key in keys.items()}
+        steps.advance()
         passes = []
         for stack, _ in running:
-            factors = stack.arm.factor(noises.__getitem__)
-            seen = stack.arm.perturb_inputs(x, of_inputs.__getitem__)
+            seen = stack.hooks.perturb("perturb_inputs", INPUTS, x)
+            targets = stack.hooks.perturb("perturb_targets", TARGETS, y)
+            factors = stack.hooks.factor()
             activations = forward(stack.parameters, seen, factors)
-            deltas = backward(stack.parameters, activations, y, factors)
+            deltas = backward(stack.parameters, activations, targets, factors)
             if stack.squares:
-                update_by_adam_(stack, activations, deltas, training.lr, clock)
+                update_by_adam_(stack, activations, deltas, training, steps.clock)
             else:
-                update_by_sgd_(stack, activations, deltas, training.lr, training.momentum)
-            passes.append((activations, deltas))
+                update_by_sgd_(stack, activations, deltas, training)
+            passes.append((activations, deltas, targets))
         return passes
 
     records = [Record(batch, data, slice(None), arm) for arm in batch.arms]
     running = list(zip(stacks, records, strict=True))
     for stack, record in running:
-        measure(record, 0, stack, ([y], []), all_x, y)
+        measure(record, 0, stack, ([y], [], y), all_x)
     graph, networks, marks = None, len(stacks) * len(batch.seeds), list[torch.cuda.Event]()
     for epoch in range(1, training.epochs + 1):
         if any(record.last < epoch for _, record in running):
@@ -132,7 +125,7 @@ def train_stacks(
         if any(epoch in record.epochs for _, record in running):
             for (stack, record), done in zip(running, step(), strict=True):
                 if epoch in record.epochs:
-                    measure(record, epoch, stack, done, all_x, y)
+                    measure(record, epoch, stack, done, all_x)
         elif device.type != "cuda" or epoch <= EAGER_EPOCHS:
             step()
         else:
@@ -170,45 +163,61 @@ def backward(
 
 
 def update_by_sgd_(
-    stack: Stack, activations: list[Tensor], deltas: list[Tensor], lr: float, momentum: float
+    stack: Stack, activations: list[Tensor], deltas: list[Tensor], training: Training
 ) -> None:
     """Take one step of SGD, as torch's: b ← μb + ∇loss + ∇penalty, θ ← θ - ηb; b is 0 at first."""
-    for layer, delta in enumerate(deltas):
-        stack.momenta[2 * layer].baddbmm_(delta.mT, activations[layer], beta=momentum)
-        stack.momenta[2 * layer + 1].mul_(momentum).add_(delta.sum(1))
+    hooks, momentum = stack.hooks, training.momentum
     for index, (parameter, buffer) in enumerate(zip(stack.parameters, stack.momenta, strict=True)):
-        is_bias = index % 2 == 1
-        stack.arm.add_penalty_gradient_(buffer, parameter, is_bias)
-        parameter.add_(buffer, alpha=-lr)
-        stack.arm.after_step_(parameter, buffer, lr, is_bias)
+        delta, layer_input = deltas[index // 2], activations[index // 2]
+        if hooks.parts["change_gradient_"]:
+            gradient = gradient_of(parameter, delta, layer_input)
+            hooks.change_("change_gradient_", index, gradient, parameter)
+            buffer.mul_(momentum).add_(gradient)
+        elif index % 2:
+            buffer.mul_(momentum).add_(delta.sum(1))
+        else:
+            buffer.baddbmm_(delta.mT, layer_input, beta=momentum)
+        hooks.change_("add_penalty_gradient_", index, buffer, parameter)
+        hooks.change_("before_step_", index, parameter)
+        parameter.add_(buffer, alpha=-training.lr)
+        hooks.change_("after_step_", index, parameter, buffer)
 
 
 def update_by_adam_(
-    stack: Stack, activations: list[Tensor], deltas: list[Tensor], lr: float, clock: Tensor
+    stack: Stack,
+    activations: list[Tensor],
+    deltas: list[Tensor],
+    training: Training,
+    clock: Tensor,
 ) -> None:
     """Take one step of Adam (Kingma & Ba 2015, algorithm 1) by torch, with its defaults.
 
     The penalty's gradient is part of the gradient, as in `torch.optim.Adam(weight_decay=...)`.
     """
-    gradients = []
+    gradients, hooks = list[Tensor](), stack.hooks
     for index, parameter in enumerate(stack.parameters):
-        delta, is_bias = deltas[index // 2], index % 2 == 1
-        gradient = delta.sum(1) if is_bias else torch.bmm(delta.mT, activations[index // 2])
-        stack.arm.add_penalty_gradient_(gradient, parameter, is_bias)
-        gradients.append(gradient)
+        gradients.append(gradient_of(parameter, deltas[index // 2], activations[index // 2]))
+        hooks.change_("change_gradient_", index, gradients[index], parameter)
+        hooks.change_("add_penalty_gradient_", index, gradients[index], parameter)
+        hooks.change_("before_step_", index, parameter)
     steps = [clock.float() - 1 for _ in gradients]  # torch counts this one
     adam(
         stack.parameters, gradients, stack.momenta, stack.squares, [], steps, fused=True,
-        capturable=True, amsgrad=False, beta1=BETA_1, beta2=BETA_2, lr=lr, weight_decay=0.0,
-        eps=EPSILON, maximize=False,
+        capturable=True, amsgrad=False, beta1=BETA_1, beta2=BETA_2, lr=training.lr,
+        weight_decay=0.0, eps=EPSILON, maximize=False,
     )  # fmt: skip
     for index, parameter in enumerate(stack.parameters):
-        stack.arm.after_step_(parameter, None, lr, index % 2 == 1)
+        hooks.change_("after_step_", index, parameter, None)
 
 
-def measure(record: Record, epoch: int, stack: Stack, done: Pass, all_x: Tensor, y: Tensor) -> None:
+def gradient_of(parameter: Tensor, delta: Tensor, layer_input: Tensor) -> Tensor:
+    """Return the gradient of the loss by weights `(R, out, in)` or biases `(R, out)`."""
+    return torch.bmm(delta.mT, layer_input) if parameter.dim() == 3 else delta.sum(1)
+
+
+def measure(record: Record, epoch: int, stack: Stack, done: Pass, all_x: Tensor) -> None:
     """Put what an arm shows after an epoch on record; at epoch 0 nothing was passed back."""
-    parameters, (activations, deltas) = stack.parameters, done
+    parameters, (activations, deltas, y) = stack.parameters, done
     shown = (
         (activations[-1] - y).square().mean(dim=(1, 2)),
         forward(parameters, all_x)[-1].squeeze(-1),

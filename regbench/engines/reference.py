@@ -1,7 +1,7 @@
 """The article's program: one network at a time, `nn.Module` and `torch.optim`, on the CPU.
 
-This is the specification that the other engines are held against: short and slow. Weight decay is
-torch's own, and dropout with independent pairing; all else is the regularizer's hooks.
+This is the specification that the other engines are held against: short and slow. Dropout with
+independent pairing is torch's own; all else is the regularizers' hooks.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from regbench.analysis.history import History, join
 from regbench.engines.base import Listener, Record, Start, draw_batch, torch_dtype
+from regbench.engines.hooks import INPUTS, TARGETS, Hooks, Steps
 from regbench.engines.threads import one_thread_each
-from regbench.model.randomness import Noise, noise_keys
-from regbench.regularizers import Arm, Regularizer
 from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.weight_decay import WeightDecay
 
 if TYPE_CHECKING:
     from regbench.analysis.batch import Batch
+    from regbench.regularizers import Regularizer
     from regbench.settings.study import Training
 
 EPOCHS_PER_REPORT = 50
@@ -31,30 +30,34 @@ def train_reference(
 ) -> History:
     """Train a batch, on the CPU with one thread; see `engines.base.Engine`."""
     with one_thread_each():
-        histories = [train_replicate(alone, listener) for alone in batch.cut(1)]
+        histories = [train_replicate(alone, device, listener) for alone in batch.cut(1)]
         return join(histories, "R")
 
 
-def train_replicate(batch: Batch, listener: Listener) -> History:
+def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> History:
     """Train all arms of a batch of one replicate, one after the other."""
     training, histories = batch.study.training, []
     (start,), data, (x, all_x) = draw_batch(batch)
     y = torch.from_numpy(data["train_y"]).reshape(-1, 1)
     loss_function = nn.MSELoss()
     for arm_index, arm in enumerate(batch.arms):
-        network, record = build_network(batch, start, arm_index), Record(batch, data, slice(1), arm)
-        optimizer = make_optimizer(training, arm, network)
+        hooks, record = Hooks(arm, Steps(batch, device)), Record(batch, data, slice(1), arm)
+        network = build_network(batch, start, arm_index, hooks)
+        optimizer = make_optimizer(training, network)
         measure(record, 0, network, 0.0, all_x, [])
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(start.generator_states[arm_index])
             for epoch in range(1, record.last + 1):
-                loss = loss_function(network(x), y)
+                hooks.steps.advance()
+                seen = hooks.perturb("perturb_inputs", INPUTS, x[None])[0]
+                targets = hooks.perturb("perturb_targets", TARGETS, y[None])[0]
+                loss = loss_function(network(seen), targets)
                 optimizer.zero_grad()
                 loss.backward()
                 gradients = [parameter.grad for parameter in network.parameters()]
-                add_penalty_gradient_(arm, network)
+                before_step_(hooks, network)
                 optimizer.step()
-                after_step_(arm, network, optimizer, training.lr)
+                after_step_(hooks, network, optimizer)
                 if epoch in record.epochs:
                     measure(record, epoch, network, loss.item(), all_x, gradients)
                 if epoch % EPOCHS_PER_REPORT == 0:
@@ -65,55 +68,49 @@ def train_replicate(batch: Batch, listener: Listener) -> History:
     return join(histories, "A")
 
 
-def make_optimizer(training: Training, arm: Arm, network: nn.Module) -> torch.optim.Optimizer:
-    """Return torch's optimizer of a network, with the arm's weight decay in it."""
-    weight_decay = sum(part.strength for part in arm.parts if isinstance(part, WeightDecay))
-    parameters, lr = network.parameters(), training.lr
+def make_optimizer(training: Training, network: nn.Module) -> torch.optim.Optimizer:
+    """Return torch's optimizer of a network."""
     if training.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr, weight_decay=weight_decay)
-    return torch.optim.SGD(parameters, lr, training.momentum, weight_decay=weight_decay)
+        return torch.optim.Adam(network.parameters(), training.lr)
+    return torch.optim.SGD(network.parameters(), training.lr, training.momentum)
 
 
 @torch.no_grad()
-def add_penalty_gradient_(arm: Arm, network: nn.Module) -> None:
-    """Put gradients with the arm's penalties, but for torch's own, in the loss's own's place."""
-    others = Arm(tuple(part for part in arm.active if not isinstance(part, WeightDecay)))
-    for index, parameter in enumerate(network.parameters() if others.parts else ()):
+def before_step_(hooks: Hooks, network: nn.Module) -> None:
+    """Let the hooks change copies of the gradients, and then the parameters."""
+    for index, parameter in enumerate(network.parameters()):
         assert parameter.grad is not None
         parameter.grad = parameter.grad.clone()
-        others.add_penalty_gradient_(parameter.grad[None], parameter[None], index % 2 == 1)
+        for hook in ("change_gradient_", "add_penalty_gradient_"):
+            hooks.change_(hook, index, parameter.grad[None], parameter[None])
+        hooks.change_("before_step_", index, parameter[None])
 
 
 @torch.no_grad()
-def after_step_(arm: Arm, network: nn.Module, optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Let the arm change the parameters, and SGD's momentum where there is one, after a step."""
-    for index, parameter in enumerate(network.parameters() if arm.active else ()):
+def after_step_(hooks: Hooks, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Let the hooks change the parameters, and SGD's momentum where there is one, after a step."""
+    for index, parameter in enumerate(network.parameters()):
         buffer = optimizer.state[parameter].get("momentum_buffer")
         momentum = None if buffer is None else buffer[None]
-        arm.after_step_(parameter[None], momentum, lr, index % 2 == 1)
+        hooks.change_("after_step_", index, parameter[None], momentum)
 
 
-def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
+def build_network(batch: Batch, start: Start, arm_index: int, hooks: Hooks) -> nn.Sequential:
     """Return the network of one arm of a replicate, with its initial parameters.
 
-    What perturbs the inputs stands first. What multiplies hidden activations stands before every
-    layer but the first, or before the only one. With independent pairing dropout is torch's own and
-    goes on with the random numbers after the arm's weights, as in the article; otherwise its masks
-    are those of the other engines.
+    What multiplies hidden activations stands before every layer but the first, or before the only
+    one. With independent pairing dropout is torch's own and goes on with the random numbers after
+    the arm's weights, as in the article; otherwise its masks are those of the other engines.
     """
-    study, parameters = batch.study, start.parameters[arm_index]
-    parts, seed, depth = batch.arms[arm_index].parts, batch.noise_seeds[0], study.network.depth
-    noisy = [part for part in parts if part.acts_on_hidden]
-    own = max(depth, 1)  # the inputs come after the layers of `factor`
-    layers: list[nn.Module] = [Noisy(p, seed, own) for p in parts if p.acts_on_inputs]
+    study, parameters, layers = batch.study, start.parameters[arm_index], list[nn.Module]()
     for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
         if layer > 0:
             layers.append(nn.ReLU())
-        for part in noisy if layer > 0 or depth == 0 else ():
+        for part in hooks.parts["factor"] if layer > 0 or study.network.depth == 0 else ():
             if study.pairing == "independent" and isinstance(part, Dropout):
                 layers.append(nn.Dropout(part.strength))
             else:
-                layers.append(Noisy(part, seed, max(layer - 1, 0), is_factor=True))
+                layers.append(Noisy(part, hooks, max(layer - 1, 0)))
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
         linear.weight = nn.Parameter(weight.to(torch_dtype(study), copy=True))
         linear.bias = nn.Parameter(bias.to(torch_dtype(study), copy=True))
@@ -122,30 +119,18 @@ def build_network(batch: Batch, start: Start, arm_index: int) -> nn.Sequential:
 
 
 class Noisy(nn.Module):
-    """A regularizer's `factor` of a layer, or what it makes of the inputs.
+    """A regularizer's `factor` of a layer, in training mode."""
 
-    The epoch is the number of forward passes in training mode.
-    """
-
-    def __init__(
-        self, regularizer: Regularizer, seed: int, layer: int, is_factor: bool = False
-    ) -> None:
+    def __init__(self, regularizer: Regularizer, hooks: Hooks, layer: int) -> None:
         super().__init__()
-        self.regularizer, self.seed, self.layer = regularizer, torch.tensor([seed]), layer
-        self.epoch, self.is_factor = torch.tensor(0), is_factor
+        self.regularizer, self.hooks, self.layer = regularizer, hooks, layer
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return hidden activations `(N, H)` or inputs `(N, D)`, changed in training mode."""
+        """Return activations `(N, H)`, multiplied in training mode."""
         if not self.training:
             return values
-        self.epoch += 1
-        (samples, units), stream = values.shape, self.regularizer.stream
-        keys = noise_keys(self.seed, self.layer + 1, samples, stream)[self.layer :]
-        if not self.is_factor:
-            noise = Noise(keys[0], self.epoch, units, values.dtype)
-            return self.regularizer.perturb_inputs(values[None], noise)[0]
-        factor = self.regularizer.factor(Noise(keys, self.epoch, units, values.dtype))
-        return values if factor is None else values * factor[0, 0]
+        factor = self.hooks.factor_of(self.regularizer)
+        return values if factor is None else values * factor[self.layer, 0]
 
 
 @torch.no_grad()

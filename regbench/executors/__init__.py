@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from regbench.analysis.batch import Batch
     from regbench.analysis.history import History
     from regbench.engines import Listener
+    from regbench.regularizers import Arm
     from regbench.storage.blocks import Provenance
 
 Trained = tuple["Batch", "History", "Provenance"]
@@ -19,8 +20,8 @@ Trained = tuple["Batch", "History", "Provenance"]
 class Executor(Protocol):
     """A way to train batches."""
 
-    def prepare(self) -> int:
-        """Return how many CPU threads there are; raises `UsageError` where none may be used."""
+    def prepare(self, arms: Sequence[Arm]) -> int:
+        """Return how many CPU threads there are; raises `UsageError` where none can train arms."""
 
     def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
         """Yield what batches give, in any order; each is asked for as late as possible.

@@ -7,6 +7,7 @@ scheduler and workers are started, and nothing about what becomes of what they s
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 import warnings
 from concurrent.futures import CancelledError
@@ -24,10 +25,11 @@ from regbench.executors.here import train_batch
 from regbench.storage.blocks import BLOCK_SCHEMA, Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from regbench.analysis.batch import Batch
     from regbench.executors import Trained
+    from regbench.regularizers import Arm
 
 RETRIES = 2
 """Of a batch that fails; one whose worker dies is done again by others, as the scheduler says."""
@@ -37,21 +39,30 @@ ALONE = threading.Lock()
 """For what may not run twice in a process: the reference engine has torch's own random state."""
 
 
-def provenance_there(engine: str, device: str, schema: str) -> Provenance:
-    """Return what a worker computes by; its source too, where that gives blocks another schema."""
+def provenance_there(engine: str, device: str, schema: str, arms: bytes = b"") -> Provenance:
+    """Return what a worker computes by; its source too, where that gives blocks another schema.
+
+    Raises what unpickling the arms raises, where it lacks the package of a plug-in.
+    """
+    if arms:
+        pickle.loads(arms)
     found = describe_provenance(engine, torch.device(device))
     return found if schema == BLOCK_SCHEMA else {**found, "source": BLOCK_SCHEMA}
 
 
 def train_there(
-    batch: Batch, engine: str, device: str, schema: str, only: Provenance | None
+    content: bytes, engine: str, device: str, schema: str, only: Provenance | None
 ) -> tuple[Provenance, dict[str, Any] | None]:
-    """Return a worker's provenance and what a batch gives, or None where `only` another may."""
+    """Return a worker's provenance and what a batch gives, or None where `only` another may.
+
+    A batch is pickled with the classes of plug-ins that are files, which workers do not have.
+    """
     provenance = provenance_there(engine, device, schema)
     if only not in (None, provenance):
         return provenance, None
     torch.set_num_threads(1)  # an engine restores what it finds, while another one is at work
     with ALONE if engine == "reference" or device != "cpu" else nullcontext():
+        batch = pickle.loads(content)
         return provenance, dict(train_batch(batch, engine, device, 1, Listener()).arrays)
 
 
@@ -65,10 +76,12 @@ class Dask:
     provenance: Provenance
     is_mixed_allowed: bool
 
-    def prepare(self) -> int:
+    def prepare(self, arms: Sequence[Arm]) -> int:
         """Check scheduler and workers, and return the workers' threads; see `Executor`."""
-        where = self.engine, self.device, BLOCK_SCHEMA
         with connected(self.address) as client:
+            import cloudpickle  # comes with Dask
+
+            where = self.engine, self.device, BLOCK_SCHEMA, cloudpickle.dumps(arms)
             for worker, found in client.run(provenance_there, *where, on_error="return").items():
                 if problem := self.misfit(f"worker {worker}", found):
                     raise UsageError("scheduler", self.address, problem=problem)
@@ -86,13 +99,15 @@ class Dask:
 
     def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
         """Send all batches, and yield what comes back; see `Executor`."""
+        import cloudpickle
         from distributed import as_completed
 
         only = None if self.is_mixed_allowed else self.provenance
+        again = {"pure": False, "retries": RETRIES}
         where, failed = (self.engine, self.device, BLOCK_SCHEMA, only), list[str]()
         with connected(self.address) as client:
             sent = {
-                client.submit(train_there, one, *where, pure=False, retries=RETRIES): one
+                client.submit(train_there, cloudpickle.dumps(one), *where, **again): one
                 for batch in batches
                 for one in batch.by_arm()
             }

@@ -11,12 +11,13 @@ from regbench.engines import ENGINES
 from regbench.errors import OUT_OF_MEMORY, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from regbench.analysis.batch import Batch
     from regbench.analysis.history import History
     from regbench.engines import Listener
     from regbench.executors import Trained
+    from regbench.regularizers import Arm
     from regbench.storage.blocks import Provenance
 
 
@@ -29,7 +30,7 @@ class Here:
     provenance: Provenance
     threads: int
 
-    def prepare(self) -> int:
+    def prepare(self, arms: Sequence[Arm]) -> int:
         """Return how many threads are used; see `Executor`."""
         return self.threads
 

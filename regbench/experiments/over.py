@@ -53,7 +53,8 @@ class OverResult(Shown):
         together = np.concatenate([*map(differences_of, self.over)])
         found = self._compare(together, self.question.margin)
         arms = len(self.study.arms) - 1
-        return [found[start : start + arms] for start in range(0, len(found), arms)]
+        starts = zip(self.over, range(0, len(found), arms), strict=True)
+        return [one.with_idle(found[start : start + arms]) for one, start in starts]
 
     @cached_property
     def changes(self) -> list[Comparison]:

@@ -57,9 +57,11 @@ def plan(
     # Before torch: with too little memory its import fails.
     check_feasible(question, study.replaced(replicates=at_once) if shard else study)
     from regbench.engines import choose_device, choose_engine, fused_misfit
+    from regbench.engines.contract import check_plugins
     from regbench.engines.environment import describe_environment, describe_provenance
     from regbench.executors.here import Here
 
+    check_plugins(study)
     engine = choose_engine(study, machine)
     device, threads = choose_device(machine, engine), machine.threads
     if began is None:
@@ -74,7 +76,8 @@ def plan(
 
         at = machine.scheduler, engine, str(device), provenance
         executor = Dask(*at, machine.allow_mixed)
-    seconds = seconds_estimate(study, question, engine, device, max(1, executor.prepare()))
+    cores = max(1, executor.prepare(study.arms))
+    seconds = seconds_estimate(study, question, engine, device, cores)
     seconds /= int(shard.partition("/")[2]) if shard else 1
     cause = fused_misfit(study) if machine.engine == "auto" and device.type == "cpu" else None
     reason = f" (fused cannot train {cause})" if cause else ""

@@ -22,14 +22,15 @@ def replicate_generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def noise_keys(seeds: Tensor, layers: int, samples: int, stream: int = 0) -> Tensor:
+def noise_keys(seeds: Tensor, layers: int, samples: int, stream: int = 0, first: int = 0) -> Tensor:
     """Return what `layer_noise` needs of every (layer, replicate, sample), computed once.
 
     Of int64 seeds `(R,)`, L hidden layers and N training points that is int64 `(L, R, N)`, to be
-    read as unsigned. The stream is that of the regularizer that uses the noise.
+    read as unsigned. The stream is that of the regularizer that uses the noise; layers are counted
+    from `first`.
     """
     key = _absorb(torch.zeros_like(seeds), seeds)
-    layer = stream * LAYERS_APART + torch.arange(layers, device=seeds.device)
+    layer = stream * LAYERS_APART + first + torch.arange(layers, device=seeds.device)
     key = _absorb(key, layer[:, None])
     return _absorb(key[..., None], torch.arange(samples, device=seeds.device))
 

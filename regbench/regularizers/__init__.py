@@ -8,9 +8,9 @@ from __future__ import annotations
 import importlib
 
 from regbench.regularizers.arm import Arm
-from regbench.regularizers.base import Noise, Regularizer
+from regbench.regularizers.base import Noise, Regularizer, Step
 
-__all__ = ["BY_CLASS", "REGULARIZERS", "Arm", "Noise", "Regularizer", "rank"]
+__all__ = ["BY_CLASS", "REGULARIZERS", "Arm", "Noise", "Regularizer", "Step", "rank"]
 
 MODULES = (
     "weight_decay",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from regbench.regularizers.base import Regularizer
 
-    from torch import Tensor
-
-    from regbench.regularizers.base import Noise, Regularizer
+PERTURBING = ("perturb_inputs", "perturb_targets", "factor")
+"""The hooks that make the loss in training another one than in evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -56,35 +53,9 @@ class Arm:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether a part acts on inputs or hidden activations, in training alone."""
-        return any(part.acts_on_hidden or part.acts_on_inputs for part in self.parts)
+        """Whether a part acts on data or hidden activations, in training alone."""
+        return any(part.has_hook(hook) for part in self.parts for hook in PERTURBING)
 
     def stops_at(self, epochs: int) -> int:
         """Return the first epoch after which a part stops the training, or the last one."""
         return min([part.stops_at(epochs) for part in self.active], default=epochs)
-
-    def factor(self, noise_of: Callable[[int], Noise]) -> Tensor | None:
-        """Return the product of the parts' factors, or None; `noise_of` takes a part's stream."""
-        noisy = (part for part in self.parts if part.acts_on_hidden)
-        found = (part.factor(noise_of(part.stream)) for part in noisy)
-        factors = [factor for factor in found if factor is not None]
-        return functools.reduce(operator.mul, factors) if factors else None
-
-    def perturb_inputs(self, x: Tensor, noise_of: Callable[[int], Noise]) -> Tensor:
-        """Return the inputs as the parts perturb them one after the other; see `factor`."""
-        for part in self.parts:
-            if part.acts_on_inputs:
-                x = part.perturb_inputs(x, noise_of(part.stream))
-        return x
-
-    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
-        """Let every part act; see `Regularizer`."""
-        for part in self.active:
-            part.add_penalty_gradient_(gradient, parameter, is_bias)
-
-    def after_step_(
-        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
-        """Let every part act; see `Regularizer`."""
-        for part in self.active:
-            part.after_step_(parameter, momentum, lr, is_bias)

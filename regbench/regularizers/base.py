@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -22,11 +22,18 @@ if TYPE_CHECKING:
 
     from regbench.regularizers.arm import Arm
 
+HOOKS = (
+    *("perturb_inputs", "perturb_targets", "factor", "change_gradient_", "add_penalty_gradient_"),
+    *("before_step_", "after_step_", "stops_at"),
+)
+"""In the order in which every engine calls them."""
+
 
 class Noise(Protocol):
     """Random numbers of one epoch; see `model.randomness`.
 
-    For L hidden layers they are `(L, R, N, H)`, for inputs `(R, N, D)`.
+    They have the shape of what the hook works on: `(L, R, N, H)` for the factors of L hidden
+    layers, and that of the inputs, the targets or the parameter in the other hooks.
     """
 
     dtype: torch.dtype
@@ -37,6 +44,34 @@ class Noise(Protocol):
 
     def normal(self) -> Tensor:
         """Return standard normal numbers in `dtype`, on all devices the same to rounding."""
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """Which parameter a hook works on: its name (`hidden1.weight`) and its layer, from 0."""
+
+    name: str
+    layer: int
+    is_bias: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """What every hook is told about the step in which it is called.
+
+    Attributes:
+        epoch: The epoch, from 1: a float64 tensor `()`, so that a GPU can repeat a recorded step.
+        batch: The batch within the epoch; 0, as every batch has all training points.
+        training: The study's `regbench.Training`: `lr`, `momentum`, `optimizer` and so on.
+        noise: Random numbers that no other regularizer, place or epoch has.
+        parameter: Which parameter the hook works on; None in hooks on data.
+    """
+
+    epoch: Tensor
+    batch: Tensor
+    training: Any
+    noise: Noise
+    parameter: ParameterInfo = None  # type: ignore[assignment]  # in hooks on data
 
 
 @dataclass(frozen=True)
@@ -92,16 +127,33 @@ class Regularizer:
             raise UsageError(type(self).__name__, given, f"a {kind} number from 0")
         is_integer = self.is_whole and given < math.inf
         object.__setattr__(self, "strength", int(given) if is_integer else float(given))
+        for name, value in self.constants.items():
+            is_taken = hasattr(Regularizer, name) or name in Regularizer.__annotations__
+            if is_taken or not isinstance(value, (int, float)):
+                allowed = "a number, as a constant with a name of its own"
+                raise UsageError(f"{type(self).__name__}.{name}", value, allowed)
+            object.__setattr__(self, name, float(value))
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """The constants of its own: its fields besides the strength, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+
+    @property
+    def values(self) -> str:
+        """The strength and its own constants, as an arm's name has them: printable ASCII."""
+        own = "".join(f",{name}={value!r}" for name, value in self.constants.items())
+        return f"{self.strength!r}{own}"
 
     @property
     def name(self) -> str:
-        """As it is written in an arm's name: printable ASCII."""
-        return f"{self.command}={self.strength!r}"
+        """As it is written in an arm's name."""
+        return f"{self.command}={self.values}"
 
     @property
     def label(self) -> str:
         """As people read it, where the symbol stands for no other."""
-        return f"{self.symbol}={self.strength!r}"
+        return f"{self.symbol}={self.values}"
 
     @property
     def is_active(self) -> bool:
@@ -109,7 +161,7 @@ class Regularizer:
         return self.strength != self.neutral
 
     @classmethod
-    def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
+    def strength_limit(cls, training: Any) -> tuple[float, str]:
         """Return the smallest strength that cannot work and why; from 0 up to it, all may."""
         return float("inf"), ""
 
@@ -118,45 +170,49 @@ class Regularizer:
 
         return Arm((self,)) + other
 
-    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
-        """Add the gradient of the penalty to `gradient`, in place, so that momentum sees it.
+    def has_hook(self, hook: str) -> bool:
+        """Return whether it is active and has a hook of this name."""
+        return self.is_active and getattr(type(self), hook) is not getattr(Regularizer, hook)
 
-        `gradient` may hold more than this step's (a momentum buffer), so that it must not be
-        scaled. `parameter` has weights `(R, out, in)`, where the last axis has what leads into a
-        unit, or biases `(R, out)`.
+    def perturb_inputs(self, x: Tensor, step: Step) -> Tensor:
+        """Return what the network sees in training in place of its inputs, `(R, N, D)`."""
+        return x
+
+    def perturb_targets(self, y: Tensor, step: Step) -> Tensor:
+        """Return what the network is trained towards in place of its targets, `(R, N, 1)`."""
+        return y
+
+    def factor(self, step: Step) -> Tensor | None:
+        """Return what multiplies the hidden activations in training, or None for nothing.
+
+        That is `(L, R, N, H)` of `step.noise.dtype`, with mean 1 over the noise. A linear model has
+        no hidden layer: there it multiplies the inputs, as one layer of them.
+        """
+        return None
+
+    def change_gradient_(self, gradient: Tensor, parameter: Tensor, step: Step) -> None:
+        """Change the gradient of this step's loss in place, before penalties are added.
+
+        Weights are `(R, out, in)`, with what leads into a unit along the last axis, and biases
+        `(R, out)`.
         """
 
-    def after_step_(
-        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
-        """Change a parameter in place after the optimizer's step with learning rate `lr`.
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, step: Step) -> None:
+        """Add the gradient of the penalty to `gradient`, in place, so that momentum sees it.
+
+        `gradient` may hold more than this step's (a momentum buffer), so that it is only added to.
+        """
+
+    def before_step_(self, parameter: Tensor, step: Step) -> None:
+        """Change a parameter in place after all gradients are taken, before the optimizer moves."""
+
+    def after_step_(self, parameter: Tensor, momentum: Tensor | None, step: Step) -> None:
+        """Change a parameter in place after the optimizer's step.
 
         `momentum` is the buffer of SGD that the next step adds to; None with Adam, and where there
         is none.
         """
 
-    def factor(self, noise: Noise) -> Tensor | None:
-        """Return what multiplies the hidden activations in training, or None for nothing.
-
-        That is `(L, R, N, H)` of `noise.dtype`, with mean 1 over the noise. A linear model has no
-        hidden layer: there it multiplies the inputs, as one layer of them.
-        """
-        return None
-
-    def perturb_inputs(self, x: Tensor, noise: Noise) -> Tensor:
-        """Return what the network sees in training in place of its inputs, `(R, N, D)`."""
-        return x
-
     def stops_at(self, epochs: int) -> int:
         """Return the epoch from whose end on the network stays as it is: the last, of `epochs`."""
         return epochs
-
-    @property
-    def acts_on_hidden(self) -> bool:
-        """Whether there is a `factor`, so that noise must be drawn for it."""
-        return self.is_active and type(self).factor is not Regularizer.factor
-
-    @property
-    def acts_on_inputs(self) -> bool:
-        """Whether inputs are perturbed, so that noise must be drawn for it."""
-        return self.is_active and type(self).perturb_inputs is not Regularizer.perturb_inputs

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from regbench.regularizers.base import Regularizer
+from regbench.regularizers.base import Regularizer, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DecoupledDecay(Regularizer):
-    """Multiplies every parameter, biases too, by 1 - ηλ after each step.
+    """Multiplies every parameter, biases too, by 1 - ηλ before the optimizer's step.
 
-    Loshchilov & Hutter 2019, arXiv:1711.05101. `torch.optim.AdamW` multiplies before the step
-    instead: (1-ηλ)θ - ηu there, (1-ηλ)(θ - ηu) here, which differs by η²λu.
+    Loshchilov & Hutter 2019, arXiv:1711.05101. With a step -ηu that is θ ← (1-ηλ)θ - ηu, and with
+    Adam `torch.optim.AdamW`.
     """
 
     command: ClassVar[str] = "decoupled"
@@ -26,12 +26,10 @@ class DecoupledDecay(Regularizer):
     summary: ClassVar[str] = "Compare decoupled weight decay (as in AdamW) with none."
 
     @classmethod
-    def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
+    def strength_limit(cls, training: Any) -> tuple[float, str]:
         """Return 1/η, where every step would set the parameters to zero."""
-        return 1 / lr, "1/lr, where every step would set the weights to zero"
+        return 1 / training.lr, "1/lr, where every step would set the weights to zero"
 
-    def after_step_(
-        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
-        """Multiply by 1 - ηλ; the momentum does not see it."""
-        parameter.mul_(1 - lr * self.strength)
+    def before_step_(self, parameter: Tensor, step: Step) -> None:
+        """Multiply by 1 - ηλ; gradient and momentum do not see it."""
+        parameter.mul_(1 - step.training.lr * self.strength)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from regbench.regularizers.base import Noise, Regularizer
+from regbench.regularizers.base import Regularizer, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,11 +30,11 @@ class Dropout(Regularizer):
     summary: ClassVar[str] = "Compare dropout on the hidden layers with no dropout."
 
     @classmethod
-    def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
+    def strength_limit(cls, training: Any) -> tuple[float, str]:
         """Return 1, where nothing would be kept."""
         return 1.0, ""
 
-    def factor(self, noise: Noise) -> Tensor:
+    def factor(self, step: Step) -> Tensor:
         """Return 1/(1-p) where u >= p and 0 elsewhere."""
-        is_kept = noise.uniform() >= min(self.strength, 1 - 2.0**-32)  # the largest u is kept
-        return is_kept.to(noise.dtype).mul_(1 / (1 - self.strength))
+        is_kept = step.noise.uniform() >= min(self.strength, 1 - 2.0**-32)  # the largest u is kept
+        return is_kept.to(step.noise.dtype).mul_(1 / (1 - self.strength))

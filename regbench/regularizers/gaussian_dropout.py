@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from regbench.regularizers.base import Noise, Regularizer
+from regbench.regularizers.base import Regularizer, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,10 +28,10 @@ class GaussianDropout(Regularizer):
     summary: ClassVar[str] = "Compare Gaussian dropout on the hidden layers with none."
 
     @classmethod
-    def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
+    def strength_limit(cls, training: Any) -> tuple[float, str]:
         """Return 1, where the variance is infinite."""
         return 1.0, "where the variance would be infinite"
 
-    def factor(self, noise: Noise) -> Tensor:
+    def factor(self, step: Step) -> Tensor:
         """Return 1 + √(p/(1-p)) z."""
-        return noise.normal().mul((self.strength / (1 - self.strength)) ** 0.5).add_(1)
+        return step.noise.normal().mul((self.strength / (1 - self.strength)) ** 0.5).add_(1)

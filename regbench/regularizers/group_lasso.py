@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from regbench.regularizers.base import Regularizer
+from regbench.regularizers.base import Regularizer, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,11 +27,10 @@ class GroupLasso(Regularizer):
     default: ClassVar[float] = 0.001
     summary: ClassVar[str] = "Compare a penalty on the norm of every unit's weights with none."
 
-    def after_step_(
-        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
+    def after_step_(self, parameter: Tensor, momentum: Tensor | None, step: Step) -> None:
         """Take ηλ√D off the norm of weights `(R, out, D)` over the last axis, or all of it."""
-        if not is_bias:
+        lr = step.training.lr
+        if not step.parameter.is_bias:
             norm = parameter.norm(dim=-1, keepdim=True)
             cut = lr * self.strength * parameter.shape[-1] ** 0.5
             taken = parameter * (cut / norm.clamp(min=1e-30)).clamp(max=1)

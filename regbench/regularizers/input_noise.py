@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from regbench.regularizers.base import Noise, Regularizer
+from regbench.regularizers.base import Regularizer, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +28,6 @@ class InputNoise(Regularizer):
     stream: ClassVar[int] = 2
     summary: ClassVar[str] = "Compare normal noise on the inputs with none."
 
-    def perturb_inputs(self, x: Tensor, noise: Noise) -> Tensor:
+    def perturb_inputs(self, x: Tensor, step: Step) -> Tensor:
         """Return x + σz."""
-        return x + self.strength * noise.normal()
+        return x + self.strength * step.noise.normal()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from regbench.regularizers.base import Regularizer
+from regbench.regularizers.base import Regularizer, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,10 +30,9 @@ class L1(Regularizer):
     default: ClassVar[float] = 0.001
     summary: ClassVar[str] = "Compare an L1 penalty, by proximal steps, with none."
 
-    def after_step_(
-        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
+    def after_step_(self, parameter: Tensor, momentum: Tensor | None, step: Step) -> None:
         """Take ηλ off every entry, or all of it where it has less."""
+        lr = step.training.lr
         taken = parameter.clamp(-lr * self.strength, lr * self.strength)
         parameter.sub_(taken)
         if momentum is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from regbench.regularizers.base import Regularizer
+from regbench.regularizers.base import Regularizer, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,10 +26,8 @@ class MaxNorm(Regularizer):
     neutral: ClassVar[float] = float("inf")
     summary: ClassVar[str] = "Compare a bound on every unit's incoming weights with none."
 
-    def after_step_(
-        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
+    def after_step_(self, parameter: Tensor, momentum: Tensor | None, step: Step) -> None:
         """Shrink weights `(R, out, in)` to a norm of c over the last axis where it is larger."""
-        if not is_bias:
+        if not step.parameter.is_bias:
             norm = parameter.norm(dim=-1, keepdim=True)
             parameter.mul_(norm.clamp(max=self.strength) / norm.clamp(min=1e-30))

@@ -6,23 +6,25 @@ Knows nothing about command lines or runs.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from regbench.errors import UsageError, cannot_read, shareable, visible
+from regbench.errors import UsageError, cannot_read, shareable, suggestion, visible
 from regbench.regularizers import REGULARIZERS, Regularizer
+from regbench.regularizers.base import HOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 GROUP = "regbench.regularizers"
 PLACES = ("file", "module")
@@ -38,7 +40,7 @@ WORDS: dict[str, tuple[Callable[[Any], object], str]] = {
 """By attribute, whether a class says something right, and what that is in words."""
 TOLD = ("meaning", "is_probability", "makes_zeros", "is_whole")
 """What else is told of a class where it is shown."""
-NOISY = ("factor", "perturb_inputs")
+NOISY = ("factor", "perturb_inputs", "perturb_targets")
 """The hooks of which it is told whether a class has them."""
 Kind = TypeVar("Kind", bound=type[Regularizer])
 
@@ -72,14 +74,33 @@ def load_file(path: str) -> None:
         raise UsageError(source, problem=reason) from None
     digest = sha256(content).hexdigest()
     module = ModuleType(f"regbench_plugin_{digest}")
-    module.__file__, sys.modules[module.__name__] = str(file), module
-    loaded(source, lambda: exec(compile(content, str(file), "exec"), vars(module)))
+    module.__file__ = str(file)
+    with importing_from(str(file.parent)):
+        sys.modules[module.__name__] = module
+        loaded(source, lambda: exec(compile(content, str(file), "exec"), vars(module)))
     found = [kind for kind in vars(module).values() if is_kind(kind)]
     kinds = [kind for kind in found if kind.__module__ == module.__name__]  # others are imported
     if not kinds:
         raise UsageError(source, problem="no subclass of regbench.Regularizer is defined there")
     for kind in kinds:
         admit(kind, source, {"file": place, "sha256": digest})
+
+
+@contextmanager
+def importing_from(folder: str) -> Iterator[None]:
+    """Let a plug-in import files that lie beside it, and forget those and itself at the end.
+
+    So each plug-in has its own, and both travel to other machines by value when they are pickled.
+    """
+    before = {*sys.modules}
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        for name in sys.modules.keys() - before:
+            if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == Path(folder):
+                del sys.modules[name]
 
 
 def named(command: str) -> type[Regularizer] | None:
@@ -110,9 +131,10 @@ def source_of(point: metadata.EntryPoint) -> str:
 
 def described(kind: type[Regularizer]) -> dict[str, Any]:
     """Return where a plug-in is from, and all that is shown of it; see `stand_ins`."""
-    words = {word: getattr(kind, word) for word in (*WORDS, *TOLD)}
-    hooks = [hook for hook in NOISY if getattr(kind, hook) is not getattr(Regularizer, hook)]
-    return {**kind.origin, "words": words | {"neutral": str(kind.neutral), "hooks": hooks}}
+    words: dict[str, Any] = {word: getattr(kind, word) for word in (*WORDS, *TOLD)}
+    words["hooks"] = [h for h in NOISY if getattr(kind, h) is not getattr(Regularizer, h)]
+    words["constants"] = {field.name: field.default for field in dataclasses.fields(kind)[1:]}
+    return {**kind.origin, "words": words | {"neutral": str(kind.neutral)}}
 
 
 def stand_ins(plugins: Iterable[Mapping[str, Any]]) -> dict[str, type[Regularizer]]:
@@ -127,12 +149,16 @@ def stand_ins(plugins: Iterable[Mapping[str, Any]]) -> dict[str, type[Regularize
         command, words = str(origin.get("command")), dict(plugin.get("words", {}))
         kind = REGULARIZERS.get(command)
         if kind is None or identity(kind.origin) != identity(origin):
-            hooks, kinds = words.pop("hooks", ()), {type(word) for word in words.values()}
+            hooks, constants = words.pop("hooks", ()), dict(words.pop("constants", {}))
+            kinds = {type(word) for word in (*words.values(), *constants.values())}
             if words.keys() != {*WORDS, *TOLD} or not kinds <= {str, bool, float, int}:
                 raise ValueError(f"the words of plug-in {visible(command)}")
             words |= {"neutral": float(words["neutral"]), "origin": origin}
             words |= {hook: not_loaded for hook in NOISY if hook in hooks}
-            kind = type("StandIn", (Regularizer,), words)
+            own = [(name, float, float(value)) for name, value in constants.items()]
+            kind = dataclasses.make_dataclass(
+                "StandIn", own, bases=(Regularizer,), namespace=words, frozen=True
+            )
             check_words(kind, "plug-in")
         found[command] = kind
     return found
@@ -170,6 +196,8 @@ def admit(kind: Kind, source: str, origin: Mapping[str, str]) -> Kind:
         problem = "which is abstract or no subclass of regbench.Regularizer"
         raise UsageError(source, getattr(kind, "__name__", kind), problem=problem)
     check_words(kind, source)
+    check_hooks(kind, source)
+    loaded(source, kind)  # checks its fields
     known = REGULARIZERS.get(kind.command)
     if known and place_of(known.origin) != place_of(origin):
         problem = f"whose command {kind.command!r} is already that of {place_of(known.origin)}"
@@ -188,6 +216,24 @@ def check_words(kind: type[Regularizer], source: str) -> None:
         if not is_fine:
             where, problem = f"{source}: {kind.__name__}.{word}", "missing" if value is None else ""
             raise UsageError(where, value, allowed, problem=problem)
+
+
+def check_hooks(kind: type[Regularizer], source: str) -> None:
+    """Raise `UsageError` where a public method is no hook, or a hook has not its arguments."""
+    for name in dir(kind):
+        method, known = getattr(kind, name), getattr(Regularizer, name, None)
+        if name.startswith("_") or method is known or not inspect.isroutine(method):
+            continue
+        where = f"{source}: {kind.__name__}.{name}"
+        if known is None:
+            hint = suggestion(name, HOOKS) or f"hooks: {', '.join(HOOKS)}"
+            problem = "is no hook, and a method of your own begins with _"
+            raise UsageError(where, problem=problem, hint=hint)
+        allowed, found = list(inspect.signature(known).parameters), inspect.signature(method)
+        takes = [p.name for p in found.parameters.values() if p.kind != p.VAR_POSITIONAL]
+        is_open = len(takes) < len(found.parameters)  # it has *args
+        if takes != (allowed[: len(takes)] if is_open else allowed):
+            raise UsageError(where, f"({', '.join(takes)})", f"({', '.join(allowed)})")
 
 
 def place_of(origin: Mapping[str, str]) -> str:

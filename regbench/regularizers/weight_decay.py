@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from regbench.regularizers.base import Regularizer
+from regbench.regularizers.base import Regularizer, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,16 +25,17 @@ class WeightDecay(Regularizer):
     summary: ClassVar[str] = "Compare weight decay (L2) inside the optimizer with none."
 
     @classmethod
-    def strength_limit(cls, lr: float, momentum: float, optimizer: str) -> tuple[float, str]:
+    def strength_limit(cls, training: Any) -> tuple[float, str]:
         """Return 2(1+μ)/η for SGD, from which on descent diverges even where the loss is flat.
 
         Heavy-ball momentum on a quadratic of curvature h is stable for η(h+λ) < 2(1+μ)
         (Polyak 1964). Adam's steps do not grow with the gradient.
         """
-        if optimizer != "sgd":
+        if training.optimizer != "sgd":
             return float("inf"), ""
-        return 2 * (1 + momentum) / lr, "2(1+momentum)/lr, where training must diverge"
+        limit = 2 * (1 + training.momentum) / training.lr
+        return limit, "2(1+momentum)/lr, where training must diverge"
 
-    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, step: Step) -> None:
         """Add λθ."""
         gradient.add_(parameter, alpha=self.strength)

@@ -27,7 +27,8 @@ WORDS = {claim: title.replace("\n", " ") for claim, title in TITLES.items()}
 OTHERS = [claim for claim in TITLES if claim != "generalizes_better"]
 """What is claimed besides what the headline says."""
 HOLDS = {True: "yes", False: "no", None: "cannot tell"}
-CHANGES = {"inconclusive": "cannot tell", "diverged": "diverged", "equal": "equal"}
+CHANGES = {"inconclusive": "cannot tell"}
+CHANGES |= {word: word for word in ("diverged", "equal", "did nothing")}
 MARKS = {True: "yes", False: "no", None: "?"}
 FEW_ARMS = 2
 """So many have a row for each claim; more have a row for each arm."""

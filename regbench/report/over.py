@@ -34,6 +34,7 @@ FINDINGS = {
     "worse": "raises {what} at {where}",
     "equal": "changes {what} by no more than the margin at {where}",
     "inconclusive": "may or may not change {what} at {where}",
+    "did nothing": "does nothing at {where}",
     "diverged": "cannot be compared at {where}, where a loss is not finite",
 }
 TURNS = {"better": "falls by", "worse": "rises by", "inconclusive": "may or may not change:"}
@@ -110,7 +111,7 @@ def sentences(result: OverResult) -> list[str]:
         f"{labels[found.arm]} {TURNS[found.verdict]} {rounded(found.mean_difference, found.ci)} "
         f"({percent(found.confidence)} interval {interval_text(found.ci)})."
         for found in result.changes
-        if found.verdict in TURNS and first != last
+        if found.verdict in TURNS and found.mean_difference and first != last
     ]
 
 

@@ -39,11 +39,10 @@ def view(run: Run, done: int, total: int) -> View:
         "effects": effects,
         "files": files,
     }
-    command = ["regbench", *map(shareable, manifest["command"][1:])]
     made = {
         "run": shareable(str(run.folder)),
         "state": f"{state}, {done} of {total} blocks",
-        "command": " ".join(map(quoted, command)),
+        "command": " ".join(map(quoted, ["regbench", *manifest["command"][1:]])),
     }
     if sources := document["sources"]:
         made["reused"] = ", ".join(f"{number} blocks of {run}" for run, number in sources.items())

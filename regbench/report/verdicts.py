@@ -45,12 +45,8 @@ def sentences(result: Result) -> list[str]:
     lines += [sentence(labels[c.arm], c, margin=result.question.margin) for c in confirmed]
     if result.confirmation:
         lines += best_epoch_sentences(result.confirmation, [*again])
-    return [
-        *lines,
-        *width_sentences(result),
-        *optimum_sentences(result),
-        *interaction_sentences(result),
-    ]
+    lines += width_sentences(result)
+    return [*lines, *optimum_sentences(result), *interaction_sentences(result)]
 
 
 def best_epoch_sentences(result: Result, arms: Sequence[str]) -> list[str]:
@@ -59,7 +55,9 @@ def best_epoch_sentences(result: Result, arms: Sequence[str]) -> list[str]:
     if result.question.judged_by == MEASURE:
         return []
     ends = {found.arm: found for found in result.measures if found.measure == "risk"}
-    for found in (found for found in result.at_best_epochs if found.arm in arms):
+    for found in result.at_best_epochs:
+        if found.arm not in arms or found.arm in result.idle:
+            continue
         epochs = f"baseline {span(found.baseline_epochs)}, {labels[found.arm]} {span(found.epochs)}"
         end, line = ends[found.arm].verdict, sentence(labels[found.arm], found)
         lines.append(f"Each stopped at its own best epoch ({epochs}): {line}")
@@ -88,6 +86,10 @@ def sentence(label: str, comparison: Difference, given: str = "", margin: float 
     what = what.removesuffix(" at best")
     if comparison.verdict == "diverged":
         return f"{label}: no comparison, because a {what} is not finite."
+    if comparison.verdict == "did nothing":
+        return (
+            f"{label} did nothing: at every epoch all its numbers are the baseline's, to the bit."
+        )
     if comparison.replicates == 1:
         direction = "lower than" if mean < 0 else "higher than"
         amount = f"{number(abs(mean))} {direction}" if mean else "equal to"
@@ -194,13 +196,11 @@ def gate_line(label: str, question: Question, comparison: Comparison, judgement:
     where = {"met": "lies below", "not met": "lies above", "inconclusive": "straddles"}
     limit = f"{bound or 0.0:g}"
     if question.require == "equal":
-        where = {
-            "met": "lies within",
-            "not met": "lies outside",
-            "inconclusive": "passes an end of",
-        }
+        where |= {"met": "lies within", "not met": "lies outside"}
         limit = f"±{question.margin:g}"
-    if comparison.ci is None or math.isnan(comparison.mean_difference):
+    if comparison.verdict == "did nothing":
+        why = "it did nothing"
+    elif comparison.ci is None or math.isnan(comparison.mean_difference):
         why = "there is no interval"
     else:
         why = f"the interval {interval_text(comparison.ci)} {where[judgement]} {limit}"

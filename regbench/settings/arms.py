@@ -13,11 +13,13 @@ from regbench.errors import UsageError, suggestion, visible
 from regbench.regularizers import REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.plugins import named
 from regbench.settings.base import ARMS
-from regbench.settings.numbers import split_numbers
+from regbench.settings.numbers import split_numbers, to_number
 
 FindRegularizer = Callable[[str], type[Regularizer] | None]
 PLUS = re.compile(r"\+(?=[^\W\d])")
 """Before a name. (In `1e+2` it belongs to a number.)"""
+CONSTANT = re.compile(r",(?=[^\W\d]\w*=)")
+"""Before the name of a constant of a regularizer's own."""
 
 
 def arms_of(source: str, text: str, find: FindRegularizer = named) -> list[Arm]:
@@ -39,8 +41,15 @@ def arms_of(source: str, text: str, find: FindRegularizer = named) -> list[Arm]:
             if text == "+":
                 problem, hint = "which is half a sum", "write sums without spaces"
             raise UsageError(source, text, ARMS, problem=problem, hint=hint)
+        strengths, *constants = CONSTANT.split(strengths)
+        texts = dict(constant.split("=", 1) for constant in constants)
+        own = {name: to_number(source, text, "a number") for name, text in texts.items()}
+        if unknown := next((name for name in own if name not in kind().constants), None):
+            hint = suggestion(unknown, kind().constants)
+            problem = f"where {command} has no constant {visible(unknown)}"
+            raise UsageError(source, text, problem=problem, hint=hint)
         values = split_numbers(source, strengths)
-        choices.append([kind(value + 0.0) for value in values])
+        choices.append([kind(value + 0.0, **own) for value in values])
     if sum(len(values) > 1 for values in choices) > 1:
         raise UsageError(source, text, ARMS, problem="where two parts have several values")
     return [Arm(parts) for parts in itertools.product(*choices)]

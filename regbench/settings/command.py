@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field, InstanceOf, create_model
 
-from regbench.errors import option_of, quoted, shareable
+from regbench.errors import option_of, quoted
 from regbench.regularizers import REGULARIZERS, Arm
 from regbench.settings.base import ARMS, Settings
 from regbench.settings.machine import Machine
@@ -150,7 +150,7 @@ class Request:
         """What repeats the run, with the settings that are not the defaults."""
         values, words = self.to_file(), ["regbench", self.command.name]
         files = dict.fromkeys(filter(None, (known.get("file") for known in self.study.plugins)))
-        words += [word for file in files for word in ("--plugin", shareable(file))]
+        words += [word for file in files for word in ("--plugin", file)]
         for key, setting in self.command.settings.items():
             if key not in values or values[key] == default_of(setting.field, values):
                 continue

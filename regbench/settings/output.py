@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import PurePath
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from regbench.errors import UsageError, shareable
 from regbench.settings.base import Settings
@@ -64,10 +64,6 @@ class Output(Settings, title="Output"):
             if PurePath(name).suffix not in FORMATS or not name.isprintable():
                 raise UsageError("export", name, f"a printable path that ends in {SUFFIXES}")
         return tuple(map(os.path.expanduser, export))
-
-    @field_serializer("out", "export")
-    def _for_others(self, paths: Any) -> Any:
-        return [*map(shareable, paths)] if isinstance(paths, tuple) else paths and shareable(paths)
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Self:

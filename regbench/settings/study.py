@@ -287,7 +287,7 @@ class Study(BaseStudy):
         training, names = self.training, self.arm_names
         is_mixed = len({type(part) for arm in self.arms for part in arm.parts}) > 1
         for part in (part for arm in self.arms for part in arm.active):
-            limit, reason = part.strength_limit(training.lr, training.momentum, training.optimizer)
+            limit, reason = part.strength_limit(training)
             got = part.name if is_mixed else part.strength
             check_strength("arms", part.strength, limit, got, reason)
         if repeated := next((name for name in names if names.count(name) > 1), None):

@@ -62,7 +62,7 @@ def block_key(batch: Batch, arm_index: int) -> dict[str, Any]:
         "schema": BLOCK_SCHEMA,
         "study": study.model_dump(include=numbers),
         "arm": [
-            [part.command, part.strength, *([identity(part.origin)] if part.origin else [])]
+            [part.name, *([identity(part.origin)] if part.origin else [])]
             for part in study.arms[arm_index].active
         ],
         "seeds": [batch.seeds.start, len(batch.seeds)],

@@ -202,7 +202,7 @@ def open_run(
     `UsageError` where there is no run, it is another program's or of another version, or its
     configuration was changed since it began, and `RunError` where it cannot be read.
     """
-    folder = Path(name)
+    folder = Path(os.path.expanduser(name))  # noqa: PTH111
 
     def refused(problem: str, hint: str = "") -> UsageError:
         return UsageError("RUN", name, problem=problem, hint=hint)

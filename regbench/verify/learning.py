@@ -136,7 +136,7 @@ def adam_decay(result: Result) -> Agreement:
     "Loshchilov & Hutter 2019, alg. 2", "decoupled", 0.05, optimizer="adam", epochs=200, **NETWORK
 )
 def adam_decoupled(result: Result) -> Agreement:
-    """Whether decoupled decay multiplies by 1-ηλ after Adam's step, not before its moments."""
+    """Whether decoupled decay multiplies by 1-ηλ before Adam's step, unseen by its moments."""
     return follows(result, plain.decoupled(plain.adam(0.02), 0.02, 0.05))
 
 

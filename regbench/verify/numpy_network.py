@@ -86,8 +86,8 @@ def adam(lr: float, decay: float = 0.0, beta1: float = 0.9, beta2: float = 0.999
 
 
 def decoupled(rule: Rule, lr: float, decay: float) -> Rule:
-    """Return a rule that multiplies by 1 - ηλ after another's step (Loshchilov & Hutter 2019)."""
-    return lambda theta, gradient: (1 - lr * decay) * rule(theta, gradient)
+    """Return a rule that adds another's step to (1 - ηλ)θ (Loshchilov & Hutter 2019)."""
+    return lambda theta, gradient: rule(theta, gradient) - lr * decay * theta
 
 
 def train(

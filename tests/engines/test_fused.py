@@ -114,10 +114,11 @@ def train_by_autograd(
         loss = torch.nn.functional.mse_loss(hidden[:, 0], torch.tensor(y))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        before = [parameter.detach().clone() for parameter in parameters]
         optimizer.step()
         with torch.no_grad():
-            for parameter in parameters:
-                parameter *= 1 - c.lr * c.decoupled
+            for parameter, undecayed in zip(parameters, before, strict=True):
+                parameter -= c.lr * c.decoupled * undecayed
                 whole = parameter.clone()
                 parameter.copy_(parameter.sign() * (parameter.abs() - c.lr * c.l1).clamp(min=0))
                 if c.momentum and not is_adam:

@@ -32,7 +32,9 @@ def run_plain_program(study: Study) -> list[torch.Tensor]:
     x, y = start.data.train_x.double(), start.data.train_y.double()
     decay = part.strength if part.command == "wdecay" else 0.0
     optimizer: torch.optim.Optimizer
-    if training.optimizer == "adam":
+    if part.command == "decoupled" and training.optimizer == "adam":
+        optimizer = torch.optim.AdamW(parameters, lr=training.lr, weight_decay=part.strength)
+    elif training.optimizer == "adam":
         optimizer = torch.optim.Adam(parameters, lr=training.lr, weight_decay=decay)
     else:
         optimizer = torch.optim.SGD(
@@ -48,15 +50,13 @@ def run_plain_program(study: Study) -> list[torch.Tensor]:
         if part.command == "l1" and training.optimizer == "sgd":
             before = step_inertially(parameters, before, study)
             continue
-        optimizer.step()
-        with torch.no_grad():
+        if part.command == "decoupled" and training.optimizer == "sgd":
             for parameter in parameters:
-                if part.command == "l1":
-                    parameter.copy_(
-                        nn.functional.softshrink(parameter, training.lr * part.strength)
-                    )
-                if part.command == "decoupled":
-                    parameter.sub_(training.lr * part.strength * parameter)
+                parameter.data.mul_(1 - training.lr * part.strength)
+        optimizer.step()
+        for parameter in parameters if part.command == "l1" else ():
+            cut = nn.functional.softshrink(parameter.detach(), training.lr * part.strength)
+            parameter.data.copy_(cut)
     return [parameter.detach() for parameter in parameters]
 
 

@@ -67,7 +67,7 @@ def test_every_value_of_a_setting_is_trained_by_workers(
             history = train_batch(batch, own.engine, own.device, 1, listener)
             yield batch, history, own.provenance
 
-    monkeypatch.setattr(dask.Dask, "prepare", lambda _: 1)
+    monkeypatch.setattr(dask.Dask, "prepare", lambda *_: 1)
     monkeypatch.setattr(dask.Dask, "train", train)
     over = "--over=lr=0.01,0.02", "--scheduler=tcp://a:1"
     assert regbench(*OPTIONS, *over).code == 0

@@ -13,7 +13,7 @@ import pytest
 import torch
 from oracles import hash_word, keeps
 from scipy import stats
-from training import make_study
+from training import make_step, make_study
 
 from regbench.engines.base import draw_start
 from regbench.model.randomness import Noise, layer_noise, noise_keys, replicate_generator
@@ -66,7 +66,7 @@ class Drawn:
 
 def is_kept(p: float, words: Tensor) -> Tensor:
     """Return where dropout keeps a unit."""
-    return Dropout(p).factor(Drawn(words)) > 0
+    return Dropout(p).factor(make_step(Drawn(words))) > 0
 
 
 def test_words_are_the_documented_hash_bit_for_bit() -> None:
@@ -135,7 +135,7 @@ def test_normal_number_of_any_word_is_finite() -> None:
 @pytest.mark.parametrize("p", [1e-9, 0.1, 0.5, 0.999])
 def test_masks_keep_a_unit_where_its_uniform_number_is_at_least_p(p: float) -> None:
     keys = noise_keys(torch.tensor([8, 9]), 2, 5)
-    factor = Dropout(p).factor(Noise(keys, torch.tensor(3), 30, torch.float64))
+    factor = Dropout(p).factor(make_step(Noise(keys, torch.tensor(3), 30, torch.float64)))
     expected = [
         [
             [[keeps(s, layer, n, 3, h, p) / (1 - p) for h in range(30)] for n in range(5)]

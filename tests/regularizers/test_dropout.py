@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from training import make_step
 
 from regbench.regularizers.dropout import Dropout
 
@@ -29,4 +30,4 @@ class Ends:
 
 def test_factor_at_every_strength_has_a_kept_and_a_dropped_end() -> None:
     for p in (1e-12, 0.5, 1 - 1e-12):
-        assert Dropout(p).factor(Ends()).tolist() == [0.0, pytest.approx(1 / (1 - p))]
+        assert Dropout(p).factor(make_step(Ends())).tolist() == [0.0, pytest.approx(1 / (1 - p))]

@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cloudpickle
 import pytest
 from commands import NO_FILES, TINY, run_process
 from runs import assert_one_line, blocks_of, numbers_of
+from training import make_step
 
 import regbench as rb
 from regbench.regularizers import BY_CLASS, REGULARIZERS, Arm, Regularizer, rank
@@ -79,7 +81,7 @@ def test_penalty_is_added_as_the_formula_says(file: Path) -> None:
 
     load_file(str(file))
     theta, gradient = torch.tensor([[0.5, -2.0]]), torch.ones(1, 2)
-    REGULARIZERS["cauchy"](0.3).add_penalty_gradient_(gradient, theta, False)
+    REGULARIZERS["cauchy"](0.3).add_penalty_gradient_(gradient, theta, make_step())
     assert gradient.tolist()[0] == pytest.approx([1 + 0.6 * 0.5 / 1.25, 1 - 0.6 * 2 / 5])
 
 
@@ -236,15 +238,113 @@ def test_command_that_repeats_a_run_names_the_file(regbench: Command, file: Path
     assert again.out == first.out
 
 
-def test_hook_that_fails_is_to_be_corrected_and_not_resumed(regbench: Command, file: Path) -> None:
-    file.write_text(PLUGIN.replace(", is_bias: bool", ""), encoding="utf-8")
+def test_hook_that_fails_later_is_to_be_corrected_and_not_resumed(
+    regbench: Command, file: Path
+) -> None:
+    late = "        assert step.epoch < 4\n        gradient.add_("
+    file.write_text(PLUGIN.replace("        gradient.add_(", late), encoding="utf-8")
     failed = regbench("cauchy", f"--plugin={file}", *RUN, "--out=run")
     assert failed.code == 1
     assert re.fullmatch(
-        r"regbench: error: unexpected TypeError: .*; if 'cauchy' is at fault, correct it and begin "
-        r"a new run; else go on with: regbench resume run --plugin cauchy.py\n",
+        r"regbench: error: unexpected AssertionError: .*; if 'cauchy' is at fault, correct it and "
+        r"begin a new run; else go on with: regbench resume run --plugin cauchy.py\n",
         failed.err,
     )
+
+
+def test_plugin_that_breaks_the_contract_leaves_no_run(regbench: Command, file: Path) -> None:
+    file.write_text(PLUGIN.replace("gradient.add_(", "return gradient.add("), encoding="utf-8")
+    refused = regbench("cauchy", f"--plugin={file}", *RUN, "--out=run")
+    assert_one_line(refused, 2, "cauchy.py", "returns a value", "verify --plugin")
+    assert not Path("run").exists()
+    rows = regbench("verify", f"--plugin={file}", "--only=cauchy-acts,cauchy-neutral", "--json")
+    assert "returns a value" in rows.document["rows"][0]["reason"]
+
+
+WIDE = (
+    PLUGIN.replace("class Cauchy", "@dataclass(frozen=True)\nclass Cauchy")
+    .replace("from typing", "from dataclasses import dataclass\nfrom typing")
+    .replace("1 + parameter**2", "1 + (parameter / self.width) ** 2")
+    .replace("    def add", "    width: float = 1.0\n\n    def add")
+)
+"""The same with a constant of its own."""
+
+
+def test_constant_of_its_own_is_part_of_name_and_blocks(regbench: Command, file: Path) -> None:
+    file.write_text(WIDE, encoding="utf-8")
+    names = ["cauchy=0.3,width=1.0", "cauchy=0.3,width=2.0", "wdecay=0.1+cauchy=0.3,width=0.5"]
+    typed = ["cauchy=0.3", "cauchy=0.3,width=2", "cauchy=0.3,width=5e-1+wdecay=0.1"]
+    done = regbench("compare", f"--plugin={file}", *typed, *RUN, "--out=run")
+    assert done.code == 0, done.err
+    forget()
+    result = rb.load("run")
+    assert result.study.compared == names
+    ends = result.history.weight_norm[-1]
+    assert len({values.tobytes() for values in ends}) == 4
+    assert len(blocks_of("run")) == 4
+    load_file(str(file))
+    (arm,) = arms_of("ARM", names[-1])
+    assert arm.name == result.study.arms[-1].name
+    swept = arms_of("ARM", "cauchy=0.1,0.2,width=3")
+    assert [one.name for one in swept] == ["cauchy=0.1,width=3.0", "cauchy=0.2,width=3.0"]
+    for text, said in (("cauchy=1,widht=2", "did you mean 'width'"), ("cauchy=1,width=x", "'x'")):
+        with pytest.raises(rb.UsageError, match=said):
+            arms_of("ARM", text)
+
+
+def test_field_that_is_no_number_or_has_a_taken_name_is_refused(
+    regbench: Command, file: Path
+) -> None:
+    wide = "width: float = 1.0"
+    for old, new in (
+        (wide, 'width: str = "wide"'),
+        (wide, f"{wide}\n    label: float = 1.0"),
+        ("  default =", "  default: float ="),
+    ):
+        file.write_text(WIDE.replace(old, new), encoding="utf-8")
+        assert_one_line(regbench("cauchy", f"--plugin={file}", *RUN), 2, "a number, as a constant")
+
+
+def test_files_beside_a_plugin_are_imported_and_each_has_its_own(
+    regbench: Command, tmp_path: Path
+) -> None:
+    path, modules = list(sys.path), set(sys.modules)
+    for name, factor in (("one", 2), ("other", 3)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "beside.py").write_text(f"FACTOR = {factor}\n")
+        text = PLUGIN.replace('"cauchy"', f'"{name}"').replace("alpha=2 *", "alpha=FACTOR *")
+        text = text.replace("from typing", "from beside import FACTOR\nfrom typing", 1)
+        (folder / "plugin.py").write_text(text, encoding="utf-8")
+        load_file(str(folder / "plugin.py"))
+    assert sys.path == path
+    assert not {name for name in sys.modules.keys() - modules if "beside" in name}
+    import torch
+
+    theta, gradients = torch.ones(1, 2), [torch.zeros(1, 2), torch.zeros(1, 2)]
+    for name, gradient in zip(("one", "other"), gradients, strict=True):
+        REGULARIZERS[name](1.0).add_penalty_gradient_(gradient, theta, make_step())
+    assert [gradient.tolist() for gradient in gradients] == [[[1.0, 1.0]], [[1.5, 1.5]]]
+
+
+def test_plugin_travels_to_a_machine_that_has_no_such_file(file: Path, tmp_path: Path) -> None:
+    file.write_text(WIDE, encoding="utf-8")
+    load_file(str(file))
+    (arm,) = arms_of("ARM", "dropout=0.1+cauchy=0.3,width=2")
+    sent = tmp_path / "sent"
+    sent.write_bytes(cloudpickle.dumps(arm))
+    file.unlink()
+    code = (
+        "import pickle, sys, torch; arm = pickle.loads(open(sys.argv[1], 'rb').read())\n"
+        "gradient = torch.zeros(1, 2)\n"
+        "arm.parts[1].add_penalty_gradient_(gradient, torch.full((1, 2), 2.0), None)\n"
+        "print(arm.name, *gradient[0].tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(sent)], capture_output=True, text=True,
+                          cwd=tmp_path, check=True)  # fmt: skip
+    name, *gradient = done.stdout.split()
+    assert name == "dropout=0.1+cauchy=0.3,width=2.0"
+    assert [float(number) for number in gradient] == pytest.approx([2 * 0.3 * 2 / 2] * 2)
 
 
 def test_edited_plugin_finds_no_block_of_before(regbench: Command, file: Path) -> None:

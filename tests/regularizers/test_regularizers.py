@@ -20,6 +20,7 @@ from training import (
     by_arm,
     by_replicate,
     make_batch,
+    make_step,
     make_study,
     train,
 )
@@ -31,12 +32,13 @@ from regbench.regularizers import REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.dropout import Dropout
 from regbench.settings.arms import arms_of
 from regbench.settings.machine import Machine
+from regbench.settings.study import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from regbench.analysis.history import History
-    from regbench.regularizers import Noise as AnyNoise
+    from regbench.regularizers import Step
     from regbench.settings.study import Study
 
 Kind = type[Regularizer]
@@ -258,25 +260,24 @@ class Invented(Regularizer):
     stream: ClassVar[int] = 1000
     summary: ClassVar[str] = "Compare an invention with none."
 
-    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, step: Step) -> None:
         """Add λ‖θ‖θ, twice for biases."""
         norms = parameter.flatten(1).norm(dim=1).reshape(-1, *[1] * (parameter.dim() - 1))
-        gradient.add_(parameter * norms, alpha=self.strength * (1 + is_bias))
+        gradient.add_(parameter * norms, alpha=self.strength * (1 + step.parameter.is_bias))
 
-    def after_step_(
-        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
+    def after_step_(self, parameter: Tensor, momentum: Tensor | None, step: Step) -> None:
         """Take off a share of the largest weight, and slow down; for biases only that."""
-        if not is_bias:
+        lr = step.training.lr
+        if not step.parameter.is_bias:
             largest = parameter.flatten(1).abs().amax(dim=1)
             parameter.sub_(lr * self.strength * largest.reshape(-1, *[1] * (parameter.dim() - 1)))
         if momentum is not None:
             momentum.mul_(1 - lr * self.strength)
 
-    def factor(self, noise: AnyNoise) -> Tensor:
+    def factor(self, step: Step) -> Tensor:
         """Return 1 and noise of both forms."""
-        noisy = 2 * noise.uniform() - 1 + noise.normal().double()
-        return (1 + self.strength * noisy).to(noise.dtype)
+        noisy = 2 * step.noise.uniform() - 1 + step.noise.normal().double()
+        return (1 + self.strength * noisy).to(step.noise.dtype)
 
 
 @pytest.mark.parametrize("hook", ["add_penalty_gradient_", "after_step_", "factor", None])
@@ -322,24 +323,24 @@ def test_linear_model_trains(engine: str, kinds: tuple[Kind, ...]) -> None:
 
 @every_kind
 def test_factor_has_mean_one(kind: Kind) -> None:
-    limit, _ = kind.strength_limit(0.01, 0.9, "sgd")
+    limit, _ = kind.strength_limit(Training(lr=0.01, momentum=0.9))
     keys = noise_keys(torch.arange(50), 3, 40, kind.stream)
     strengths = () if kind.is_whole else (0.1, 0.25, 0.5, 0.9)
     for strength in (s for s in (*strengths, kind.default) if s < limit):
         regularizer = kind(strength)
-        factor = regularizer.factor(Noise(keys, torch.tensor(1), 200, torch.float64))
-        assert (factor is not None) == regularizer.acts_on_hidden
+        factor = regularizer.factor(make_step(Noise(keys, torch.tensor(1), 200, torch.float64)))
+        assert (factor is not None) == regularizer.has_hook("factor")
         if factor is not None:
             assert factor.shape == (3, 50, 40, 200)
             assert factor.dtype == torch.float64
             error = factor.std() / factor.numel() ** 0.5
             assert abs(float((factor.mean() - 1) / error)) < 5
-    assert not kind(kind.neutral).acts_on_hidden
+    assert not kind(kind.neutral).has_hook("factor")
 
 
 def test_no_two_regularizers_share_their_noise() -> None:
     kinds: list[Kind] = [*KINDS, Invented]
-    noisy = [kind for kind in kinds if kind(kind.default).acts_on_hidden]
+    noisy = [kind for kind in kinds if kind(kind.default).has_hook("factor")]
     streams = [kind.stream for kind in noisy]
     assert len(set(streams)) == len(streams)
     assert all(0 <= stream < 2**63 // LAYERS_APART for stream in streams)
@@ -347,7 +348,7 @@ def test_no_two_regularizers_share_their_noise() -> None:
     for kind in noisy:
         keys = noise_keys(torch.arange(50), 3, 40, kind.stream)
         noise = Noise(keys, torch.tensor(1), 200, torch.float64)
-        factors.append(kind(kind.default).factor(noise))
+        factors.append(kind(kind.default).factor(make_step(noise)))
     for one, other in itertools.combinations(factors, 2):
         assert one is not None
         assert other is not None
@@ -365,7 +366,7 @@ def test_words_of_a_regularizer_fit_options_folders_and_tables(kind: Kind) -> No
     assert kind.summary.endswith(".")
     assert kind.symbol.isprintable()
     assert kind.neutral in (0.0, float("inf"))
-    limit, _ = kind.strength_limit(0.01, 0.9, "sgd")
+    limit, _ = kind.strength_limit(Training(lr=0.01, momentum=0.9))
     assert 0 < kind.default < limit
     assert kind(kind.default).is_active
     assert not kind(kind.neutral).is_active

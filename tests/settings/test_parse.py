@@ -324,5 +324,4 @@ def test_tilde_is_the_home_folder_wherever_a_path_is_given(
     outputs = [request.output for request in asked]
     for output in [*outputs, Output(out="~/x", export=("~/x.md",))]:
         assert (output.out, output.export) == (f"{tmp_path}/x", (f"{tmp_path}/x.md",))
-        assert output.model_dump(mode="json")["out"] == "~/x", "as others may see it"
     assert asked[2].origins["out"] == "--config '~/settings.toml': out"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from commands import Command
     from torch import Tensor
 
+    from regbench.regularizers import Step
+
 
 def failed_of(kind: type[Regularizer]) -> set[str]:
     """Return which checks of a regularizer alone fail."""
@@ -44,7 +46,7 @@ class Broken(Regularizer):
 class Shared(Broken):
     """Takes the norm over replicates too."""
 
-    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, step: Step) -> None:
         """Add λ‖θ‖θ."""
         gradient.add_(parameter * parameter.norm(), alpha=self.strength)
 
@@ -52,19 +54,17 @@ class Shared(Broken):
 class Random(Broken):
     """Draws from torch's global generator."""
 
-    def after_step_(
-        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
+    def after_step_(self, parameter: Tensor, momentum: Tensor | None, step: Step) -> None:
         """Add noise."""
-        parameter.add_(torch.randn_like(parameter), alpha=lr * self.strength)
+        parameter.add_(torch.randn_like(parameter), alpha=step.training.lr * self.strength)
 
 
 class Narrow(Broken):
     """Does not expect the axis of replicates."""
 
-    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
+    def add_penalty_gradient_(self, gradient: Tensor, parameter: Tensor, step: Step) -> None:
         """Raise where a weight has three axes."""
-        if not is_bias:
+        if not step.parameter.is_bias:
             _, _ = parameter.shape
         gradient.add_(parameter, alpha=self.strength)
 
@@ -74,12 +74,10 @@ class Remembering(Broken):
 
     seen: ClassVar[list[int]] = []
 
-    def after_step_(
-        self, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
+    def after_step_(self, parameter: Tensor, momentum: Tensor | None, step: Step) -> None:
         """Shrink the less, the more calls there were."""
         self.seen.append(1)
-        parameter.mul_(1 - lr / len(self.seen))
+        parameter.mul_(1 - step.training.lr / len(self.seen))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +105,7 @@ def test_command_verifies_a_plugin_and_says_why_a_row_failed(
         "class Narrow(Regularizer):\n"
         "    command, option, symbol, default = 'narrow', 'lambda', 'λ', 0.3\n"
         "    summary = 'Compare what expects one network.'\n"
-        "    def add_penalty_gradient_(self, gradient, parameter, is_bias):\n"
+        "    def add_penalty_gradient_(self, gradient, parameter, step):\n"
         "        raise IndexError('too many axes')\n"
     )
     monkeypatch.delitem(REGULARIZERS, "narrow", raising=False)  # and forget it at the end

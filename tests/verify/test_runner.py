@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from regbench.analysis.batch import Batch
     from regbench.analysis.history import Array, History
-    from regbench.regularizers import Noise
+    from regbench.regularizers import Step
+    from regbench.settings.study import Training
     from regbench.verify.runner import Row
 
 NAMES = [case.name for case in CASES]
@@ -72,7 +73,7 @@ def assert_failing(*names: str) -> None:
 
 
 def test_wrong_sign_of_decay_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def grow(self: WeightDecay, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
+    def grow(self: WeightDecay, gradient: Tensor, parameter: Tensor, step: Step) -> None:
         gradient.sub_(parameter, alpha=self.strength)
 
     monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", grow)
@@ -80,7 +81,7 @@ def test_wrong_sign_of_decay_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_decay_of_twice_the_strength_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decay_twice(self: WeightDecay, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
+    def decay_twice(self: WeightDecay, gradient: Tensor, parameter: Tensor, step: Step) -> None:
         gradient.add_(parameter, alpha=2 * self.strength)
 
     monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", decay_twice)
@@ -100,10 +101,8 @@ def test_gradient_of_half_the_squared_error_is_found(monkeypatch: pytest.MonkeyP
 
 
 def test_bias_that_is_not_decayed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decay_weights(
-        self: WeightDecay, gradient: Tensor, parameter: Tensor, is_bias: bool
-    ) -> None:
-        if not is_bias:
+    def decay_weights(self: WeightDecay, gradient: Tensor, parameter: Tensor, step: Step) -> None:
+        if not step.parameter.is_bias:
             gradient.add_(parameter, alpha=self.strength)
 
     monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", decay_weights)
@@ -113,8 +112,8 @@ def test_bias_that_is_not_decayed_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 def test_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     scaled = Dropout.factor
 
-    def unscaled(self: Dropout, noise: Noise) -> Tensor:
-        return scaled(self, noise) * (1 - self.strength)
+    def unscaled(self: Dropout, step: Step) -> Tensor:
+        return scaled(self, step) * (1 - self.strength)
 
     monkeypatch.setattr(Dropout, "factor", unscaled)
     assert_failing("dropout-loss", "dropout-ridge")
@@ -123,8 +122,8 @@ def test_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 def test_input_noise_of_another_size_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     perturb_inputs = InputNoise.perturb_inputs
 
-    def perturb_more(self: InputNoise, x: Tensor, noise: Noise) -> Tensor:
-        return 1.5 * perturb_inputs(self, x, noise) - 0.5 * x
+    def perturb_more(self: InputNoise, x: Tensor, step: Step) -> Tensor:
+        return 1.5 * perturb_inputs(self, x, step) - 0.5 * x
 
     monkeypatch.setattr(InputNoise, "perturb_inputs", perturb_more)
     assert_failing("input-noise")
@@ -134,9 +133,10 @@ def test_group_penalty_of_another_weight_is_found(monkeypatch: pytest.MonkeyPatc
     shrink_ = GroupLasso.after_step_
 
     def shrink_less_(
-        self: GroupLasso, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
+        self: GroupLasso, parameter: Tensor, momentum: Tensor | None, step: Step
     ) -> None:
-        shrink_(self, parameter, momentum, lr / parameter.shape[-1] ** 0.5, is_bias)
+        training = step.training.replaced(lr=step.training.lr / parameter.shape[-1] ** 0.5)
+        shrink_(self, parameter, momentum, dataclasses.replace(step, training=training))
 
     monkeypatch.setattr(GroupLasso, "after_step_", shrink_less_)
     assert_failing("group-lasso")
@@ -151,10 +151,10 @@ def test_torch_dropout_without_its_scale_is_found(monkeypatch: pytest.MonkeyPatc
 def test_damped_first_step_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     update_ = batched.update_by_sgd_
 
-    def damp_(stack: Any, activations: Any, deltas: Any, lr: float, momentum: float) -> None:
+    def damp_(stack: Any, activations: Any, deltas: Any, training: Training) -> None:
         is_first = not any(buffer.any() for buffer in stack.momenta)
-        share = 1 - momentum if is_first else 1.0
-        update_(stack, activations, [share * delta for delta in deltas], lr, momentum)
+        share = 1 - training.momentum if is_first else 1.0
+        update_(stack, activations, [share * delta for delta in deltas], training)
 
     monkeypatch.setattr(batched, "update_by_sgd_", damp_)
     assert_failing("momentum", "momentum-decay", "ridge-descent")
@@ -170,10 +170,8 @@ def test_proximal_step_that_momentum_does_not_see_is_found(
 ) -> None:
     threshold_ = L1.after_step_
 
-    def forget_(
-        self: L1, parameter: Tensor, momentum: Tensor | None, lr: float, is_bias: bool
-    ) -> None:
-        threshold_(self, parameter, None, lr, is_bias)
+    def forget_(self: L1, parameter: Tensor, momentum: Tensor | None, step: Step) -> None:
+        threshold_(self, parameter, None, step)
 
     monkeypatch.setattr(L1, "after_step_", forget_)
     assert_failing("lasso")
@@ -182,7 +180,7 @@ def test_proximal_step_that_momentum_does_not_see_is_found(
 def test_subgradient_in_place_of_the_proximal_step_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def add_sign_(self: L1, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
+    def add_sign_(self: L1, gradient: Tensor, parameter: Tensor, step: Step) -> None:
         gradient.add_(parameter.sign(), alpha=self.strength)
 
     monkeypatch.setattr(L1, "after_step_", lambda *_: None)
@@ -192,14 +190,14 @@ def test_subgradient_in_place_of_the_proximal_step_is_found(
 
 def test_coupled_decay_in_place_of_decoupled_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     coupled = WeightDecay.add_penalty_gradient_
-    monkeypatch.setattr(DecoupledDecay, "after_step_", lambda *_: None)
+    monkeypatch.setattr(DecoupledDecay, "before_step_", lambda *_: None)
     monkeypatch.setattr(DecoupledDecay, "add_penalty_gradient_", coupled)
     assert_failing("decoupled", "adam-decoupled")
 
 
 def test_decoupled_decay_in_place_of_coupled_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WeightDecay, "add_penalty_gradient_", lambda *_: None)
-    monkeypatch.setattr(WeightDecay, "after_step_", DecoupledDecay.after_step_)
+    monkeypatch.setattr(WeightDecay, "before_step_", DecoupledDecay.before_step_)
     assert_failing("momentum-decay", "decay-momentum", "adam-penalty", "adam-decay")
 
 

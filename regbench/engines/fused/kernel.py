@@ -136,13 +136,13 @@ def forward(theta, signal, rows, grid, start, stop, block, width, planes):
 @njit(inline="always")
 def step_by_adam(theta, at, w, g, rates, rate, epsilon):
     """Step the parameters w at theta.flat[at] by their gradient g; see `set_paces_`."""
-    mu, beta, _, _, _ = rates
+    mu, beta, _, keep, _, _ = rates
     columns = theta.shape[2]
     momentum = fma(mu, load(theta, at + columns, 0, w), g)
     squares = fma(beta, load(theta, at + 2 * columns, 0, w), mul(g, g))
     store(theta, at + columns, 0, momentum)
     store(theta, at + 2 * columns, 0, squares)
-    store(theta, at, 0, fma(rate, over_root(momentum, squares, epsilon), w))
+    store(theta, at, 0, fma(rate, over_root(momentum, squares, epsilon), mul(keep, w)))
 
 
 @compiled
@@ -154,12 +154,12 @@ def backward(theta, signal, rows, grid, back, total, rates, pace, block, planes)
     squared when it is whole: until then `total` has it.
     """
     blocks, samples, columns = grid.shape
-    mu, _, l2, scale, limits = rates
+    mu, _, l2, keep, scale, limits = rates
     one, nil, rate, epsilon = fill(1, mu), fill(0, mu), fill(pace[0], mu), fill(pace[1], mu)
     for r in rows:
         for b in range(blocks):
             mu_, l2_ = (mu, l2) if b == 0 else (one, nil)
-            rate_ = rate if b == blocks - 1 else nil
+            rate_, keep_ = (rate, keep) if b == blocks - 1 else (nil, one)
             dots = zeros(theta, block, (0,))
             here = (r * blocks + b) * samples
             factors = load_each(signal, here, dots)
@@ -172,7 +172,7 @@ def backward(theta, signal, rows, grid, back, total, rates, pace, block, planes)
                     v = load(theta, at + columns, 0, mu)
                     v = sum_products(fma(mu_, v, mul(l2_, w)), g, factors)
                     store(theta, at + columns, 0, v)
-                    store(theta, at, 0, fma(rate_, v, w))
+                    store(theta, at, 0, fma(rate_, v, mul(keep_, w)))
                 else:
                     v = mul(l2, w) if b == 0 else load(total, j, 0, mu)
                     v = sum_products(v, g, factors)
@@ -188,11 +188,11 @@ def backward(theta, signal, rows, grid, back, total, rates, pace, block, planes)
 
 @compiled
 def shrink(theta, r, limits):
-    """Apply decoupled decay and soft thresholding to one row; its momentum takes up what is cut."""
-    keep, cut, per_lr = limits
-    if keep != 1 or cut != 0:
+    """Apply soft thresholding to one row; its momentum takes up what is cut."""
+    cut, per_lr = limits
+    if cut != 0:
         for j in range(theta.shape[2]):
-            w = keep * theta[r, 0, j]
+            w = theta[r, 0, j]
             taken = min(max(w, -cut), cut)
             theta[r, 0, j] = w - taken
             theta[r, 1, j] += per_lr * taken
@@ -202,7 +202,7 @@ def shrink(theta, r, limits):
 def step(theta, r, paces, start, stop, gradient, rates, planes):
     """Take a step of one row at each pace from start to stop, with one gradient for all columns."""
     columns = theta.shape[2]
-    mu, _, l2, _, limits = rates
+    mu, _, l2, keep, _, limits = rates
     for i in range(start, stop):
         rate, epsilon = fill(paces[i, 0], mu), fill(paces[i, 1], mu)
         for j in range(0, columns, lanes_of(theta)):
@@ -212,7 +212,7 @@ def step(theta, r, paces, start, stop, gradient, rates, planes):
             if len(planes) == 2:
                 v = fma(mu, load(theta, at + columns, 0, mu), g)
                 store(theta, at + columns, 0, v)
-                store(theta, at, 0, fma(rate, v, w))
+                store(theta, at, 0, fma(rate, v, mul(keep, w)))
             else:
                 step_by_adam(theta, at, w, g, rates, rate, epsilon)
         shrink(theta, r, limits)
@@ -298,8 +298,8 @@ def train(theta, y, share, sizes, coefficients, seed, epoch, count, scratch, blo
     empty = zeros(theta, block, (0,))
     vector, scale = empty[0], number(1 / (1 - p))
     per_lr = number(1 / lr) if l1 > 0 and len(planes) == 2 else number(0)
-    limits = number(1 - lr * decoupled), number(lr * l1), per_lr
-    rates = fill(momentum, vector), fill(beta, vector), fill(l2, vector), scale, limits
+    keep, limits = fill(1 - lr * decoupled, vector), (number(lr * l1), per_lr)
+    rates = fill(momentum, vector), fill(beta, vector), fill(l2, vector), keep, scale, limits
     paces = np.empty((max(count, 1), 2), theta.dtype)
     set_paces_(paces, epoch, lr, momentum, beta, epsilon, planes)
     speaking = np.full(depth + 1, inputs + 1)

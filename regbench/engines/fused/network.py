@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Coefficients(NamedTuple):
     """What one network is trained with; what SGD calls momentum is Adam's first decay.
 
-    `l2`: λθ is added to the gradient; `decoupled`: θ is multiplied by 1 - ηλ after the step; `l1`:
-    soft thresholding by ηλ after that, where the momentum takes up what is cut off, over η; `p`:
+    `l2`: λθ is added to the gradient; `decoupled`: θ is multiplied by 1 - ηλ before the step; `l1`:
+    soft thresholding by ηλ after it, where the momentum takes up what is cut off, over η; `p`:
     inverted dropout on the hidden activations. The regularizers' hooks do the same.
     """
 

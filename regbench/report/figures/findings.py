@@ -110,7 +110,12 @@ def headline_title(result: Result) -> str:
     of = f"{best.wins} of {best.replicates}{' fresh' * is_fresh} replicates"
     by = f"by {amount(size, ci)}"
     others = [c for c in found if c is not best]
-    if best.verdict == "better":
+    if best.verdict == "did nothing":
+        title = f"{label} did nothing"
+    elif best.verdict == "equal":
+        within, change = result.question.margin, bracket(best.mean_difference, ci, "+")
+        title = f"{label}: the {what} is equal within ±{within:g}, {change}"
+    elif best.verdict == "better":
         title = (
             f"{label} lowers the {what}{' most,' * (bool(others) and not is_fresh)} {by}, in {of}"
         )
@@ -121,6 +126,8 @@ def headline_title(result: Result) -> str:
         title = f"{label}: no change of the {what} can be told, {change}"
     for verdict, one, many in (
         ("worse", "{} raises it", "{} arms raise it"),
+        ("equal", "{} leaves it equal", "{} others leave it equal"),
+        ("did nothing", "{} did nothing", "{} others did nothing"),
         ("inconclusive", "for {} it cannot be told", "for {} others it cannot be told"),
     ):
         such = [labels[c.arm] for c in others if c.verdict == verdict]

@@ -24,6 +24,8 @@ VERDICTS = {
     "better": ("▼ lower", GOOD),
     "worse": ("▲ higher", BAD),
     "inconclusive": ("? cannot tell", GREY),
+    "did nothing": ("did nothing", GREY),
+    "equal": ("= equal", GREY),
 }
 MOST_SWARM, MOST_DOTTED_ROWS = 300, 16
 """Replicates up to which there are dots rather than a histogram, and rows up to which there are."""

@@ -41,9 +41,7 @@ def title(result: Result) -> str:
     if norm.verdict not in words:
         return f"{label}: whether the weights are nearer to 0 cannot be told ({change})"
     (other,) = words.keys() - {norm.verdict}
-    layers = [
-        n.removeprefix("rms_") for n, c in found.items() if n[:4] == "rms_" and c.verdict == other
-    ]
+    layers = [n for n in result.study.network.layer_names if found[f"rms_{n}"].verdict == other]
     but = f", but those of {' and '.join(layers)} {words[other]}" if layers else ""
     return f"{label} leaves the weights {words[norm.verdict]} ({change}){but}"
 
