@@ -110,7 +110,7 @@ def test_document_names_every_arm_and_its_regularizers(regbench: Command) -> Non
     assert document["arms"] == [
         {"name": name, "regularizers": own} for name, own in zip(NAMES, parts, strict=True)
     ]
-    assert (document["schema"], document["experiment"]) == ("regbench.result/2", "compare")
+    assert (document["schema"], document["experiment"]) == ("regbench.result/3", "compare")
     assert document["config"]["arms"] == NAMES[1:]
     assert list(document["history"]) == list(document["decomposition"]) == NAMES
     assert list(document["comparisons_by_epoch"]) == NAMES[1:]

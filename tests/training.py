@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SMALL = {"points": 6, "hidden": 12, "depth": 2, "epochs": 30, "log_every": 10, "replicates": 3}
 """A network and a run that take milliseconds."""
 CPU = torch.device("cpu")
-AMPLIFIED = {"measures/roughness": 1e4}
+AMPLIFIED = {"measures/rms_slope": 1e2}
 """By how much a measure's array amplifies the rounding of predictions, where it does."""
 ENVIRONMENT = Environment(
     device="cpu",

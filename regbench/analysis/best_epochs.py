@@ -6,7 +6,7 @@ Works on a history and knows nothing about how it is shown.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +35,11 @@ class AtBest(Difference):
 
     epochs: list[int]
     baseline_epochs: list[int]
+
+    @property
+    def difference(self) -> Difference:
+        """The same without the epochs."""
+        return Difference(*(getattr(self, field.name) for field in fields(Difference)))
 
 
 @np.errstate(invalid="ignore")

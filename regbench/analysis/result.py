@@ -186,7 +186,7 @@ class Result(Shown):
             paired_differences(names, measure, values[-1], confidence)
             for measure, values in self.history.named("measures").items()
         ]
-        found += [self.at_best_epochs] if self.at_best_epochs else []
+        found += [[best.difference for best in self.at_best_epochs]] if self.at_best_epochs else []
         return self.with_idle([one for arm in zip(*found, strict=True) for one in arm])
 
     @cached_property

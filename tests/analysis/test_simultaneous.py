@@ -105,7 +105,7 @@ def test_target_width_takes_more_replicates_for_several_arms() -> None:
     differences = correlated(9, 10, 0.0, 9)
     alone = max(required_replicates(arm[None], 0.4, 0.95, 10**6) for arm in differences)
     together = required_replicates(differences, 0.4, 0.95, 10**6)
-    widest = differences.std(axis=1, ddof=1).max()
+    widest = differences.std(axis=1, ddof=1).max() * np.sqrt(9 / stats.chi2.ppf(0.1, 9))
     assert alone < together
     for count in (together - 1, together):
         critical = law_of(differences, replicates=count).critical(0.95)

@@ -157,11 +157,10 @@ def test_target_width_runs_a_pilot_and_then_what_it_needs_with_the_pilot_in_it()
     needed = len(training[1])
     assert training == ("training", range(5, 5 + needed), [0.1])
     assert f"about {needed} replicates: {needed - 10} more" in said[0]
-    # The least number: by scipy's own interval for differences of that standard deviation.
+    # The least number: by scipy's own interval for the largest likely standard deviation.
+    largest = differences.std(ddof=1) * math.sqrt(9 / stats.chi2.ppf(0.1, 9))
     for count, is_wide in ((needed, False), (needed - 1, True)):
-        low, high = stats.t.interval(
-            0.95, count - 1, scale=differences.std(ddof=1) / math.sqrt(count)
-        )
+        low, high = stats.t.interval(0.95, count - 1, scale=largest / math.sqrt(count))
         assert (high - low > 1.0) == is_wide
 
 

@@ -172,7 +172,7 @@ def test_pilot_says_how_many_replicates_a_width_needs_and_they_are_run(regbench:
     differences = np.subtract(
         *(pilot["history"][name]["risk"][-1] for name in ("wdecay=1.0", "baseline"))
     )
-    spread = differences.std(ddof=1)
+    spread = differences.std(ddof=1) * math.sqrt(9 / stats.chi2.ppf(0.1, 9))
     width = spread  # of 18 replicates, or so
     needed = next(
         count

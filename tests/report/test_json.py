@@ -36,9 +36,9 @@ def test_training_document_is_complete_and_says_what_was_asked(
         "arms", "seeds", "epochs", "history", "comparisons", "comparisons_by_epoch",
         "decomposition", "best_arm", "confirmation", "diverged", "claims", "measures", "optimum",
         "gate",
-        "decomposition_differences", "interactions",
+        "decomposition_differences", "interactions", "at_best_epochs", "slope_ratios", "failures",
     }  # fmt: skip
-    assert document["schema"] == "regbench.result/2"
+    assert document["schema"] == "regbench.result/3"
     parts = [[], *([{"command": "wdecay", "strength": strength}] for strength in (0.1, 0.2))]
     assert document["arms"] == [
         {"name": name, "regularizers": regularizers}
@@ -139,7 +139,7 @@ def test_arm_that_diverges_changes_no_other_and_is_left_out_of_the_histograms(
         assert both.document["decomposition"][name] == alone.document["decomposition"][name]
     assert both.document["best_arm"] == "wdecay=0.1"
     shown = regbench("report", both.document["run_dir"])
-    assert "rough as the baseline's" in shown.out
+    assert "times as steep as the baseline's" in shown.out
     assert not re.search(r"\bnan\b", shown.out)
     (first, second), (expected,) = both.document["comparisons"], alone.document["comparisons"]
     assert first == expected, "p values of one arm that can be compared need no correction"

@@ -63,7 +63,7 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
         assert {tag for tag in tags["scalars"] if not tag.startswith("interval/")} == {
             *("difference/risk", "error/risk", "error/test_loss"),
             *("error/bias_squared", "error/variance", "loss/train_loss", "loss/train_loss_eval"),
-            *("network/weight_norm", "network/zero_share", "network/roughness"),
+            *("network/weight_norm", "network/zero_share", "network/rms_slope"),
             *(f"network/rms_{layer}" for layer in ("hidden1", "hidden2", "output")),
         }
         assert set(tags["histograms"]) == {

@@ -77,7 +77,7 @@ def test_sentence_of_a_diverged_arm_has_no_number() -> None:
 )
 def test_few_replicates_are_cautioned_with_what_to_do(replicates: int, words: list[str]) -> None:
     losses = np.random.default_rng(replicates).normal(size=(2, replicates))
-    lines = cautions(with_losses(losses))
+    lines = [line for line in cautions(with_losses(losses)) if "sign flips" in line]
     assert all(word in line for line in lines for word in words)
     assert len(lines) == bool(words)
 
@@ -85,7 +85,7 @@ def test_few_replicates_are_cautioned_with_what_to_do(replicates: int, words: li
 def test_skewed_differences_are_cautioned_and_normal_ones_hardly_ever() -> None:
     generator = np.random.default_rng(3)
     skewed = with_losses([np.zeros(60), generator.lognormal(0, 1, 60)])
-    assert "the differences of λ=0.1 are skewed" in cautions(skewed)[0]
+    assert any("the differences of λ=0.1 are skewed" in line for line in cautions(skewed))
     normal = generator.normal(size=(2000, 30))
     assert np.mean([is_too_skewed(skewness(values), 30) for values in normal]) < 0.02
 
@@ -124,13 +124,16 @@ def test_sums_and_sweeps_have_their_sentences() -> None:
 def test_confirmation_is_cautioned_for_itself() -> None:
     generator = np.random.default_rng(3)
     result = with_losses(generator.normal(size=(2, 60)))
-    few = dataclasses.replace(result, confirmation=with_losses(generator.normal(size=(2, 3))))
-    assert cautions(few) == [
+    own = cautions(result)
+    few = dataclasses.replace(
+        result, confirmation=with_losses(-(generator.normal(size=(2, 3)) ** 2))
+    )
+    assert [line for line in cautions(few) if line not in own and "median" not in line] == [
         "3 fresh replicates hold by the normal law alone: sign flips give no p below 0.25; use "
         "--confirm 6 or more"
     ]
     skewed = with_losses([np.zeros(60), generator.lognormal(0, 1, 60)])
-    (line,) = cautions(dataclasses.replace(result, confirmation=skewed))
+    line = cautions(dataclasses.replace(result, confirmation=skewed))[-1]
     assert line.startswith("the confirming differences of λ=0.1 are skewed")
     assert line.endswith("raise --confirm")
 
