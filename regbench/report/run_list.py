@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from regbench.errors import option_of, shell_word
+from regbench.errors import option_of, shell_word, visible
 from regbench.report.base import Table, View
 from regbench.report.format import interval_text, rounded, setting_text
 from regbench.settings.base import keys_of
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from regbench.storage.run_list import Summary
 
+MOST_RESUMED = 5
+"""Runs that are not done of which it is said how to finish them."""
 MOST_ARMS = 4
 """Of a run, on the screen; of more the first three are shown."""
 NOT_COMPARED = {"experiment", "arms", *keys_of(Output)}
@@ -25,14 +27,19 @@ NOT_COMPARED = {"experiment", "arms", *keys_of(Output)}
 
 def runs_view(runs: Sequence[Summary], now: datetime.datetime, most: int) -> View:
     """Return the view of a list of runs, of whose arms at most so many are shown."""
-    shown = "state", "blocks", "arms", "verdicts", "effects", "settings"
+    shown = "state", "blocks", "bytes", "resume", "arms", "verdicts", "effects", "settings"
     document = [
         {"run_dir": str(run.folder), "started": run.started and run.started.isoformat()}
         | {name: getattr(run, name) for name in shown}
         for run in runs
     ]
     tables = [runs_table(runs, now, most)] if runs else []
-    return View(lambda: {"schema": "regbench.runs/1", "runs": document}, tables=tables)
+    told = [f"{visible(run.folder, 200)[1:-1]}: {run.resume}" for run in runs if run.resume]
+    if most := len(told[MOST_RESUMED:]):
+        told[MOST_RESUMED:] = [f"and {most} more"]
+    lines = ["not done; to finish:", *told] if told else []
+    content = {"schema": "regbench.runs/1", "runs": document}
+    return View(lambda: content, tables=tables, warnings=lines)
 
 
 def effect_cells(effects: Mapping[str, Sequence[float]], arm: str) -> tuple[str, str]:
@@ -47,20 +54,20 @@ def effect_cells(effects: Mapping[str, Sequence[float]], arm: str) -> tuple[str,
 def runs_table(runs: Sequence[Summary], now: datetime.datetime, most: int = MOST_ARMS) -> Table:
     """Return a table with a row for each arm of each run; of more than `most` only the first."""
     keys = differing(runs)
-    rows = [["run", "age", "verdict", "effect", "interval", *map(option_of, keys)]]
+    rows = [["run", "age", "verdict", "effect", "interval", "size", *map(option_of, keys)]]
     for run in runs:
         age = "" if run.started is None else age_text((now - run.started).total_seconds())
         folder = shell_word(run.folder, sys.stdout.encoding)
         shown = run.arms[: most if len(run.arms) <= most else most - 1]
         for arm in shown or [""]:
             state = run.verdicts.get(arm, "") if run.state == "done" else run.state
-            told = f"{arm} {state}".strip(), *effect_cells(run.effects, arm)
+            told = f"{arm} {state}".strip(), *effect_cells(run.effects, arm), size_text(run.bytes)
             rows.append([folder, age, *told, *(setting_text(run.settings.get(k)) for k in keys)])
         if more := len(run.arms) - len(shown):
-            rows.append([folder, age, f"and {more} more", "", "", *[""] * len(keys)])
-    # A narrow terminal loses settings but three, the interval, these three, then the age.
+            rows.append([folder, age, f"and {more} more", "", "", "", *[""] * len(keys)])
+    # A narrow terminal loses settings but three, size, interval, these three, then the age.
     last = len(rows[0]) - 1
-    order = [*range(last, 7, -1), 4, *range(min(last, 7), 4, -1), 1]
+    order = [*range(last, 8, -1), 5, 4, *range(min(last, 8), 5, -1), 1]
     spared = [order[: count + 1] for count in range(len(order))]
     room = max(68 - max(len(row[0]) for row in rows), 12)  # run, verdict and effect fit 80 columns
     return Table(
@@ -81,6 +88,14 @@ def differing(runs: Sequence[Summary]) -> list[str]:
             if key not in NOT_COMPARED and not isinstance(value, list):
                 texts.setdefault(key, set()).add(str(value))
     return [key for key, different in texts.items() if len(different) > 1]
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes in its largest unit: `21 MB`."""
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
+        if size >= length:
+            return f"{size / length:.0f} {unit}"
+    return f"{size} B"
 
 
 def age_text(seconds: float) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from regbench.storage.files import SUFFIX, TEMPORARY, find_paths
-from regbench.storage.run_folder import BLOCKS, MANIFEST, ROOT, alone, open_run
+from regbench.storage.run_folder import BLOCKS, MANIFEST, ROOT, alone, open_run, resume_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,7 @@ class Summary:
 
     `blocks` counts files, `touched` is when anything changed last, `arms` has no baseline. By arm
     are `verdicts` and `effects`, the headline difference and its interval; by key `settings`.
+    `bytes` are those of all files, and `resume` is the command that finishes a run.
     """
 
     folder: Path
@@ -66,26 +67,31 @@ class Summary:
     verdicts: dict[str, str] = field(default_factory=dict)
     effects: dict[str, list[float]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    bytes: int = 0
+    resume: str | None = None
 
 
 def summarize_run(folder: Path, find_command: Find) -> Summary:
     """Return what a list says about a run folder, whatever state it is in; see `open_run`."""
-    blocks = find_paths(folder / BLOCKS, f"*{SUFFIX}", 0)
-    times = []
-    for path in (folder, folder / BLOCKS, *blocks):
+    blocks, times, size = find_paths(folder / BLOCKS, f"*{SUFFIX}", 0), [], 0
+    for path in (folder, *find_paths(folder, "*", 2)):
         with suppress(OSError):  # removed just now
-            times.append(path.lstat().st_mtime)
+            known = path.lstat()
+            size += known.st_size
+            if path.parent == folder / BLOCKS or path in (folder, folder / BLOCKS):
+                times.append(known.st_mtime)
     touched = datetime.datetime.fromtimestamp(max(times, default=time.time()), datetime.UTC)
     try:
         run = open_run(str(folder), find_command)
         started = datetime.datetime.fromisoformat(run.environment.started)
     except Exception:  # whatever is wrong with a run, it is one row
-        return Summary(folder, "unreadable", len(blocks), None, touched)
+        return Summary(folder, "unreadable", len(blocks), None, touched, bytes=size)
     request, shard, done = run.request, run.environment.shard, run.done or {}
     state = "not done" if run.done is None else f"shard {shard}" if shard else "done"
     found = dict(done.get("verdicts", {})), dict(done.get("effects", {}))
     told = request.study.compared, *found, request.to_file()
-    return Summary(folder, state, len(blocks), started, touched, *told)
+    line = resume_line(run) if run.done is None else None
+    return Summary(folder, state, len(blocks), started, touched, *told, size, line)
 
 
 def is_prunable(summary: Summary, now: datetime.datetime) -> bool:

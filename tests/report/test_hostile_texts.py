@@ -95,7 +95,7 @@ def test_csv_has_no_formula_and_numbers_stay_numbers(regbench: Command, hostile:
     assert told["depth"][2] == "'-2+3"
     assert told["lambda"][2].startswith("'=1\\x1b")
     listed = regbench("runs", "--root=.", "--format=csv").out
-    assert listed.splitlines()[0] == "run,age,verdict,effect,interval"
+    assert listed.splitlines()[0] == "run,age,verdict,effect,interval,size"
 
 
 @given(st.text() | st.from_regex(r"[-+=@\t\r\n].*"))

@@ -41,12 +41,12 @@ def test_list_has_effects_and_the_settings_in_which_runs_differ(regbench: Comman
     del record["effects"], record[CHECKSUM]
     write_record(old / "DONE", record)
     titles, *rows = (line.split() for line in regbench("runs").out.splitlines())
-    assert titles[5:] == ["--truth", "--slope"], "and not what all have in common"
+    assert titles[6:] == ["--truth", "--slope"], "and not what all have in common"
     assert [row[-2:] for row in rows] == [["linear", "3.0"]] * 2 + [["sine", "2.0"]]
     assert len(rows[0]) == len(rows[2]) - 4, "no difference, no interval"
 
 
-@pytest.mark.parametrize(("width", "titles"), [(80, 5), (100, 7), (130, 8)])
+@pytest.mark.parametrize(("width", "titles"), [(80, 5), (100, 7), (130, 9)])
 def test_list_uses_the_width_that_there_is(width: int, titles: int) -> None:
     now, arm = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), "wdecay=0.01"
     folder = Path("runs/wdecay/20260101T000000Z-0123abcd")
