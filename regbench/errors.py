@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class UsageError(RegbenchError):
     """
 
     exit_code: ClassVar[int] = 2
+    is_named = False
 
     def __init__(
         self,
@@ -61,17 +64,24 @@ class UsageError(RegbenchError):
         self.problem, self.hint = problem, hint
 
     def __str__(self) -> str:
-        """Return one line: where from, what came, what is allowed, what to do."""
+        """Return one line: where from, what came, what is allowed, what to do.
+
+        Options are keys, as in Python, until the error is `named`.
+        """
         got = f"got {visible(self.got)}" if self.got is not None else ""
         came = ", ".join(filter(None, (got, self.problem)))
         allowed = f"allowed: {self.allowed}" if self.allowed else ""
         said = "; ".join(filter(None, (came, allowed, self.hint)))
+        if not self.is_named:
+            said = re.sub(r"--([a-z]+(-[a-z]+)*)", lambda m: m[1].replace("-", "_"), said)
         return f"{self.source}: {said}" if self.source else said
 
     def named(self, origins: Mapping[str, str]) -> UsageError:
         """Return the error with the place in which a setting was set, or its option, as source."""
         source = origins.get(self.source, option_of(self.source))
-        return UsageError(source, self.got, self.allowed, problem=self.problem, hint=self.hint)
+        named = UsageError(source, self.got, self.allowed, problem=self.problem, hint=self.hint)
+        named.is_named = True
+        return named
 
 
 class RunError(RegbenchError):
@@ -151,12 +161,13 @@ def shareable(word: str) -> str:
     return f"{option}{equals}{f'~{path[len(home) :]}' if is_below else os.path.relpath(path)}"
 
 
-def shell_word(path: object, encoding: str | None) -> str:
+def shell_word(path: object, encoding: str | None = None) -> str:
     """Return a path as a word of a command that can be copied, safe to show in a terminal.
 
-    Characters that are not, or not in the encoding, are `$'...'` of bash, zsh and POSIX (2024).
+    Characters that are not, or not in the encoding (of stderr where none is given), are `$'...'` of
+    bash, zsh and POSIX (2024).
     """
-    text, encoding = str(path), encoding or "utf-8"
+    text, encoding = str(path), encoding or getattr(sys.stderr, "encoding", None) or "utf-8"
     if text.startswith("-"):  # or it would be an option
         text = f"./{text}"
     if text.isprintable() and text.encode(encoding, "ignore").decode(encoding) == text:

@@ -43,7 +43,7 @@ class Settings(BaseModel):
             hint = f"keys: {', '.join(keys_of(type(self)))}"
             raise UsageError(type(self).__name__, unnamed[0], problem="without its key", hint=hint)
         try:
-            super().__init__(**values)
+            super().__init__(**{key: in_python(value) for key, value in values.items()})
         except ValidationError as error:
             raise usage_error(type(self), error) from None
 
@@ -55,6 +55,13 @@ class Settings(BaseModel):
         fields = type(self).model_fields
         given = {fields[name].alias or name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**(given | values))
+
+
+def in_python(value: Any) -> Any:
+    """Return NumPy's numbers and arrays, alone or in a list, as Python's; all else as it is."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(in_python, value))
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def usage_error(group: type[Settings], error: ValidationError) -> UsageError:
