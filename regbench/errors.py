@@ -96,10 +96,26 @@ def option_of(source: str) -> str:
     return "--" + source.replace("_", "-") if is_key else source
 
 
+MEANT = {
+    "data": "regbench draws its own data: --truth, --points and --noise",
+    "batch-size": "each epoch is one step on all points",
+    "loss": "the loss is the mean squared error",
+    "lr-schedule": "the learning rate is constant: --lr",
+    "adamw": "AdamW is the command decoupled with --optimizer adam",
+    "l2": "the command is wdecay",
+    "list": "regbench runs lists the runs",
+    "help": "use --help",
+    "V": "use --version",
+}
+"""What to say of words that other programs know, without their dashes."""
+
+
 def suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return `did you mean ...?` for the nearest known word behind a prefix, or nothing."""
-    nearest = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean '{prefix}{nearest[0]}'?" if nearest else ""
+    """Return what a word of other programs is here, or the nearest known word, or nothing."""
+    plain, words = word.lstrip("-"), {one.lstrip("-"): one for one in known}
+    nearest = difflib.get_close_matches(plain, words, n=1, cutoff=0.7)
+    said = f"did you mean '{prefix}{words[nearest[0]]}'?" if nearest else ""
+    return MEANT.get(plain, said)
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], here: str, there: str) -> str:

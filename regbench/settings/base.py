@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from regbench.errors import UsageError, suggestion, visible
+from regbench.errors import MEANT, UsageError, suggestion, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,8 @@ def usage_error(group: type[Settings], error: ValidationError) -> UsageError:
         return unknown_key(group.__name__, key, fields)
     if first["type"] == "missing":
         return UsageError(key, allowed=allowed(fields[key]), problem="is missing")
-    return UsageError(key, first["input"], allowed(fields[key]))
+    hint = MEANT.get(first["input"], "") if isinstance(first["input"], str) else ""
+    return UsageError(key, first["input"], allowed(fields[key]), hint=hint)
 
 
 def unknown_key(source: str, key: str, known: Iterable[str]) -> UsageError:
