@@ -28,9 +28,7 @@ def stopping(message: str) -> Iterator[None]:
     script puts in the background, stays ignored.
     """
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"  # before a progress bar wraps it
-    is_animated = os.isatty(2) and os.environ.get("TERM") not in {"dumb", "unknown"}
-    show_cursor = "\x1b[?25h" if is_animated else ""
-    line = f"{show_cursor}\n{error_line(message)}\n".encode(encoding, "backslashreplace")
+    line = f"\n{error_line(message)}\n".encode(encoding, "backslashreplace")
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def leave(number: int, frame: FrameType | None) -> None:
