@@ -31,6 +31,7 @@ def main() -> None:
     print("$ regbench dropout --p 0.5 --vary init")
     study = rb.Study(arms=rb.Dropout(0.5), training=training, replicates=replicates, vary="init")
     for arm, parts in zip(study.arm_names, rb.run(study).decompositions[-1], strict=True):
+        assert parts  # of several replicates
         print(f"{arm}: bias² {parts.bias_squared.value:.4f}, variance {parts.variance.value:.4f}")
 
     print("\n$ regbench decoupled --lambda 0.01 --optimizer adam")

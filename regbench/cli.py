@@ -23,6 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 from regbench import __version__, commands, merging
 from regbench.errors import (
     EXIT_CODES,
+    MEANT,
     RegbenchError,
     RunError,
     UsageError,
@@ -81,7 +82,8 @@ app = typer.Typer(
 
 DEBUG = "--debug"
 HINTS = {
-    "Got unexpected extra": "a value stands behind its option, as in --lambda 0.01 or --root DIR",
+    **{f"No such command '{word}'": hint for word, hint in MEANT.items()},
+    "Got unexpected extra": "a value follows its option: --root DIR, and several: --p 0.1,0.5",
     "No such command": "one of a plug-in needs --plugin FILE",
 }
 """By the beginning of what typer says, what to do."""
@@ -154,11 +156,10 @@ def require_folder() -> None:
         raise RunError("the current folder is no longer there: cd to one that is") from None
 
 
-def explain(error: Exception) -> tuple[int, str]:
+def explain(error: Any) -> tuple[int, str]:
     """Return the exit code of an error, and what to say of it."""
-    lacking: Any = error
     if hasattr(error, "possibilities"):  # typer's error of an option that there is not
-        error = no_such_option(lacking.option_name, lacking.ctx.info_name)
+        error = no_such_option(error.option_name, error.ctx.info_name)
     if isinstance(error, typer.TyperException):
         said = error.format_message()
         hints = [hint for beginning, hint in HINTS.items() if said.startswith(beginning)]
@@ -193,8 +194,7 @@ def no_such_option(option: str, command: str) -> UsageError:
     hint = suggestion(option, map(option_of, [*own.settings, "strength"] if own else ()))
     if own and own.regularizer:
         hint = hint.replace("--strength", option_of(own.regularizer.option))
-    others = [name for name, other in COMMANDS.items() if key in other.settings]
-    if others:
+    if others := [name for name, other in COMMANDS.items() if key in other.settings]:
         hint = f"it belongs to {', '.join(others)}"
     if own and own.regularizer and key in {kind.option for kind in REGULARIZERS.values()}:
         hint += f"; the strength of {command} is {option_of(own.regularizer.option)}"
@@ -216,7 +216,7 @@ def subcommand(
         def call(**given: Any) -> int:
             return run(**{key.removesuffix("_"): value for key, value in given.items()})
 
-        name, summary = (named.name, named.summary) if named else (run.__name__, run.__doc__)
+        name, summary = (named.name, named.summary) if named else (run.__name__, run.__doc__ or "")
         shown = "\n".join(f"regbench {name} {words}" for words in examples)
         call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
         to.command(name, help=unmarked(f"{summary}\n\n{shown}"), cls=Subcommand)(call)

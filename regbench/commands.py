@@ -25,7 +25,7 @@ from regbench.errors import (
     visible,
 )
 from regbench.experiments import experiment_of, stored_command
-from regbench.process.signals import interruptible, stopping
+from regbench.process.signals import stopping
 from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.plugins import require
 from regbench.report import VIEWS, report_of, sink, sinks_of, text_of
@@ -44,7 +44,7 @@ from regbench.storage.run_list import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from regbench.experiments import Plan
+    from regbench.experiments import Observer, Plan
     from regbench.report.base import View
     from regbench.report.terminal.screen import Screen
     from regbench.settings.command import Request
@@ -160,7 +160,7 @@ def complete(run: Run, planned: Plan) -> int:
         screen.begin(report.header(run.request, planned.study, planned.engine, device))
         screen.estimate(planned.work, planned.seconds)
         started = time.perf_counter()
-        result = interruptible(partial(experiment_of(planned.study).run, planned, archive, screen))
+        result = experiment_of(planned.study).run(planned, archive, screen)
         for source, count in run.manifest.get("sources", {}).items():
             total = len(find_paths(run.blocks, f"*{SUFFIX}", 0))
             screen.warn(f"{count} of {total} blocks are those of {visible(source, 200)[1:-1]}")
@@ -215,7 +215,7 @@ def export(run: Run, view: View) -> None:
         write_text(Path(os.path.realpath(name)), text_of(view, FORMATS[Path(name).suffix]))
 
 
-def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
+def record(run: Run, view: View, duration: float, screen: Observer) -> list[str]:
     """Write the files of a run and mark it as done; returns what there is to say about them."""
     notes = write(run, view, screen)
     facts = {"verdicts": view.verdicts, "effects": view.effects}
@@ -223,7 +223,7 @@ def record(run: Run, view: View, duration: float, screen: Screen) -> list[str]:
     return notes
 
 
-def write(run: Run, view: View, screen: Screen) -> list[str]:
+def write(run: Run, view: View, screen: Observer) -> list[str]:
     """Write the files of a run; returns what there is to say about them."""
     output, pictures, notes = run.request.output, list[Any](), list[str]()
     names, drawn = sinks_of(output), view.pictures if output.plots else ()
@@ -307,7 +307,7 @@ def resumable(run: Run) -> Iterator[None]:
 
 def shown_folder(run: Run) -> str:
     """Return a run's folder as a word of a command."""
-    return shell_word(run.folder, sys.stderr.encoding)
+    return shell_word(run.folder)
 
 
 def verify_cases(request: Request, names: list[str], output: Output) -> int:
@@ -328,7 +328,7 @@ def verify_cases(request: Request, names: list[str], output: Output) -> int:
         screen.stage("verifying", len(cases)) as advance,
     ):
         try:
-            verified = interruptible(partial(verify, cases, request.machine, advance, screen.warn))
+            verified = verify(cases, request.machine, advance, screen.warn)
         except UsageError as error:
             raise error.named(request.origins) from None
     if output.form == "table":

@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 import shlex
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class UsageError(RegbenchError):
     """
 
     exit_code: ClassVar[int] = 2
+    is_named = False
 
     def __init__(
         self,
@@ -62,17 +64,24 @@ class UsageError(RegbenchError):
         self.problem, self.hint = problem, hint
 
     def __str__(self) -> str:
-        """Return one line: where from, what came, what is allowed, what to do."""
+        """Return one line: where from, what came, what is allowed, what to do.
+
+        Options are keys, as in Python, until the error is `named`.
+        """
         got = f"got {visible(self.got)}" if self.got is not None else ""
         came = ", ".join(filter(None, (got, self.problem)))
         allowed = f"allowed: {self.allowed}" if self.allowed else ""
         said = "; ".join(filter(None, (came, allowed, self.hint)))
+        if not self.is_named:
+            said = re.sub(r"--([a-z]+(-[a-z]+)*)", lambda m: m[1].replace("-", "_"), said)
         return f"{self.source}: {said}" if self.source else said
 
     def named(self, origins: Mapping[str, str]) -> UsageError:
         """Return the error with the place in which a setting was set, or its option, as source."""
         source = origins.get(self.source, option_of(self.source))
-        return UsageError(source, self.got, self.allowed, problem=self.problem, hint=self.hint)
+        named = UsageError(source, self.got, self.allowed, problem=self.problem, hint=self.hint)
+        named.is_named = True
+        return named
 
 
 class RunError(RegbenchError):
@@ -87,10 +96,26 @@ def option_of(source: str) -> str:
     return "--" + source.replace("_", "-") if is_key else source
 
 
+MEANT = {
+    "data": "regbench draws its own data: --truth, --points and --noise",
+    "batch-size": "each epoch is one step on all points",
+    "loss": "the loss is the mean squared error",
+    "lr-schedule": "the learning rate is constant: --lr",
+    "adamw": "AdamW is the command decoupled with --optimizer adam",
+    "l2": "the command is wdecay",
+    "list": "regbench runs lists the runs",
+    "help": "use --help",
+    "V": "use --version",
+}
+"""What to say of words that other programs know, without their dashes."""
+
+
 def suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return `did you mean ...?` for the nearest known word behind a prefix, or nothing."""
-    nearest = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean '{prefix}{nearest[0]}'?" if nearest else ""
+    """Return what a word of other programs is here, or the nearest known word, or nothing."""
+    plain, words = word.lstrip("-"), {one.lstrip("-"): one for one in known}
+    nearest = difflib.get_close_matches(plain, words, n=1, cutoff=0.7)
+    said = f"did you mean '{prefix}{words[nearest[0]]}'?" if nearest else ""
+    return MEANT.get(plain, said)
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], here: str, there: str) -> str:
@@ -154,17 +179,19 @@ def shareable(word: str) -> str:
     return option + equals + (path.replace(home, "~/", 1) if is_there else os.path.relpath(path))
 
 
-def shell_word(path: object, encoding: str | None) -> str:
+def shell_word(path: object, encoding: str | None = None) -> str:
     """Return a path, never an option or the home folder, as a word of a command; see `quoted`."""
     text = str(path)
-    return quoted("./" * text.startswith(("-", "~")) + text, encoding or "utf-8")
+    return quoted("./" * text.startswith(("-", "~")) + text, encoding)
 
 
-def quoted(text: str, encoding: str = "utf-8") -> str:
+def quoted(text: str, encoding: str | None = None) -> str:
     """Return a text as one word of a shell, whose `~/` it expands, safe to show in a terminal.
 
-    Characters that are not, or not in the encoding, are `$'...'` of bash, zsh and POSIX (2024).
+    Characters that are not, or not in the encoding (of stderr where none is given), are `$'...'` of
+    bash, zsh and POSIX (2024).
     """
+    encoding = encoding or getattr(sys.stderr, "encoding", None) or "utf-8"
     if text.startswith("~/"):
         return f"~/{quoted(text[2:], encoding)}"
     if text.isprintable() and text.encode(encoding, "ignore").decode(encoding) == text:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from runs import assert_one_line
 
 from regbench.errors import UsageError, option_of
 from regbench.experiments import COMMANDS
@@ -337,7 +338,6 @@ def test_any_command_line_is_answered_in_plain_text(
         ("REGBENCH_LAMBDA", "nan", "'nan'"),
         ("REGBENCH_PLOTS", "maybe", "'maybe'"),
         ("REGBENCH_SEED", "-1", "'-1'"),
-        ("REGBENCH_OUT", "", "''"),
         ("REGBENCH_EPOCH", "10", "did you mean 'REGBENCH_EPOCHS'"),
         ("REGBENCH_\x1b[31m", "10", "\\x1b[31m"),
     ],
@@ -356,3 +356,33 @@ def test_folder_that_is_not_empty_is_refused_and_kept(regbench: Command, tmp_pat
     (tmp_path / "old" / "notes.txt").write_text("mine")
     assert_refused(regbench("wdecay", "--out", "old"), "--out", "'old'", "not empty")
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("wdecay --data file.csv", "regbench draws its own data"),
+        ("wdecay --batch-size 8", "one step on all points"),
+        ("wdecay --loss mae", "the mean squared error"),
+        ("wdecay --lr-schedule cosine", "the learning rate is constant"),
+        ("wdecay --points 10,30", "a run at each value: --over points=10,30"),
+        ("wdecay --lambda 0.01 0.1", "and several: --p 0.1,0.5"),
+        ("wdecay --lambda logspace:-4:0:5", "logspace:1e-4:1e0:5"),
+        ("wdecay --optimizer adamw", "decoupled with --optimizer adam"),
+        ("l2", "the command is wdecay"),
+        ("list", "regbench runs lists the runs"),
+        ("help", "use --help"),
+        ("-V", "use --version"),
+    ],
+)
+def test_words_of_other_programs_are_answered(regbench: Command, words: str, said: str) -> None:
+    finished = regbench(*words.split())
+    assert_one_line(finished, 2, said)
+    assert "did you mean" not in finished.err
+
+
+def test_word_that_is_like_no_option_is_compared_with_none(regbench: Command) -> None:
+    finished = regbench("wdecay", "--gamma", "3")
+    assert_one_line(finished, 2, "--gamma: no option of wdecay")
+    assert "did you mean" not in finished.err
+    assert_one_line(regbench("wdecay", "--replicats", "3"), 2, "did you mean '--replicates'?")

@@ -98,7 +98,16 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "__main__": ({"process", "cli"}, set()),
     "api": (
-        {"errors", "regularizers", "settings", "storage", "experiments", "report", "commands"},
+        {
+            "errors",
+            "regularizers",
+            "settings",
+            "analysis",
+            "storage",
+            "experiments",
+            "report",
+            "commands",
+        },
         set(),
     ),
     # Each name where it is first used: for type checkers only, see below.

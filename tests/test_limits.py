@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import resource
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+import torch
 from commands import TINY, run_process
 from training import make_request
 
 from regbench import limits
+from regbench.engines.isolation import isolated
 from regbench.engines.threads import in_threads
 from regbench.errors import UsageError
 from regbench.experiments import experiment_of
 from regbench.experiments.feasibility import check_memory
-from regbench.process.signals import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ def test_run_that_does_not_fit_its_control_group_is_refused(
     groups(monkeypatch, tmp_path, "0::/\n", {"memory.max": "500000000"})
     train = make_request(replicates=10_000, log_every=1)
     draw = make_request("dropout-scale", trials=1_000_000, p=(0.1, 0.2, 0.3, 0.4))
-    for request, words in ((train, "lower --hidden"), (draw, "lower --trials")):
+    for request, words in ((train, "lower hidden"), (draw, "lower trials")):
         experiment = experiment_of(request.study)
         with pytest.raises(UsageError, match=rf"its control group may have 0\.5 GB; {words}"):
             experiment.plan(request.study, request.question, request.machine)
@@ -142,9 +142,10 @@ def test_without_new_threads_work_is_done_in_this_one(monkeypatch: pytest.Monkey
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert not limits.can_start_thread()
     here = threading.current_thread()
-    assert interruptible(threading.current_thread) is here
+    assert isolated(lambda advance: threading.current_thread()) is here
     assert in_threads(work, [1, 2, 3], 2, told.append) == [(piece, here) for piece in (1, 2, 3)]
     assert told == [1, 2, 3]
+    torch.set_flush_denormal(False)
 
 
 def test_other_errors_of_threads_are_errors() -> None:
@@ -153,5 +154,5 @@ def test_other_errors_of_threads_are_errors() -> None:
 
     with pytest.raises(RuntimeError, match="of the work"):
         in_threads(fail, [1, 2], 2, lambda _: None)
-    with ThreadPoolExecutor(1), pytest.raises(RuntimeError, match="start new thread"):
-        interruptible(refuse)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        isolated(refuse)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import io
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_type
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import regbench as rb
 from regbench.regularizers import REGULARIZERS
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from commands import Command
+
+    from regbench.analysis.result import Result
+    from regbench.experiments.dropout_scale import ScaleResult
+    from regbench.experiments.over import OverResult
 
 untyped: Any = rb
 """For values that annotations rule out, some of which are wrong and some taken all the same."""
@@ -68,8 +75,6 @@ def test_a_run_in_a_folder_is_a_run_like_any_other(tmp_path: Path) -> None:
     next(iter((folder / "blocks").iterdir())).unlink()
     with pytest.raises(rb.UsageError, match=r"2 of 3 blocks"):
         rb.load(folder)
-    with pytest.raises(rb.UsageError, match="not empty"):
-        rb.run(small_study(), folder=folder)
 
 
 def test_a_number_where_several_may_stand_is_one_of_them() -> None:
@@ -132,7 +137,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: small_study(arms=[rb.WeightDecay(1e6)]), "arms: got '1000000.0'; allowed: numbers"),
     (lambda: small_study(arms=[rb.L1(0.1), rb.L1(0.1)]), "arms: got 'l1=0.1' twice"),
     (lambda: untyped.Machine(device="tpu"), "device: got 'tpu'; allowed: auto, cpu"),
-    (lambda: untyped.Question(margin=1.0), "margin: got '1.0', which needs --require"),
+    (lambda: untyped.Question(margin=1.0), "margin: got '1.0', which needs require"),
     (lambda: untyped.DropoutScale(p=[0.5, 2.0]), "p: got '2.0'"),
     (lambda: untyped.DropoutScale(p="0.5"), "p: got '0.5'"),
     (lambda: untyped.run(3), "run: got '3'; allowed: a Study"),
@@ -168,3 +173,37 @@ def test_every_public_name_is_listed_and_there_and_imports_no_torch() -> None:
 
 def test_types_are_published() -> None:
     assert Path(rb.__file__).with_name("py.typed").is_file()
+
+
+if TYPE_CHECKING:  # mypy reads this: an ignored error that it does not find is one
+    assert_type(rb.run(rb.Study(arms=rb.L1(0.1))), Result)
+    assert_type(rb.run(rb.DropoutScale(p=0.5)), ScaleResult)
+    assert_type(rb.run(rb.Over(study=small_study(), key="points", values=[3, 4])), OverResult)
+    rb.Study(arms=rb.L1(0.1), replicats=10)  # type: ignore[call-arg]
+    rb.Task(pionts=10)  # type: ignore[call-arg]
+    rb.run(small_study(), foldr="runs/mine")  # type: ignore[call-overload]
+
+
+def test_history_is_shown_in_a_line_and_pictures_by_name() -> None:
+    result = rb.run(small_study())
+    assert repr(result.history).startswith("History of 5 epochs, 3 arms, 3 replicates: train_loss")
+    assert {"fan", "pairs", "course"} <= {*dir(result.figures)}
+    assert not isinstance(inspect.getattr_static(result, "figures"), property)  # not completed
+    assert dir(rb.run(rb.DropoutScale(p=0.25, units=50, trials=20)).figures) == ["scale"]
+    picture = result.figures.fan()._repr_png_()
+    assert Image.open(io.BytesIO(picture)).format == "PNG"
+    with pytest.raises(rb.UsageError, match="allowed: a sweep"):
+        rb.run(small_study(arms=rb.L1(0.1))).figures.risk_over_strength()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    arms = [rb.WeightDecay(strength) for strength in np.array([0.25, 0.5], np.float32)]
+    study = rb.Study(arms=arms, replicates=3, seed=5)
+    task = untyped.Task(noise=np.float32(0.5))
+    given = untyped.Study(arms=arms, replicates=np.int64(3), seed=np.uint8(5), task=task)
+    assert given == study
+    assert given.by_key() == study.by_key()
+    assert untyped.DropoutScale(p=np.array([0.25, 0.5])) == rb.DropoutScale(p=[0.25, 0.5])
+    assert untyped.EarlyStopping(np.int32(3)).name == "early-stopping=3"
+    with pytest.raises(rb.UsageError, match="replicates: got 'True'"):
+        untyped.Study(arms=arms, replicates=np.bool_(True))

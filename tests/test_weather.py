@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import re
@@ -22,7 +23,13 @@ from regbench.process.streams import forget_odd_sizes
 from regbench.report import tensorboard
 from regbench.report.base import Table
 from regbench.report.figures import course
-from regbench.report.terminal.console import make_consoles, print_line, print_table, progress
+from regbench.report.terminal.console import (
+    make_console,
+    make_consoles,
+    print_line,
+    print_table,
+    progress,
+)
 
 if TYPE_CHECKING:
     from commands import Command
@@ -207,3 +214,47 @@ def test_folder_that_is_gone_is_told_before_any_work(tmp_path: Path) -> None:
     assert finished.stderr.decode().splitlines()[-1] == (
         "regbench: error: the current folder is no longer there: cd to one that is"
     )
+
+
+def test_configuration_may_come_from_a_pipe(tmp_path: Path) -> None:
+    shell = 'echo "points = 3" | "$0" -m regbench wdecay --config /dev/stdin "$@" --out run'
+    words = [word for word in (*TINY, *NO_FILES) if not word.startswith("--points")]
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, *words],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "points = 3\n" in (tmp_path / "run" / "config.toml").read_text()
+
+
+def test_variables_that_are_empty_or_of_a_kubernetes_service_are_none(tmp_path: Path) -> None:
+    empty = ("REGBENCH_HIDDEN", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MPLBACKEND", "TERM")
+    service = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT_HTTP": "80", "PORT": "tcp://10.0.0.1:80"}
+    service |= {"PORT_80_TCP": "tcp://10.0.0.1:80", "PORT_80_TCP_ADDR": "10.0.0.1"}
+    variables = {f"REGBENCH_{name}": text for name, text in service.items()}
+    variables |= dict.fromkeys(empty, "")
+    done = run_process(["wdecay", *TINY, *NO_FILES], tmp_path, **variables)
+    assert (done.code, done.err) == (0, "")
+    refused = run_process(["wdecay", *TINY], tmp_path, REGBENCH_PORTS="3")
+    assert refused.code == 2
+    assert "REGBENCH_PORTS" in refused.err
+
+
+def test_help_is_help_without_docstrings(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-OO", "-m", "regbench", "--help"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "wdecay" in done.stdout
+    assert "None" not in done.stdout
+
+
+def test_progress_on_a_terminal_never_hides_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    console = make_console(shown, file=shown)
+    with progress(console, "training", 2) as advance:
+        advance(1)
+    assert "training" in shown.getvalue()
+    assert "\x1b[?25l" not in shown.getvalue()

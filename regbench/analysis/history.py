@@ -43,7 +43,7 @@ AXES = {
 behind a slash. What those of the last two have more is the parameter's own shape."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class History:
     """What was measured for A arms of R replicates. Arrays are attributes; measures too.
 
@@ -68,6 +68,11 @@ class History:
             if known in arrays:
                 return arrays[known]
         raise AttributeError(f"no array is called {name!r}")
+
+    def __repr__(self) -> str:
+        """Return how much was measured, and the names of the measures."""
+        sizes = "{} epochs, {} arms, {} replicates".format(*self.test_loss.shape)
+        return f"History of {sizes}: {', '.join(self.named('measures'))}"
 
     def named(self, kind: str) -> dict[str, Array]:
         """Return the arrays of a kind, `measures`, `parameters` or `gradients`, by name."""

@@ -105,7 +105,8 @@ def draw_batch(
 
     starts = in_threads(draw, batch.seeds, threads) if threads > 1 else [*map(draw, batch.seeds)]
     half = (study.task.x_max - study.task.x_min) / (2 * GRID_POINTS)
-    grid = torch.linspace(study.task.x_min + half, study.task.x_max - half, GRID_POINTS)[:, None]
+    ends = study.task.x_min + half, study.task.x_max - half
+    grid = torch.linspace(*ends, GRID_POINTS, dtype=torch.float32)[:, None]
     tensors = {
         "train_x": starts[0].data.train_x,
         "train_y": torch.stack([start.data.train_y for start in starts]),

@@ -7,7 +7,6 @@ regularizer through its hooks, and knows none of them.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from regbench.engines.threads import in_threads
 from regbench.model.network import Parameters, forward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from regbench.analysis.batch import Batch
     from regbench.settings.study import Training
@@ -59,20 +58,9 @@ def train_batched(batch: Batch, device: torch.device, threads: int, listener: Li
         return history
 
     if device.type == "cuda":
-        with torch.cuda.device(device), ieee_float32():
+        with torch.cuda.device(device):
             return train(batch, listener.advance, threads)
     return join(in_threads(train, batch.cut(CHUNK_REPLICATES), threads, listener.advance), "R")
-
-
-@contextmanager
-def ieee_float32() -> Iterator[None]:
-    """Let no product of float32 be rounded to less, whatever the process or its variables say."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @torch.no_grad()  # what is recorded in inference mode can break later recordings outside it

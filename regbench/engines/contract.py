@@ -13,6 +13,7 @@ import torch
 from regbench.analysis.batch import Batch
 from regbench.engines.base import Listener
 from regbench.engines.batched import train_batched
+from regbench.engines.isolation import isolated
 from regbench.engines.reference import train_reference
 from regbench.errors import UsageError, unexpected
 from regbench.regularizers import BY_CLASS
@@ -33,7 +34,7 @@ def check_plugins(study: Study) -> None:
         if kind not in PASSED:
             source = f"plug-in {place_of(kind.origin)}" if kind.origin else kind.__name__
             check_hooks(kind, source)
-            if problem := failure_of(part, study):
+            if problem := isolated(lambda _, part=part: failure_of(part, study), is_alone=True):
                 hint = "correct it; regbench verify --plugin FILE has all rows"
                 raise UsageError(source, part.name, problem=problem, hint=hint)
             PASSED.add(kind)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from regbench.analysis.history import History, join
 from regbench.engines.base import Listener, Record, Start, draw_batch, torch_dtype
 from regbench.engines.hooks import INPUTS, TARGETS, Hooks, Steps
-from regbench.engines.threads import one_thread_each
 from regbench.regularizers.dropout import Dropout
 
 if TYPE_CHECKING:
@@ -29,9 +28,7 @@ def train_reference(
     batch: Batch, device: torch.device, threads: int, listener: Listener
 ) -> History:
     """Train a batch, on the CPU with one thread; see `engines.base.Engine`."""
-    with one_thread_each():
-        histories = [train_replicate(alone, device, listener) for alone in batch.cut(1)]
-        return join(histories, "R")
+    return join([train_replicate(alone, device, listener) for alone in batch.cut(1)], "R")
 
 
 def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> History:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 Piece = TypeVar("Piece")
 Trained = TypeVar("Trained")
@@ -24,17 +23,6 @@ Trained = TypeVar("Trained")
 
 def nothing(*_: object) -> None:
     """Do nothing."""
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Let torch use one thread for each operation."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def in_threads(
@@ -63,7 +51,7 @@ def in_threads(
 
     for dtype in (np.float32, np.float64):
         np.finfo(dtype)  # NumPy finds these out once, and must not where denormal numbers are 0
-    with one_thread_each(), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
             return list(pool.map(train_one, pieces))
         except BaseException as error:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 import pickle
-import threading
 import warnings
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +34,6 @@ RETRIES = 2
 """Of a batch that fails; one whose worker dies is done again by others, as the scheduler says."""
 TIMEOUT = 10
 """Seconds for a scheduler to answer."""
-ALONE = threading.Lock()
-"""For what may not run twice in a process: the reference engine has torch's own random state."""
 
 
 def provenance_there(engine: str, device: str, schema: str, arms: bytes = b"") -> Provenance:
@@ -60,10 +57,8 @@ def train_there(
     provenance = provenance_there(engine, device, schema)
     if only not in (None, provenance):
         return provenance, None
-    torch.set_num_threads(1)  # an engine restores what it finds, while another one is at work
-    with ALONE if engine == "reference" or device != "cpu" else nullcontext():
-        batch = pickle.loads(content)
-        return provenance, dict(train_batch(batch, engine, device, 1, Listener()).arrays)
+    batch = pickle.loads(content)
+    return provenance, dict(train_batch(batch, engine, device, 1, Listener()).arrays)
 
 
 @dataclass(frozen=True)
@@ -148,6 +143,11 @@ def connected(address: str) -> Iterator[Any]:
         if isinstance(error, ImportError):
             problem, hint = "which needs Dask", "install it with: pip install 'regbench[dask]'"
         raise UsageError("scheduler", address, problem=problem, hint=hint) from error
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # one line will say it
-    with client:
-        yield client
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # one line will say it
+    try:
+        with client:
+            yield client
+    finally:
+        logger.setLevel(level)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from regbench.engines import ENGINES
+from regbench.engines.isolation import isolated
 from regbench.errors import OUT_OF_MEMORY, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from regbench.analysis.batch import Batch
     from regbench.analysis.history import History
@@ -44,9 +46,14 @@ class Here:
 def train_batch(
     batch: Batch, engine: str, device: str, threads: int, listener: Listener
 ) -> History:
-    """Return what a batch gives; raises `RunError` where memory runs out."""
+    """Return what a batch gives, trained in isolation; raises `RunError` where memory runs out."""
+
+    def train(advance: Callable[[int], None]) -> History:
+        hearing = dataclasses.replace(listener, advance=advance)
+        return ENGINES[engine](batch, torch.device(device), threads, hearing)
+
     try:
-        return ENGINES[engine](batch, torch.device(device), threads, listener)
+        return isolated(train, listener.advance, engine == "reference" or device != "cpu")
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise RunError(OUT_OF_MEMORY) from error

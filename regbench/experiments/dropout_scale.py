@@ -10,6 +10,7 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -193,13 +194,15 @@ def plan(
 
 def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> ScaleResult:
     """Draw what is missing and return the result; see `base.Experiment.run`."""
-    started, study, scales = time.perf_counter(), plan.study, []
+    from regbench.engines.isolation import isolated
+
+    started, study, scales = time.perf_counter(), plan.study, list[Scale]()
     with observer.stage(plan.work, study.trials * len(study.p)) as advance:
         for p in study.p:
             if archive and (scale := load_scale(archive, study, p)):
                 advance(study.trials)
             else:
-                scale = measure_scale(p, study, advance)
+                scale = isolated(partial(measure_scale, p, study), advance, is_alone=True)
                 if archive:
                     measured = {n: getattr(scale, n) for n in ("outputs", "kept", "eval_output")}
                     archive.save_arrays(scale_key(study, p), scale_fields(study), measured)

@@ -27,10 +27,10 @@ def draw_parameters(network: Network, generator: torch.Generator) -> Parameters:
     """
     parameters: Parameters = []
     for fan_in, fan_out in itertools.pairwise(network.layer_sizes):
-        weight = torch.empty(fan_out, fan_in)
+        weight = torch.empty(fan_out, fan_in, dtype=torch.float32)
         nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
-        bound = 1 / math.sqrt(fan_in)
-        parameters += [weight, torch.empty(fan_out).uniform_(-bound, bound, generator=generator)]
+        bound, bias = 1 / math.sqrt(fan_in), weight.new_empty(fan_out)
+        parameters += [weight, bias.uniform_(-bound, bound, generator=generator)]
     return parameters
 
 

@@ -34,7 +34,7 @@ def truth(task: Task, x: Tensor) -> Tensor:
 
 def inputs(task: Task, count: int) -> Tensor:
     """Return `count` evenly spaced inputs `(count, 1)` from `x_min` to `x_max`, float32."""
-    return torch.linspace(task.x_min, task.x_max, count).unsqueeze(1)
+    return torch.linspace(task.x_min, task.x_max, count, dtype=torch.float32).unsqueeze(1)
 
 
 def expand(x: Tensor, degree: int) -> Tensor:
@@ -47,7 +47,8 @@ def expand(x: Tensor, degree: int) -> Tensor:
 def draw_dataset(task: Task, generator: torch.Generator) -> Dataset:
     """Draw the training noise, then the test noise, both normal, from `generator`."""
     train_x, test_x = inputs(task, task.points), inputs(task, task.test_points)
-    train_noise = torch.normal(0.0, task.noise, train_x.shape, generator=generator)
-    test_noise = torch.normal(0.0, task.test_noise, test_x.shape, generator=generator)
+    train_noise, test_noise = torch.empty_like(train_x), torch.empty_like(test_x)
+    train_noise.normal_(0.0, task.noise, generator=generator)
+    test_noise.normal_(0.0, task.test_noise, generator=generator)
     train_y, test_y = truth(task, train_x) + train_noise, truth(task, test_x) + test_noise
     return Dataset(train_x, train_y, test_x, test_y)

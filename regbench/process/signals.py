@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from regbench.errors import error_line
 from regbench.storage.files import discard_unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-Answer = TypeVar("Answer")
 
 
 @contextmanager
@@ -30,9 +28,7 @@ def stopping(message: str) -> Iterator[None]:
     script puts in the background, stays ignored.
     """
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"  # before a progress bar wraps it
-    is_animated = os.isatty(2) and os.environ.get("TERM") not in {"dumb", "unknown"}
-    show_cursor = "\x1b[?25h" if is_animated else ""
-    line = f"{show_cursor}\n{error_line(message)}\n".encode(encoding, "backslashreplace")
+    line = f"\n{error_line(message)}\n".encode(encoding, "backslashreplace")
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -50,17 +46,3 @@ def stopping(message: str) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def interruptible(work: Callable[[], Answer]) -> Answer:
-    """Return what some work returns, done in a thread of its own.
-
-    Handlers run in the main thread between steps of Python; one in a library may take minutes.
-    Where the system starts no more threads, there is no help for it.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            done = pool.submit(work)
-        except RuntimeError:
-            return work()
-        return done.result()

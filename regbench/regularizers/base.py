@@ -120,6 +120,7 @@ class Regularizer:
         """Take the default where none is given; raises `UsageError` for what is no strength."""
         strength: Any = self.strength
         given = self.default if strength is None else strength
+        given = given.item() if hasattr(given, "item") else given  # a number of NumPy's
         is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
         is_strength = is_number and (0 <= given < math.inf or given == self.neutral)
         if not is_strength or (self.is_whole and given < math.inf and given % 1):

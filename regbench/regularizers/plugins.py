@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from regbench.errors import UsageError, cannot_read, shareable, suggestion, visible
@@ -48,14 +48,30 @@ Kind = TypeVar("Kind", bound=type[Regularizer])
 def register(kind: Kind) -> Kind:
     """Make a class known by its command, by a call or as a decorator, and return it.
 
-    A digest of its source is part of what its blocks are named by. Raises `UsageError` where it is
-    no regularizer, lacks a word, or its command is another's.
+    A digest of its source, or of its compiled code where it was typed into a notebook, is part of
+    what its blocks are named by. Raises `UsageError` where it is no regularizer, lacks a word, or
+    its command is another's.
     """
     try:
-        digest = sha256(inspect.getsource(kind).encode()).hexdigest()
+        source = inspect.getsource(kind)
     except (OSError, TypeError):
-        raise UsageError("register", kind, "a class whose source is in a file") from None
+        source = repr(compiled(kind))
+    digest = sha256(source.encode()).hexdigest()
     return admit(kind, "register", {"module": kind.__module__, "sha256": digest})
+
+
+def compiled(value: Any) -> Any:
+    """Return what a class, function or constant says, the same wherever it was defined."""
+    if isinstance(value, type):
+        own = {k: v for k, v in vars(value).items() if k[:2] != "__" or hasattr(v, "__code__")}
+        return [(name, compiled(one)) for name, one in sorted(own.items()) if name != "origin"]
+    value = getattr(value, "__func__", getattr(value, "fget", value))
+    if hasattr(value, "__code__"):
+        return [compiled(value.__code__), repr(value.__defaults__), repr(value.__kwdefaults__)]
+    if isinstance(value, CodeType):
+        names = value.co_names, value.co_varnames, value.co_freevars
+        return [value.co_code, *names, [*map(compiled, value.co_consts)]]
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
 
 
 def load_file(path: str) -> None:

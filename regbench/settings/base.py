@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from regbench.errors import UsageError, suggestion, visible
+from regbench.errors import MEANT, UsageError, suggestion, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ class Settings(BaseModel):
             hint = f"keys: {', '.join(keys_of(type(self)))}"
             raise UsageError(type(self).__name__, unnamed[0], problem="without its key", hint=hint)
         try:
-            super().__init__(**values)
+            super().__init__(**{key: in_python(value) for key, value in values.items()})
         except ValidationError as error:
             raise usage_error(type(self), error) from None
 
@@ -57,6 +57,13 @@ class Settings(BaseModel):
         return type(self)(**(given | values))
 
 
+def in_python(value: Any) -> Any:
+    """Return NumPy's numbers and arrays, alone or in a list, as Python's; all else as it is."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(in_python, value))
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def usage_error(group: type[Settings], error: ValidationError) -> UsageError:
     """Return what pydantic says of the first value that is wrong; the source is its key."""
     first, fields = error.errors()[0], keys_of(group)
@@ -65,7 +72,8 @@ def usage_error(group: type[Settings], error: ValidationError) -> UsageError:
         return unknown_key(group.__name__, key, fields)
     if first["type"] == "missing":
         return UsageError(key, allowed=allowed(fields[key]), problem="is missing")
-    return UsageError(key, first["input"], allowed(fields[key]))
+    hint = MEANT.get(first["input"], "") if isinstance(first["input"], str) else ""
+    return UsageError(key, first["input"], allowed(fields[key]), hint=hint)
 
 
 def unknown_key(source: str, key: str, known: Iterable[str]) -> UsageError:

@@ -71,7 +71,9 @@ def spaced_numbers(source: str, text: str) -> list[float]:
     elif first > 0 and last > 0:
         between = [first * (last / first) ** share for share in shares]
     else:
-        raise UsageError(source, text, problem="but both ends of logspace must be above 0")
+        hint = f"ends are no exponents: logspace:1e{first:g}:1e{last:g}:{parts[2]}"
+        problem = "but both ends of logspace must be above 0"
+        raise UsageError(source, text, problem=problem, hint=hint if first < 0 else "")
     for digits in range(4, 18):  # 17 tell any two float64 apart
         numbers = [first, *(float(f"{number:.{digits}g}") for number in between), last]
         is_within = min(numbers) == min(first, last) and max(numbers) == max(first, last)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from regbench.settings.command import Command
 
 ENVIRONMENT_PREFIX = "REGBENCH_"
+OF_A_SERVICE = re.compile("REGBENCH_(SERVICE_(HOST|PORT.*)|PORT|PORT_[0-9]+_.*)")
+"""What Kubernetes sets where a service is called regbench."""
 LARGEST_FILE = 1_000_000
 """Bytes; a larger configuration file is a mistake."""
 Group = TypeVar("Group", bound=Settings)
@@ -62,6 +64,8 @@ def resolve(
         origins = {key: f"--config {visible(file)}: {key}" for key in values}
     known = {*settings, *others}
     for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
+        if not environment[variable] or OF_A_SERVICE.fullmatch(variable):
+            continue
         key = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         if key not in known:
             hint = suggestion(key.upper(), map(str.upper, known), ENVIRONMENT_PREFIX)
@@ -165,7 +169,9 @@ def from_texts(source: str, field: FieldInfo, texts: list[str]) -> Any:
     if kind is bool and text.lower() in SWITCHES:
         return SWITCHES[text.lower()]
     if kind in (int, bool):
-        raise UsageError(source, text, allowed(field))
+        has_several = re.fullmatch(r"[0-9]+(,[0-9]+)+", text)
+        hint = f"a run at each value: --over {source.lstrip('-')}={text}" if has_several else ""
+        raise UsageError(source, text, allowed(field), hint=hint)
     return text
 
 
@@ -180,11 +186,14 @@ def read_file(path: Path, command: Command) -> dict[str, Any]:
     """Return the settings of a TOML file, which must all be settings of the command."""
     source = f"--config {visible(path)}"
     try:
-        if not path.is_file():
+        is_of_a_shell = path.is_fifo() and path.parts[:2] == ("/", "dev")  # stdin or <(...)
+        if not (path.is_file() or is_of_a_shell):
             raise UsageError(source, problem="not a file")
-        if path.stat().st_size > LARGEST_FILE:
+        with path.open("rb") as opened:
+            content = opened.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
             raise UsageError(source, problem=f"larger than {LARGEST_FILE} bytes")
-        text = path.read_text("utf-8-sig")
+        text = content.decode("utf-8-sig")
         if long := re.search("[0-9_]{4300}", text):  # more than Python reads; tomllib names no key
             key = text[: long.start()].rpartition("=")[0].split("\n")[-1].strip()
             raise UsageError(f"{source}: {visible(key)[1:-1]}", problem="too many digits")

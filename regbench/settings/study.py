@@ -213,10 +213,15 @@ class Study(BaseStudy):
     )
 
     if TYPE_CHECKING:  # one arm may stand for several
-
+        # fmt: off
         def __init__(
-            self, *, arms: Sequence[Arm | Regularizer] | Arm | Regularizer, **values: Any
+            self, *, arms: Sequence[Arm | Regularizer] | Arm | Regularizer,
+            task: Task = ..., network: Network = ..., training: Training = ...,
+            replicates: int = ..., seed: int = ..., pairing: Literal["shared", "independent"] = ...,
+            vary: Literal["both", "data", "init"] = ...,
+            dtype: Literal["float32", "float64"] = ...,
         ) -> None: ...
+        # fmt: on
 
     @field_validator("arms", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -91,7 +92,8 @@ def git_state() -> dict[str, str] | None:
         if not any((folder / ".git").exists() for folder in (here, *here.parents)):
             return None
         asked = [*git, "rev-parse", "--verify", "HEAD"]
-        commit = subprocess.check_output(asked, stderr=subprocess.DEVNULL, timeout=5)
+        own = {name: text for name, text in os.environ.items() if name[:4] != "GIT_"}
+        commit = subprocess.check_output(asked, env=own, stderr=subprocess.DEVNULL, timeout=5)
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": commit.decode(errors="replace").strip()}

@@ -13,7 +13,6 @@ import fcntl
 import hashlib
 import os
 import secrets
-import sys
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +179,7 @@ def occupied(folder: Path) -> UsageError:
     """Return what to say about a folder that holds something."""
     hint, left = "name a new folder", {BLOCKS, CONFIGURATION}
     if (folder / MANIFEST).exists():
-        hint += f"; to finish a run: regbench resume {shell_word(folder, sys.stderr.encoding)}"
+        hint += f"; to finish a run: regbench resume {shell_word(folder)}"
     elif all(path.name in left or path.suffix == ".part" for path in folder.iterdir()):
         hint += " or empty this one: the start of a run was cut off there"
     return UsageError("--out", folder, problem="which is not empty", hint=hint)
@@ -217,7 +216,7 @@ def open_run(
         raise refused("which is not a path") from None
     manifest = read_record(folder / MANIFEST)
     if manifest is None and (folder / CONFIGURATION).is_file() and (folder / BLOCKS).is_dir():
-        word = shell_word(folder / CONFIGURATION, sys.stderr.encoding)
+        word = shell_word(folder / CONFIGURATION)
         restart = f"start a new run with --config {word}, which uses the blocks that are whole here"
         raise refused(f"whose {MANIFEST} is missing or damaged", restart)
     if manifest is None or not str(manifest.get("schema", "")).startswith("regbench.run/"):
@@ -255,13 +254,12 @@ def open_run(
 
 def resume_line(run: Run) -> str:
     """Return the command that finishes a run as it was asked for."""
-    encoding, machine = sys.stderr.encoding or "utf-8", run.request.machine
+    machine = run.request.machine
     files = [known["file"] for known in run.request.study.plugins if "file" in known]
     words = [word for file in dict.fromkeys(files) for word in ("--plugin", file)]
     words += ["--scheduler", machine.scheduler] if machine.scheduler else []
     words += ["--allow-mixed"] * machine.allow_mixed + run.request.output.shown_words
-    quoted_words = (quoted(word, encoding) for word in words)
-    return " ".join(["regbench resume", shell_word(run.folder, encoding), *quoted_words])
+    return " ".join(["regbench resume", shell_word(run.folder), *map(quoted, words)])
 
 
 def admit(run: Run, provenance: Mapping[str, str], is_mixed_allowed: bool) -> Run:

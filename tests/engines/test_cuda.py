@@ -15,6 +15,7 @@ from training import CPU, assert_close, make_batch, make_study, train
 
 from regbench.engines import ENGINES, Listener, batched
 from regbench.engines.base import Record, draw_batch
+from regbench.engines.isolation import usual_settings
 from regbench.executors.here import is_out_of_memory
 from regbench.experiments.feasibility import arms_at_once, batch_size, replicate_bytes
 
@@ -225,7 +226,7 @@ def test_memory_that_runs_out_while_an_epoch_is_recorded_is_told_as_such() -> No
 def test_float32_is_never_less_in_training_and_left_as_it_was() -> None:
     torch.set_float32_matmul_precision("medium")
     try:
-        with batched.ieee_float32():
+        with usual_settings():
             assert torch.get_float32_matmul_precision() == "highest"
         assert torch.get_float32_matmul_precision() == "medium"
     finally:

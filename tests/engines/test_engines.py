@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from oracles import Steps, Strengths, forward, torch_threads, train_by_numpy
+from oracles import Steps, Strengths, forward, train_by_numpy
 from torch import nn
 from training import CPU, assert_close, by_arm, make_batch, make_request, make_study, train
 
@@ -172,13 +172,6 @@ def test_threads_change_neither_chunks_nor_bytes_of_the_batched_engine(
         assert one.arrays.keys() == other.arrays.keys()
         for name, values in one.arrays.items():
             assert values.tobytes() == other.arrays[name].tobytes(), name
-
-
-@pytest.mark.parametrize("engine", ["batched", "fused"])
-def test_training_leaves_torchs_own_threads_alone(engine: str) -> None:
-    with torch_threads(2):
-        train(make_study(replicates=17), engine)
-        assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize("engine", TORCH_ENGINES)

@@ -158,6 +158,7 @@ def test_intervals_of_all_effects_have_one_critical_value_between_t_and_bonferro
             differences = risk[index] - risk[0]
             assert effect.mean_difference == pytest.approx(differences.mean())
             error = differences.std(ddof=1) / np.sqrt(8)
+            assert effect.ci
             criticals.append((effect.ci[1] - effect.ci[0]) / 2 / error)
             signs = np.sign(effect.ci) if effect.ci[0] * effect.ci[1] > 0 else [0]
             assert effect.verdict == {0: "inconclusive", -1: "better", 1: "worse"}[signs[0]]

@@ -173,6 +173,8 @@ def test_state_of_the_repository_is_its_commit(
     for command in (["init"], ["add", "."], [*own, "commit", "-m", "first"]):
         subprocess.run(["git", *command], check=True, capture_output=True)
     asked = subprocess.run(["git", "log", "--format=%H"], check=True, capture_output=True)
+    for variable in ("GIT_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"):
+        monkeypatch.setenv(variable, "/nonexistent")  # as in a hook of another repository
     assert git_state() == {"commit": asked.stdout.decode().strip()}
 
 

@@ -50,11 +50,26 @@ class Picture:
     height: int
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows, whether or not it has set up matplotlib."""
+
+    def _repr_png_(self) -> bytes:
+        """Return the figure as a notebook shows it."""
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
 class Figures:
     """The pictures of a result by name: `figures.fan(axes)`, or of a size of its own `fan()`."""
 
     def __init__(self, result: Any) -> None:
         self.result = result
+
+    def __dir__(self) -> list[str]:
+        """Return the names of its pictures, for completion."""
+        own = {"over": ["over"], "dropout_scale": ["scale"]}
+        return own.get(self.result.study.experiment, [*PICTURES[:-2]])
 
     def __getattr__(self, name: str) -> Any:
         """Return what draws a picture into the area of some axes and returns their figure."""
@@ -65,7 +80,7 @@ class Figures:
         @np.errstate(all="ignore")  # of what has diverged
         def draw(axes: Axes | None = None) -> Any:
             if axes is None:
-                figure = Figure(figsize=module.size(self.result), dpi=DPI)
+                figure = ShownFigure(figsize=module.size(self.result), dpi=DPI)
                 FigureCanvasAgg(figure)
                 axes = figure.add_axes((0, 0, 1, 1))
             module.draw(self.result, Sheet(axes))

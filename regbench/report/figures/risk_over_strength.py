@@ -8,6 +8,7 @@ import numpy as np
 
 from regbench.analysis.optimum import curve_through, sweep_of
 from regbench.analysis.statistics import mean_band
+from regbench.errors import UsageError
 from regbench.report.figures.findings import Cast, short
 from regbench.report.figures.palette import BASELINE, BEST, BIAS, GREY, INK, VARIANCE
 from regbench.report.figures.sheet import label_ends, ticks
@@ -45,6 +46,9 @@ def draw(result: Result, sheet: Sheet) -> None:
     """Draw risk, variance and bias² over strength, and below the paired difference."""
     cast, what, confidence = Cast(result), result.question.words, result.question.confidence
     swept = [(part, index + 1) for part, index in sweep_of(result.study.arms[1:])]
+    if len(swept) < 2:
+        allowed = "a sweep: two strengths of one regularizer"
+        raise UsageError("risk_over_strength", ", ".join(result.study.compared), allowed)
     part, strengths = swept[0][0], np.array([part.strength for part, _ in swept])
     is_split = cast.several and what == "risk"
     place = (lambda v: np.asarray(v)) if part.is_probability else np.log10

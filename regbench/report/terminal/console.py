@@ -33,6 +33,14 @@ SHORT_SECONDS = 2.0
 """Off a terminal, runs shorter than this show no progress, and on it no table of what is known."""
 
 
+class SteadyConsole(Console):
+    """A console that never hides the cursor: who stops or pauses a program would miss it."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        """Do nothing."""
+        return False
+
+
 def make_consoles(is_quiet: bool, is_document: bool) -> tuple[Console, Console, Console]:
     """Return the consoles of details and closing lines, both stdout, and of stderr."""
     out = make_console(sys.stdout, quiet=is_quiet or is_document)
@@ -46,7 +54,7 @@ def make_console(stream: TextIO, **options: Any) -> Console:
     except (AttributeError, ValueError):  # there is none, or it is closed
         is_terminal = False
     plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-    console = Console(force_terminal=is_terminal, **plain, **options)
+    console = SteadyConsole(force_terminal=is_terminal, **plain, **options)
     if not LEAST_WIDTH <= console.width <= MOST_WIDTH:  # COLUMNS may hold anything
         console.width = min(max(console.width, LEAST_WIDTH), MOST_WIDTH)
     return console
