@@ -5,6 +5,7 @@ Knows nothing about where plug-ins come from; `regbench verify --plugin` has all
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,13 +35,13 @@ def check_plugins(study: Study) -> None:
         if kind not in PASSED:
             source = f"plug-in {place_of(kind.origin)}" if kind.origin else kind.__name__
             check_hooks(kind, source)
-            if problem := isolated(lambda _, part=part: failure_of(part, study), is_alone=True):
+            if problem := isolated(partial(failure_of, part, study), is_alone=True):
                 hint = "correct it; regbench verify --plugin FILE has all rows"
                 raise UsageError(source, part.name, problem=problem, hint=hint)
             PASSED.add(kind)
 
 
-def failure_of(part: Regularizer, study: Study) -> str:
+def failure_of(part: Regularizer, study: Study, _: object = None) -> str:
     """Return what fails in three epochs of tiny networks, or nothing."""
     network = study.network.replaced(hidden=4, depth=min(study.network.depth, 2))
     training = study.training.replaced(epochs=3, log_every=1)
