@@ -197,7 +197,8 @@ def main() -> None:
         for name in parts[counts[0]][0]:
             print_row(name, *(share(held[name] for held in parts[count]) for count in counts))
 
-    print_title("--target-width W", "replicates", "width / W", "coverage")
+    generator = np.random.default_rng(2)  # what follows does not depend on what came before
+    print_title("--target-width W", "replicates", "width / W", "wider than W", "coverage")
     for width in (1.0, 0.5, 0.25):
         sizes, widths, held = [], [], []
         for _ in experiments:
@@ -214,6 +215,7 @@ def main() -> None:
             f"{width} standard deviations",
             f"{np.median(sizes):.0f} ({low:.0f} to {high:.0f})",
             f"{np.median(widths):.2f}",
+            share(relative > 1 for relative in widths),
             share(held),
         )
 

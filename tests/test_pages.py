@@ -2,6 +2,8 @@
 
 A block of `console` shows commands behind `$` with what they print at 80 columns, `...` for lines
 that are left out. Commands without output stand in blocks of `sh`, and are run with a tiny network.
+A paragraph or table that states a finding stands below a comment with the commands that found it,
+and each of its numbers stands in their output, which one of the pages shows.
 """
 
 from __future__ import annotations
@@ -68,7 +70,17 @@ def blocks() -> Iterator[Block]:
 BLOCKS = list(blocks())
 SHOWN = [block for block in BLOCKS if block.text.startswith("$ regbench ")]
 QUICK = {"README.md", "docs/tutorial.md"}
-"""Pages whose commands have four trained arms between them; `pytest --pages` runs those of all."""
+"""Pages whose commands are run each time, but for long ones; `pytest --pages` runs those of all."""
+LEAST_REPLICATES = 180
+"""A finding comes from so many at least: thirty seeds do not support every sentence."""
+FINDING = re.compile(r"^<!-- finding: (.+) -->\n((?:.+\n)+)", re.MULTILINE)
+"""The commands of a finding, `;` between them, and the paragraph or table that states it."""
+TOLD = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
+"""A number of a sentence, with its sign."""
+FINDING_PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md", ROOT / "docs" / "experiments.md"]
+FINDING_PAGES += [ROOT / "docs" / f"{name}.md" for name in ("tutorial", "claims")]
+FINDING_PAGES += [ROOT / "docs" / "when-does-it-help.md", ROOT / "docs" / "how-to" / "sweep.md"]
+FINDING_PAGES += [ROOT / "docs" / "statistics.md"]
 
 
 def commands_of(block: Block) -> list[str]:
@@ -76,6 +88,31 @@ def commands_of(block: Block) -> list[str]:
     text = block.text.replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.startswith("regbench ")]
     return [re.split(r"\s(?:#|\||>+|&&)\s?", line)[0] for line in lines]
+
+
+def shown_outputs(block: Block) -> list[tuple[str, str]]:
+    """Return the commands that a block shows, each with its output."""
+    parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]
+    return [(command, text) for command, _, text in (part.partition("\n") for part in parts)]
+
+
+def replicates_of(command: str) -> int:
+    """Return of how many replicates a command is."""
+    found = re.search(r"--replicates (\d+)", command)
+    return int(found[1]) if found else 30
+
+
+def findings(text: str) -> list[tuple[list[str], str]]:
+    """Return every finding of a page as its commands and its text, without targets of links."""
+    return [
+        (found[1].split("; "), re.sub(r"\]\([^)]*\)", "]", found[2]))
+        for found in FINDING.finditer(text)
+    ]
+
+
+def numbers(text: str) -> set[str]:
+    """Return the numbers of a text as they are written, each with its sign, without plain 0."""
+    return set(TOLD.findall(text.replace("−", "-"))) - {"0"}
 
 
 class Terminal(io.StringIO):
@@ -143,16 +180,56 @@ def test_shown_output_is_what_the_command_prints(
         monkeypatch.delenv(variable)
     wrong, outputs = [], dict[str, str]()
     is_full = pytestconfig.getoption("--pages")
-    shown_blocks = [block for block in SHOWN if is_full or block.page in QUICK]
-    for block in shown_blocks:
-        for shown in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-            command, _, text = shown.partition("\n")
-            if command not in outputs:
-                outputs[command] = printed(command, monkeypatch)
-            if line := first_missing(text, outputs[command]):
-                wrong.append(f"{block.page}:{block.line}: {command}: {line}")
+    shown = [
+        (block, command, text)
+        for block in SHOWN
+        for command, text in shown_outputs(block)
+        if is_full or (block.page in QUICK and replicates_of(command) < LEAST_REPLICATES)
+    ]
+    for block, command, text in shown:
+        if command not in outputs:
+            outputs[command] = printed(command, monkeypatch)
+        if line := first_missing(text, outputs[command]):
+            wrong.append(f"{block.page}:{block.line}: {command}: {line}")
     assert not wrong, "\n".join(wrong)
-    assert len(shown_blocks) >= 10
+    assert len(shown) >= 4
+
+
+@pytest.mark.parametrize("path", FINDING_PAGES, ids=lambda path: path.name)
+def test_every_number_of_a_finding_stands_in_the_output_of_its_command(path: Path) -> None:
+    outputs = dict[str, str]()
+    for block in SHOWN:
+        for command, text in shown_outputs(block):
+            outputs[command] = outputs.get(command, "") + text
+    for commands, told in findings(path.read_text(encoding="utf-8")):
+        shown = " ".join(command + " " + outputs[command] for command in commands)
+        assert numbers(told) <= numbers(shown), (numbers(told) - numbers(shown), told)
+        for command in commands:
+            is_law = command.startswith("regbench dropout-scale")
+            assert is_law or replicates_of(command) >= LEAST_REPLICATES, command
+
+
+def test_nine_tenths_of_the_gain_of_weight_decay_are_gone_where_training_stops_in_time() -> None:
+    command = "regbench wdecay --lambda 0.01 --replicates 180"
+    shown = next(
+        " ".join(text.split())
+        for block in SHOWN
+        for own, text in shown_outputs(block)
+        if own == command
+    )
+    last, best = map(float, re.findall(r"λ=0\.01 lowers the risk by (\S+)", shown))
+    assert round(1 - best / last, 1) == 0.9
+    assert "nine tenths of its gain" in PAGES[0].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FINDING_PAGES if path.name != "statistics.md"], ids=lambda p: p.name
+)
+def test_a_paragraph_with_a_measured_number_says_where_it_comes_from(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for paragraph in re.split(r"\n\s*\n", text):
+        is_measured = re.search(r"\d\.\d{3}", re.sub(r"`[^`]*`", "", paragraph))
+        assert not is_measured or FINDING.match(paragraph + "\n"), paragraph
 
 
 @pytest.mark.parametrize(
