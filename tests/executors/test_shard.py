@@ -80,7 +80,7 @@ def test_part_is_that_of_the_task_of_a_slurm_array(task: tuple[int, ...], part: 
     }.items(),
 )
 def test_array_with_gaps_is_refused_with_the_way_out(given: str, task: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match=r"not 1 to N; give it as --shard I/N"):
+    with pytest.raises(UsageError, match="not 1 to N; give it as shard I/N"):
         part_of("slurm", array(*task))
 
 
