@@ -42,7 +42,7 @@ from regbench.settings.base import bounds, choices, is_list, kind_of
 from regbench.settings.command import Command
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
-from regbench.storage.run_list import run_names
+from regbench.storage.run_list import named_run, run_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -292,7 +292,7 @@ OUTPUT = Command("", "", (Output,)).settings
 VERIFY = Command("verify", "", (Machine,))
 VERIFIED = ("engine", "device", "threads")
 """Its settings: it trains in this process alone."""
-RUN = parameter("run", str, "The run's folder.", "", "RUN", words=run_names)
+RUN = parameter("run", str, "The run's folder, or latest.", "", "RUN", words=run_names)
 
 
 def output_options(*keys: str) -> list[inspect.Parameter]:
@@ -340,7 +340,7 @@ def verify(only: list[str] | None, **given: Any) -> int:
 def resume(run: str, allow_mixed: bool | None, scheduler: list[str] | None, **given: Any) -> int:
     """Finish a run that was cut off."""
     address = parse.only("--scheduler", scheduler) if scheduler else None
-    return commands.resume_run(run, output_settings(given), bool(allow_mixed), address)
+    return commands.resume_run(named_run(run), output_settings(given), bool(allow_mixed), address)
 
 
 @subcommand(
@@ -364,13 +364,13 @@ def merge(parts: list[str], allow_mixed: bool | None, **given: Any) -> int:
 )
 def report(run: str, files: bool | None, **given: Any) -> int:
     """Show a run again from its blocks, finished or not."""
-    return commands.report_run(run, output_settings(given), bool(files))
+    return commands.report_run(named_run(run), output_settings(given), bool(files))
 
 
 @subcommand(RUN, *output_options("format", "json"), examples=("RUN", "RUN --format markdown"))
 def show(run: str, **given: Any) -> int:
     """Show how a run was made: settings and where they came from, machine, state, files."""
-    return commands.show_run(run, output_settings(given))
+    return commands.show_run(named_run(run), output_settings(given))
 
 
 @subcommand(

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LARGEST = 3e38
+"""A bound beyond float32 binds nothing."""
+
+
 @dataclass(frozen=True)
 class MaxNorm(Regularizer):
     """Projects each unit's incoming weights onto ‖w‖₂ ≤ c after each step.
@@ -30,4 +34,4 @@ class MaxNorm(Regularizer):
         """Shrink weights `(R, out, in)` to a norm of c over the last axis where it is larger."""
         if not step.parameter.is_bias:
             norm = parameter.norm(dim=-1, keepdim=True)
-            parameter.mul_(norm.clamp(max=self.strength) / norm.clamp(min=1e-30))
+            parameter.mul_(norm.clamp(max=min(self.strength, LARGEST)) / norm.clamp(min=1e-30))

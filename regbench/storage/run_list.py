@@ -10,14 +10,13 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.storage.files import SUFFIX, TEMPORARY, find_paths
 from regbench.storage.run_folder import BLOCKS, MANIFEST, ROOT, alone, open_run, resume_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from regbench.storage.run_folder import Find
 
 ABANDONED = datetime.timedelta(hours=1)
@@ -27,6 +26,12 @@ ABANDONED = datetime.timedelta(hours=1)
 def run_names() -> list[str]:
     """Return the runs below the usual folder, the newest first."""
     return [str(folder) for folder in reversed(find_runs(ROOT))]
+
+
+def named_run(name: str) -> str:
+    """Return a run's path; `latest` is that of the newest run, where nothing has that name."""
+    newest = run_names()[:1] if name == "latest" and not Path(name).exists() else []
+    return newest[0] if newest else name
 
 
 def find_runs(root: Path) -> list[Path]:

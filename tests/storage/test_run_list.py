@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import NO_FILES, TINY
+from runs import assert_one_line
 
 from regbench.engines import ENGINES
 from regbench.experiments import stored_command
@@ -372,3 +373,13 @@ def test_yes_without_prune_is_a_mistake(regbench: Command) -> None:
     assert finished.code == 2
     assert "--yes" in finished.err
     assert finished.err.count("\n") == 1
+
+
+def test_latest_is_the_newest_run(regbench: Command) -> None:
+    assert_one_line(regbench("show", "latest"), 2, "RUN: got 'latest', which is not a folder")
+    regbench("wdecay", "--lambda=0.1", *BATCHED)
+    regbench("wdecay", "--lambda=0.2", *BATCHED)
+    for command in ("show", "report", "resume"):
+        assert "0.2" in regbench(command, "latest").out
+    regbench("wdecay", "--lambda=0.3", *BATCHED, "--out=latest")
+    assert "0.3" in regbench("report", "latest").out, "a folder of that name"
