@@ -204,7 +204,7 @@ GATES = [
     (["--lambda=100", "--lr=0.01", "--require=not-worse", "--margin=10"], 0, "met"),
     (["--lambda=1e-9", "--require=better", "--margin=0.1"], 3, "not met"),
     (["--lambda=1e-9", "--require=not-worse", "--margin=0.1"], 0, "met"),
-    (["--lambda=0", "--require=better"], 4, "inconclusive"),
+    (["--lambda=0", "--require=better"], 3, "not met"),
     (["--lambda=0.3", "--require=better", "--noise=5", "--test-noise=0"], 0, "met"),
     (["--lambda=0.3", "--require=better", "--replicates=1"], 4, "inconclusive"),
     (["--lambda=0.0,100", "--lr=0.01", "--require=not-worse", "--margin=0.1"], 3, "not met"),
