@@ -6,6 +6,7 @@ Knows nothing about where it is shown.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 from regbench.analysis.best_epochs import MEASURE
@@ -15,7 +16,7 @@ from regbench.report.format import interval_text, number, percent, rounded
 if TYPE_CHECKING:
     from regbench.analysis.best_epochs import AtBest
     from regbench.analysis.result import Result
-    from regbench.analysis.statistics import Difference
+    from regbench.analysis.statistics import Difference, Interval
 
 TITLES = {
     "train_loss_higher": "train loss\nhigher",
@@ -77,10 +78,12 @@ def answer_table(result: Result) -> Table:
     marks = {(claim.arm, claim.claim): MARKS[claim.holds] for claim in result.claims}
     confirmed = result.confirmation.comparisons if result.confirmation else []
     best = {found.arm: found for found in result.at_best_epochs}
+    fresh = {f.arm: f for f in result.confirmation.at_best_epochs} if result.confirmation else {}
     for c in sorted([*result.comparisons, *confirmed], key=lambda c: study.arm_names.index(c.arm)):
         word = CHANGES.get(c.verdict, "lower" if c.mean_difference < 0 else "higher")
         wins = "n/a" if c.wins is None else f"{c.wins} of {c.replicates}"
-        told = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins, best_cell(best[c.arm])
+        told = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins
+        told += (best_cell((fresh if c in confirmed else best)[c.arm]),)
         label = study.labels[c.arm] + " fresh" * (c in confirmed)
         rows.append([label, word, *told, *(marks.get((c.arm, name), "") for name in OTHERS)])
     caption = f"{judged_text(result)}: each arm - baseline; {interval}s hold together over arms"
@@ -197,11 +200,20 @@ def optimum_sentences(result: Result) -> list[str]:
         return []
     one, other = result.study.arms[1:3]
     (symbol,) = (part.symbol for part in one.parts if part not in other.parts)
-    ci = "" if optimum.ci is None else "{:.2g} to {:.2g}".format(*optimum.ci)
+    ci = outward_text(optimum.ci) if optimum.ci else ""
     interval = f" ({percent(result.question.confidence)} interval {ci})" if ci else ""
     beyond = ", an end of the sweep: the best may lie beyond" if optimum.is_at_end else ""
     best = f"{symbol}={optimum.strength:.2g}{interval}{beyond}"
     return [f"The curve through all arms is lowest at {best}."]
+
+
+def outward_text(interval: Interval) -> str:
+    """Return an interval of positive numbers with two digits, its ends rounded away from it."""
+    ends = []
+    for end, towards in zip(interval, (math.floor, math.ceil), strict=True):
+        digits = 10.0 ** (1 - math.floor(math.log10(end))) if end > 0 else 1.0
+        ends.append(f"{towards(round(end * digits, 9)) / digits:.2g}")
+    return " to ".join(ends)
 
 
 def interaction_sentences(result: Result) -> list[str]:

@@ -156,7 +156,7 @@ def failed_networks(result: Result) -> list[str]:
         return []
     return [
         f"networks failed to train ({', '.join(told)} replicates): the mean's interval is too "
-        f"narrow for that; compare the median's, or lower --lr"
+        f"narrow for that; compare the median's, or lower --lr or the strength"
     ]
 
 

@@ -20,7 +20,7 @@ from regbench.analysis.result import Result
 from regbench.analysis.simultaneous import law_of
 from regbench.regularizers import REGULARIZERS
 from regbench.report.base import Table
-from regbench.report.claims import WORDS
+from regbench.report.claims import WORDS, outward_text
 from regbench.report.format import interval_text, number, probability, rounded
 from regbench.report.tables import share_text
 from regbench.report.terminal.console import print_table, progress, showable
@@ -402,3 +402,13 @@ def test_short_work_shows_no_progress_off_a_terminal(monkeypatch: pytest.MonkeyP
 )
 def test_numbers_are_short_and_honest(value: float | None, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [((0.0561, 0.0891), "0.056 to 0.09"), ((0.05, 0.11), "0.05 to 0.11"), ((1.0, 23.1), "1 to 24")],
+)
+def test_ends_of_the_best_strength_are_rounded_outward(
+    interval: tuple[float, float], text: str
+) -> None:
+    assert outward_text(interval) == text
