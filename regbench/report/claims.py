@@ -82,8 +82,8 @@ def answer_table(result: Result) -> Table:
     for c in sorted([*result.comparisons, *confirmed], key=lambda c: study.arm_names.index(c.arm)):
         word = CHANGES.get(c.verdict, "lower" if c.mean_difference < 0 else "higher")
         wins = "n/a" if c.wins is None else f"{c.wins} of {c.replicates}"
-        told = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins
-        told += (best_cell((fresh if c in confirmed else best)[c.arm]),)
+        stopped = best_cell((fresh if c in confirmed else best)[c.arm])
+        told = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins, stopped
         label = study.labels[c.arm] + " fresh" * (c in confirmed)
         rows.append([label, word, *told, *(marks.get((c.arm, name), "") for name in OTHERS)])
     caption = f"{judged_text(result)}: each arm - baseline; {interval}s hold together over arms"

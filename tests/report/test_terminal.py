@@ -210,14 +210,12 @@ def test_answer_for_many_arms_is_a_table_with_a_row_for_each() -> None:
     assert [row[:5] for row in shown] == expected
     marks = {True: "yes", False: "no", None: "?"}
     claims = {(claim.arm, claim.claim): marks[claim.holds] for claim in result.claims}
-    at_best = {
-        found.arm: f"{found.verdict.replace('inconclusive', 'cannot tell')} "
-        + rounded(found.mean_difference, found.ci)
-        for found in result.at_best_epochs
-    }
-    for (c, _), row in zip(rows, shown, strict=True):
+    for (c, label), row in zip(rows, shown, strict=True):
+        whole = fresh if label.endswith("fresh") else result
+        stopped = next(f for f in whole.at_best_epochs if f.arm == c.arm)
+        word = stopped.verdict.replace("inconclusive", "cannot tell")
+        assert row[5] == f"{word} {rounded(stopped.mean_difference, stopped.ci)}"
         others = ("train_loss_higher", "fit_smoother", "weights_nearer_zero")
-        assert row[5] == at_best[c.arm]
         assert row[6:] == [claims[c.arm, name] for name in others]
     assert text.index("Risk at epoch") < text.index("Why: ") < text.index("Mean squared error")
     assert "Earlier epochs are in" in text
