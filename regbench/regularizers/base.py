@@ -123,8 +123,6 @@ class Regularizer:
         given = given.item() if hasattr(given, "item") else given  # a number of NumPy's
         is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
         is_strength = is_number and (0 <= given < math.inf or given == self.neutral)
-        if is_strength and self.is_probability and given >= 1:
-            raise UsageError(type(self).__name__, given, "numbers from 0 to below 1")
         if not is_strength or (self.is_whole and given < math.inf and given % 1):
             kind = "whole" if self.is_whole else "finite"
             raise UsageError(type(self).__name__, given, f"a {kind} number from 0")

@@ -27,9 +27,8 @@ from training import (
 
 from regbench.engines import ENGINES, misfit
 from regbench.engines.fused.engine import COEFFICIENTS
-from regbench.errors import UsageError
 from regbench.model.randomness import LAYERS_APART, Noise, noise_keys
-from regbench.regularizers import BY_CLASS, REGULARIZERS, Arm, Regularizer
+from regbench.regularizers import REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.dropout import Dropout
 from regbench.settings.arms import arms_of
 from regbench.settings.machine import Machine
@@ -385,12 +384,6 @@ def test_name_of_a_sum_is_read_back_as_the_sum(kinds: tuple[Kind, ...]) -> None:
     for times in (1.0, 1 / 3, 1e-9):
         arm = act(kinds, times)
         assert arms_of("ARM", arm.name) == [arm]
-
-
-@pytest.mark.parametrize("name", ["Dropout", "GaussianDropout"])
-def test_probability_that_keeps_nothing_is_refused_at_once(name: str) -> None:
-    with pytest.raises(UsageError, match=r"got '1.0'; allowed: numbers from 0 to below 1"):
-        BY_CLASS[name](1.0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
