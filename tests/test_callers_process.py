@@ -323,7 +323,7 @@ CELL = """
 class Pull(Regularizer):
     command, option, symbol, default, summary = "pull", "lambda", "λ", 0.1, "Compare it with none."
 
-    def add_penalty_gradient_(self, gradient, parameter, is_bias):
+    def add_penalty_gradient_(self, gradient, parameter, step):
         if self.command in {"pull", "push", "tear"}:
             gradient.add_(parameter, alpha=FACTOR * self.strength)
 """

@@ -95,7 +95,7 @@ def test_bad_arms_of_a_variable_are_refused_by_its_name(
     monkeypatch.setenv("REGBENCH_ARMS", "dropout=1")
     assert_one_line(regbench("compare"), 2, "REGBENCH_ARMS: got '1.0'", "below 1")
     monkeypatch.setenv("REGBENCH_ARMS", "")
-    assert_one_line(regbench("compare"), 2, "REGBENCH_ARMS", "nothing to compare")
+    assert_one_line(regbench("compare"), 2, "ARM: nothing to compare")
     assert not list(Path().iterdir())
 
 

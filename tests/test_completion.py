@@ -41,7 +41,7 @@ def completions(shell: str, line: str, folder: Path) -> list[str]:
 def test_shell_completes_commands_options_and_choices(shell: str, tmp_path: Path) -> None:
     assert completions(shell, "drop", tmp_path) == ["dropout", "dropout-scale"]
     assert completions(shell, "wdecay --requ", tmp_path) == ["--require"]
-    assert completions(shell, "wdecay --require ", tmp_path) == ["better", "not-worse"]
+    assert completions(shell, "wdecay --require ", tmp_path) == ["better", "not-worse", "equal"]
     assert completions(shell, "compare l1=0.1 --truth s", tmp_path) == ["sine", "step", "sawtooth"]
     assert completions(shell, "compare max", tmp_path) == ["max-norm=0.5"]
 

@@ -137,7 +137,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: small_study(arms=[rb.WeightDecay(1e6)]), "arms: got '1000000.0'; allowed: numbers"),
     (lambda: small_study(arms=[rb.L1(0.1), rb.L1(0.1)]), "arms: got 'l1=0.1' twice"),
     (lambda: untyped.Machine(device="tpu"), "device: got 'tpu'; allowed: auto, cpu"),
-    (lambda: untyped.Question(margin=1.0), "margin: got '1.0', which needs require"),
+    (lambda: untyped.Question(require="equal"), "require: got 'equal', which needs margin above 0"),
     (lambda: untyped.DropoutScale(p=[0.5, 2.0]), "p: got '2.0'"),
     (lambda: untyped.DropoutScale(p="0.5"), "p: got '0.5'"),
     (lambda: untyped.run(3), "run: got '3'; allowed: a Study"),

@@ -10,7 +10,8 @@ import torch
 from regbench.analysis.batch import Batch
 from regbench.analysis.history import AXES
 from regbench.analysis.result import Result
-from regbench.engines import ENGINES, Listener
+from regbench.engines import Listener
+from regbench.executors.here import train_batch
 from regbench.experiments import COMMANDS
 from regbench.limits import available_cores
 from regbench.regularizers.base import ParameterInfo, Step
@@ -76,7 +77,7 @@ def make_batch(study: Study, arm_indices: tuple[int, ...] | None = None) -> Batc
 def train(study: Study | Batch, engine: str, threads: int | None = None) -> History:
     """Train all replicates of a study as one batch, or a batch, on the CPU."""
     batch = study if isinstance(study, Batch) else make_batch(study)
-    return ENGINES[engine](batch, CPU, threads or available_cores(), Listener())
+    return train_batch(batch, engine, "cpu", threads or available_cores(), Listener())
 
 
 def by_arm(history: History) -> dict[str, Array]:

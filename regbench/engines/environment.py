@@ -53,8 +53,5 @@ def describe_provenance(engine: str, device: torch.device) -> dict[str, str]:
     }
     if is_cuda:
         found["cuda"] = str(torch.version.cuda)  # its libraries come with torch
-    precision = torch.get_float32_matmul_precision()
-    if precision != "highest" and engine in ("reference", "torch"):  # others do not depend on it
-        found["matmul_precision"] = precision
     found |= {name: value for name, value in os.environ.items() if ROUNDING.fullmatch(name)}
     return found | ({"numba": metadata.version("numba")} if engine == "fused" else {})

@@ -21,8 +21,8 @@ class Question(Settings, title="Statistics"):
 
     by: Literal["risk", "test-loss", "risk-at-best"] = Field(
         default="risk",
-        description="Judge arms by the risk, the expected squared error at a fresh input, by the "
-        "loss at the test points, or by the risk with each arm at its own best epoch.",
+        description="Judge arms by the risk, the expected squared error at a fresh input; by the "
+        "test loss; or by the risk at each arm's best epoch.",
     )
     confirm: int | None = Field(
         default=None,
@@ -46,8 +46,8 @@ class Question(Settings, title="Statistics"):
         default=0.0,
         ge=0,
         le=LARGEST,
-        description="Difference of the risk, or of what --by says, that does not matter: an arm "
-        "whose interval lies within it is called equal, and --require leaves room for it.",
+        description="Difference, by what --by says, that does not matter: within it arms are "
+        "called equal, and --require leaves room for it.",
     )
     confidence: float = Field(
         default=0.95,

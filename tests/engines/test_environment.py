@@ -12,7 +12,6 @@ from commands import NO_FILES, TINY, run_process
 from regbench.engines.environment import describe_provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 CPU = torch.device("cpu")
@@ -38,13 +37,10 @@ ROUND_OTHERWISE = {
 
 
 @pytest.fixture(autouse=True)
-def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave none of the variables, and torch as it was."""
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave none of the variables."""
     for name in ROUND_OTHERWISE:
         monkeypatch.delenv(name, raising=False)
-    before = torch.get_float32_matmul_precision()
-    yield
-    torch.set_float32_matmul_precision(before)
 
 
 def test_provenance_has_no_more_keys_where_nothing_is_set() -> None:
@@ -70,14 +66,6 @@ def test_threads_and_folders_are_not(monkeypatch: pytest.MonkeyPatch, name: str)
     before = describe_provenance("fused", CPU)
     monkeypatch.setenv(name, "3")
     assert describe_provenance("fused", CPU) == before
-
-
-def test_precision_of_products_is_where_an_engine_depends_on_it() -> None:
-    before = {engine: describe_provenance(engine, CPU) for engine in ("reference", "batched")}
-    torch.set_float32_matmul_precision("medium")
-    changed = before["reference"] | {"matmul_precision": "medium"}
-    assert describe_provenance("reference", CPU) == changed
-    assert describe_provenance("batched", CPU) == before["batched"], "it sets its own"
 
 
 def test_run_uses_no_blocks_that_were_rounded_otherwise(tmp_path: Path) -> None:
