@@ -5,6 +5,7 @@ The command line does the same with texts. Knows nothing about which experiments
 
 from __future__ import annotations
 
+import os
 import random
 import shlex
 from pathlib import Path
@@ -86,6 +87,7 @@ def run(
     for kind in {type(part) for arm in getattr(study, "arms", ()) for part in arm.parts}:
         if kind not in REGULARIZERS.values():  # it could not be read back
             raise UsageError("run", kind.__name__, problem="which regbench.register has not seen")
+    folder = os.path.expanduser(folder)  # noqa: PTH111
     with in_use(Path(folder)):
         if stored := find_stored(str(folder), study, question):
             result, done, total = read_back(stored)

@@ -369,3 +369,25 @@ def test_run_in_the_home_folder_is_found(
     for command in ("resume", "report", "show"):
         assert regbench(command, "~/run").code == 0
     assert rb.load("~/run").study.compared == ["wdecay=0.1"]
+
+
+def test_view_of_absurd_size_is_not_read(regbench: Command) -> None:
+    views = [option for option in RUN if option not in NO_FILES]
+    assert regbench(*views, "--out=run").code == 0
+    page = Path("run/report.html")
+    os.truncate(page, 2**40)  # reading it would take an hour
+    reported = regbench("report", "run")
+    assert (reported.code, page.stat().st_size < 2**30) == (0, True)
+    assert "missing or changed: report.html; all files were made again" in reported.err
+
+
+def test_run_from_python_in_the_home_folder_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    network, training = rb.Network(hidden=4, depth=1), rb.Training(epochs=3)
+    study = rb.Study(arms=rb.WeightDecay(0.1), network=network, training=training, replicates=2)
+    for _ in ("new", "again"):
+        result = rb.run(study, folder="~/run")
+    assert (rb.load("~/run").history.risk == result.history.risk).all()
+    assert (tmp_path / "run/DONE").exists()

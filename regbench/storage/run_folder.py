@@ -39,6 +39,7 @@ from regbench.storage.files import (
     TEMPORARY,
     find_paths,
     flush_folder,
+    read_plain,
     remove,
     unfinished,
     write_text,
@@ -68,6 +69,8 @@ DONE = "DONE"
 BLOCKS = "blocks"
 MADE = {"summary.json", "history.csv", "report.html", "figures", "tensorboard"}
 """What is made of a run's blocks, and can be made again."""
+LARGEST_VIEW = 1_000_000_000
+"""Bytes; what is larger has no digest."""
 
 
 @dataclass(frozen=True)
@@ -335,9 +338,8 @@ def view_digests(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(find_paths(folder, "*", 2)):
         name = path.relative_to(folder)
-        if name.parts[0] in MADE and path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                found[name.as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+        if name.parts[0] in MADE and (content := read_plain(path, LARGEST_VIEW)):
+            found[name.as_posix()] = hashlib.sha256(content).hexdigest()
     return found
 
 
