@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2000)
     given = parser.parse_args()
 
-    from regbench import cli, commands, report
+    from regbench import cli, program
     from regbench.experiments import training
     from regbench.report import figures
     from regbench.report import training as shown
@@ -61,16 +61,13 @@ def main() -> None:
     def draw(name: str, *others: Any) -> Any:
         return timed(f"picture {name}", drawn)(name, *others)
 
-    def sink(name: str) -> Any:
-        module = sinks(name)
-        write = module.write
-        module.write = timed(f"files of {name}", lambda *given: [*write(*given)])
-        return module
+    def write(name: str, *others: Any) -> Any:
+        return timed(f"files of {name}", lambda *given: [*written(*given)])(name, *others)
 
-    drawn, sinks = figures.draw, report.sink
+    drawn, written = figures.draw, vars(program)["write_output"]
     figures.draw = draw  # type: ignore[assignment]
-    vars(commands)["sink"] = sink
-    training.run = timed("training and measuring", training.run)
+    vars(program)["write_output"] = write
+    training.complete = timed("training and measuring", training.complete)
     shown.view = timed("statistics and tables", shown.view)
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(SystemExit):
         asked = f"--replicates={given.replicates}", f"--epochs={given.epochs}"

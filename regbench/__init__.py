@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from regbench.errors import RegbenchError as RegbenchError
     from regbench.errors import RunError as RunError
     from regbench.errors import UsageError as UsageError
-    from regbench.experiments.dropout_scale import DropoutScale as DropoutScale
     from regbench.regularizers import Arm as Arm
     from regbench.regularizers import Regularizer as Regularizer
     from regbench.regularizers import Step as Step
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from regbench.regularizers.l1 import L1 as L1
     from regbench.regularizers.plugins import register as register
     from regbench.regularizers.weight_decay import WeightDecay as WeightDecay
+    from regbench.settings.dropout_scale import DropoutScale as DropoutScale
     from regbench.settings.machine import Machine as Machine
     from regbench.settings.over import Over as Over
     from regbench.settings.question import Question as Question
@@ -45,7 +45,7 @@ PUBLIC = {
     "analysis.result": ["Result"],
     "api": ["load", "run"],
     "errors": ["RegbenchError", "RunError", "UsageError"],
-    "experiments.dropout_scale": ["DropoutScale"],
+    "settings.dropout_scale": ["DropoutScale"],
     "regularizers": ["Arm", "Regularizer", "Step"],
     "regularizers.plugins": ["register"],
     "settings.machine": ["Machine"],

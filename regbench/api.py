@@ -11,26 +11,27 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from regbench.commands import open_archive, read_back, record
 from regbench.errors import UsageError, differences
-from regbench.experiments import command_of, experiment_of, stored_command
-from regbench.experiments.base import SILENT
+from regbench.experiments import command_of, stored_command
+from regbench.program import carry_out, go_on, measure_scale, open_run, plan, read_back
 from regbench.regularizers import REGULARIZERS
-from regbench.report import report_of
+from regbench.report.base import Viewer
 from regbench.settings.command import Request
+from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
 from regbench.settings.question import Question
 from regbench.settings.study import BaseStudy
-from regbench.storage.run_folder import MANIFEST, admit, create_run, in_use, open_run
+from regbench.storage import run_folder
+from regbench.storage.run_folder import MANIFEST, create_run, in_use
 
 if TYPE_CHECKING:
+    from regbench.analysis.over import OverResult
     from regbench.analysis.result import Result
-    from regbench.experiments.dropout_scale import DropoutScale, ScaleResult
-    from regbench.experiments.over import OverResult
     from regbench.settings.over import Over
     from regbench.settings.study import Study
     from regbench.storage.run_folder import Run
+    from regbench.verify.dropout_scale import ScaleResult
 
 
 # fmt: off
@@ -75,58 +76,67 @@ def run(
     if machine.shard:
         hint = "use the command line, or give machine=Machine(scheduler=...)"
         raise UsageError("shard", machine.shard, problem="but it gives no result", hint=hint)
-    experiment, screen = experiment_of(study), SILENT
+    viewer = Viewer()
     if progress:
         state = random.getstate()
-        from regbench.report.terminal.screen import Screen  # whose library draws a number
+        from regbench.report.terminal.screen import Progress  # whose library draws a number
 
         random.setstate(state)
-        screen = Screen(Output(json=True))
+        viewer = Progress(Output(json=True))
     if folder is None:
-        return experiment.run(experiment.plan(study, question, machine), observer=screen)
+        return compute(study, question, machine, viewer)
     for kind in {type(part) for arm in getattr(study, "arms", ()) for part in arm.parts}:
         if kind not in REGULARIZERS.values():  # it could not be read back
             raise UsageError("run", kind.__name__, problem="which regbench.register has not seen")
-    folder = os.path.expanduser(folder)  # noqa: PTH111
-    with in_use(Path(folder)):
-        if stored := find_stored(str(folder), study, question):
-            result, done, total = read_back(stored)
-            if stored.done is not None and done == total:
+    folder = Path(os.path.expanduser(folder))  # noqa: PTH111
+    request = Request(command_of(study), study, question, machine, Output(out=str(folder)))
+    words = shlex.split(request.command_line)
+    with in_use(folder):
+        stored = find_stored(folder, study, question)
+        if stored and not study.has_blocks:  # it takes a second, and gives the same numbers
+            return compute(study, question, machine, viewer)
+        if stored and stored.done is not None:
+            result, done, total, _ = read_back(stored)
+            if done == total:
                 return result
-            began = stored.environment
-            if began.engine and not machine.allow_mixed:
-                machine = machine.replaced(engine=began.engine, device=began.device)
-            planned = experiment.plan(study, question, machine, began)
-            made = admit(stored, planned.provenance, machine.allow_mixed)
+        if stored:
+            run, planned = go_on(stored, machine)
         else:
-            planned = experiment.plan(study, question, machine)
-            output = Output(out=str(folder))
-            request = Request(command_of(study), study, question, machine, output)
-            words = shlex.split(request.command_line)
             try:
-                made = create_run(request, planned.environment, planned.provenance, words)
+                if not study.has_blocks:
+                    return measure_scale(request, viewer, words).result
+                planned = plan(request, machine)
+                run = create_run(request, planned.environment, [planned.provenance], words)
             except UsageError as error:
                 raise error.named({"--out": "folder"}) from None
     try:
-        with in_use(made.folder):
-            result = experiment.run(planned, open_archive(made), screen)
-            view = report_of(study).view(made, result, is_complete=True)
-            record(made, view, result.environment.duration_seconds, screen)
+        with in_use(run.folder):
+            return carry_out(run, planned, viewer).result
     except BaseException as error:
         same = f"regbench.run with the same study and folder={str(folder)!r}"
         error.add_note(f"finished blocks are kept; go on with: {same}")
         raise
-    return result
 
 
-def find_stored(folder: str, study: BaseStudy, question: Question) -> Run | None:
+def compute(study: Any, question: Question, machine: Machine, viewer: Viewer) -> Any:
+    """Return the result of a study, of which nothing is stored."""
+    if isinstance(study, DropoutScale):
+        from regbench.verify import dropout_scale
+
+        return dropout_scale.measure(dropout_scale.plan(study), viewer)
+    from regbench.experiments import training
+
+    return training.complete(training.plan(study, question, machine), observer=viewer).result
+
+
+def find_stored(folder: Path, study: BaseStudy, question: Question) -> Run | None:
     """Return the run that a folder has of a study and question, or None where it has no run.
 
     Raises `UsageError` where the run is another one.
     """
-    if not Path(folder, MANIFEST).exists():
+    if not (folder / MANIFEST).exists():
         return None
-    run = open_run(folder, stored_command)
+    run = run_folder.open_run(str(folder), stored_command)
     asked = run.request
     if (asked.study, asked.question) != (study, question) or run.environment.shard:
         one, other = (
@@ -146,8 +156,8 @@ def load(folder: str | Path) -> Any:
         UsageError: The folder is no run, or blocks of it are missing.
         RunError: A block cannot be read.
     """
-    run = open_run(str(folder), stored_command)
-    result, done, total = read_back(run)
+    run = open_run(folder)
+    result, done, total, _ = read_back(run)
     if result is None and done == total:
         problem = f"which is shard {run.environment.shard}"
         raise UsageError("load", str(folder), problem=problem, hint="regbench merge joins shards")

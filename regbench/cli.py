@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from regbench import __version__, commands, merging
+from regbench import __version__, commands, program
 from regbench.errors import (
     EXIT_CODES,
     MEANT,
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run and exit with one of `EXIT_CODES`."""
     atexit.register(gc.freeze)  # the last collection would visit all that torch made: half a second
     arguments = sys.argv[1:] if arguments is None else arguments
-    commands.is_debugging = DEBUG in arguments
+    program.is_debugging = DEBUG in arguments
     try:
         require_folder()
         forget_odd_sizes()
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             sys.stdout.flush()
         sys.exit(code)
     except Exception as error:
-        if commands.is_debugging:
+        if program.is_debugging:
             traceback.print_exc()
         code, message = explain(error)
     print(error_line(message), file=sys.stderr)
@@ -352,7 +352,7 @@ def resume(run: str, allow_mixed: bool | None, scheduler: list[str] | None, **gi
 )
 def merge(parts: list[str], allow_mixed: bool | None, **given: Any) -> int:
     """Join the shards of a study to the run that one machine would have made."""
-    return merging.merge_runs(parts, output_settings(given), bool(allow_mixed))
+    return commands.merge_runs(parts, output_settings(given), bool(allow_mixed))
 
 
 @subcommand(

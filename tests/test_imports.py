@@ -54,7 +54,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "verify": (
         {"errors", "regularizers", "settings", "analysis", "engines", "experiments"},
-        {"scipy"},
+        {"scipy", "torch"},
     ),
     "report": (
         {
@@ -69,6 +69,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         },
         {"matplotlib", "PIL", "rich", "tensorboard", "jinja2", "tomli_w"},
     ),
+    "program": (
+        {"errors", "settings", "storage", "process", "experiments", "verify", "report"},
+        set(),
+    ),
     "commands": (
         {
             "errors",
@@ -79,10 +83,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "experiments",
             "verify",
             "report",
+            "program",
         },
         set(),
     ),
-    "merging": ({"errors", "storage", "experiments", "report", "commands"}, set()),
     "cli": (
         {
             "errors",
@@ -91,8 +95,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "storage",
             "process",
             "experiments",
+            "program",
             "commands",
-            "merging",
         },
         set(),
     ),
@@ -105,8 +109,9 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "analysis",
             "storage",
             "experiments",
+            "verify",
             "report",
-            "commands",
+            "program",
         },
         set(),
     ),
@@ -123,9 +128,9 @@ AT_START = {
     "storage",
     "experiments",
 }
-AT_START |= {"commands", "merging", "cli", "api", "__main__", "report/__init__.py"}
+AT_START |= {"program", "commands", "cli", "api", "__main__", "report/__init__.py"}
 """Rooms and modules that every command imports at once."""
-LATE = {"experiments/feasibility.py"}
+LATE = {"experiments/feasibility.py", "experiments/training.py", "experiments/stages.py"}
 """Modules of these rooms that are imported where they are first used."""
 FOR_TYPES_ONLY = {"regularizers", "settings"}
 """Rooms that import heavy libraries for type checkers alone, in no function either."""

@@ -16,8 +16,9 @@ from regbench import limits
 from regbench.engines.isolation import isolated
 from regbench.engines.threads import in_threads
 from regbench.errors import UsageError
-from regbench.experiments import experiment_of
 from regbench.experiments.feasibility import check_memory
+from regbench.program import plan
+from regbench.verify import dropout_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,10 +103,11 @@ def test_run_that_does_not_fit_its_control_group_is_refused(
     groups(monkeypatch, tmp_path, "0::/\n", {"memory.max": "500000000"})
     train = make_request(replicates=10_000, log_every=1)
     draw = make_request("dropout-scale", trials=1_000_000, p=(0.1, 0.2, 0.3, 0.4))
-    for request, words in ((train, "lower hidden"), (draw, "lower trials")):
-        experiment = experiment_of(request.study)
-        with pytest.raises(UsageError, match=rf"its control group may have 0\.5 GB; {words}"):
-            experiment.plan(request.study, request.question, request.machine)
+    refused = r"its control group may have 0\.5 GB; lower"
+    with pytest.raises(UsageError, match=f"{refused} hidden"):
+        plan(train, train.machine)
+    with pytest.raises(UsageError, match=f"{refused} trials"):
+        dropout_scale.plan(draw.study)
     groups(monkeypatch, tmp_path, "0::/\n", {"memory.max": "100000000"})
     with pytest.raises(UsageError, match="raise that limit: the libraries alone"):
         check_memory(0, "lower something")

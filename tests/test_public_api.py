@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from commands import Command
 
+    from regbench.analysis.over import OverResult
     from regbench.analysis.result import Result
-    from regbench.experiments.dropout_scale import ScaleResult
-    from regbench.experiments.over import OverResult
+    from regbench.verify.dropout_scale import ScaleResult
 
 untyped: Any = rb
 """For values that annotations rule out, some of which are wrong and some taken all the same."""

@@ -1,4 +1,4 @@
-"""The experiments, and the commands that run them."""
+"""The commands that make runs, and what is planned and trained for them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from regbench.errors import UsageError
-from regbench.experiments.base import Observer, Plan, experiment_of
-from regbench.experiments.dropout_scale import DropoutScale
+from regbench.experiments.base import Observer, Plan
 from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.plugins import named, place_of
 from regbench.settings import parse
 from regbench.settings.command import Arms, Command, strengths_of
+from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
 from regbench.settings.over import Values
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from regbench.settings.arms import FindRegularizer
     from regbench.settings.command import Request
 
-__all__ = ["COMMANDS", "Observer", "Plan", "command_of", "experiment_of", "resolve"]
+__all__ = ["COMMANDS", "Observer", "Plan", "command_of", "resolve"]
 __all__ += ["stored_command"]
 
 TRAINING = (Study, Values, Question, Machine, Output)

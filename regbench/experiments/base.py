@@ -1,15 +1,11 @@
-"""What an experiment is: a module with the functions of `Experiment`.
-
-A study names its module. Knows nothing about which experiments there are, or how they are shown.
-"""
+"""A run before it begins, and who hears of it while it goes on."""
 
 from __future__ import annotations
 
-import importlib
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +16,7 @@ if TYPE_CHECKING:
     from regbench.regularizers import Arm
     from regbench.settings.machine import Environment
     from regbench.settings.question import Question
-    from regbench.settings.study import BaseStudy
-    from regbench.storage.blocks import Archive, Provenance
+    from regbench.storage.blocks import Provenance
 
 
 @dataclass(frozen=True)
@@ -29,20 +24,20 @@ class Plan:
     """Feasible work, and about how long it takes.
 
     The run began in `environment`; engine, device, threads and provenance are those of today.
+    Without an executor nothing is trained, and blocks are read back only.
     """
 
-    study: Any
+    study: Any  # a `Study`, an `Over`, or what else is planned
     question: Question
     environment: Environment
-    provenance: Provenance
-    work: str
-    seconds: float
     engine: str = ""
     device: str = "cpu"
-    executor: Executor | None = None
-    """Who trains, where networks are."""
     reason: str = ""
     """Why the engine is not the fastest one of the device, in brackets, or nothing."""
+    provenance: Provenance = field(default_factory=dict)
+    executor: Executor | None = None
+    work: str = "training"
+    seconds: float = 0.0
 
 
 class Observer:
@@ -71,19 +66,3 @@ class Observer:
 
 
 SILENT = Observer()
-
-
-class Experiment(Protocol):
-    """What a module of an experiment does."""
-
-    plan: Callable[..., Plan]
-    """Of study, question, machine, and the environment where a run began that goes on."""
-    run: Callable[..., Any]
-    """Computes a plan's blocks that the archive lacks, puts them there, and returns the result."""
-    read_back: Callable[[Any, Question, Environment, Archive], tuple[Any, int, int]]
-    """The result of the blocks that are there or None, their number, and of how many."""
-
-
-def experiment_of(study: BaseStudy) -> Experiment:
-    """Return the experiment that a study is for."""
-    return cast("Experiment", importlib.import_module(f"regbench.experiments.{study.experiment}"))

@@ -1,36 +1,80 @@
-"""What people look at, derived from finished results: tables, figures, TensorBoard, JSON."""
+"""What people look at, derived from finished results: tables, figures, TensorBoard, JSON.
+
+What draws, and what else is slow to import, is imported where it is used.
+"""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
+
+from regbench.settings.dropout_scale import DropoutScale
+from regbench.settings.over import Over
 
 if TYPE_CHECKING:
-    from regbench.report.base import Report, Sink, View
+    from collections.abc import Iterable, Sequence
+
+    from regbench.report.base import View
+    from regbench.report.figures import Picture
+    from regbench.settings.command import Request
     from regbench.settings.output import Output
-    from regbench.settings.study import BaseStudy
-
-
-def report_of(study: BaseStudy) -> Report:
-    """Return the module that shows what a study gave."""
-    return cast("Report", importlib.import_module(f"regbench.report.{study.experiment}"))
-
+    from regbench.storage.run_folder import Run
 
 VIEWS = ("figures", "tensorboard", "html")
 """The outputs that can be left out, and made again from a run's blocks."""
 
 
-def sinks_of(output: Output) -> list[str]:
+def header_of(request: Request, study: Any, engine: str, device: str) -> list[str]:
+    """Return what is about to run, a paragraph each."""
+    from regbench.report import dropout_scale, over, training
+
+    if isinstance(study, DropoutScale):
+        return dropout_scale.header(request, study)
+    if isinstance(study, Over):
+        return over.header(request, study, engine, device)
+    return training.header(request, study, engine, device)
+
+
+def view_of(run: Run, result: Any, is_whole: bool) -> View:
+    """Return the view of a result, of all blocks if it is whole.
+
+    Where there is none, as of a shard, it has a document only.
+    """
+    from regbench.report import dropout_scale, over, training
+
+    study = run.request.study
+    if result is None:
+        return training.view_without_result(run, is_whole)
+    if isinstance(study, DropoutScale):
+        return dropout_scale.view(run, result)
+    if isinstance(study, Over):
+        return over.view(run, result, is_whole)
+    return training.view(run, result, is_whole)
+
+
+def outputs_of(output: Output) -> list[str]:
     """Return the names of the outputs into files that were asked for."""
     wanted = {"figures": output.plots, "tensorboard": output.tensorboard, "html": output.report}
     return ["json", "csv", *(name for name in VIEWS if wanted[name])]
 
 
+def write_output(name: str, view: View, pictures: Sequence[Picture]) -> Iterable[str]:
+    """Write an output's files into the run's folder; returns what there is to say about them."""
+    from regbench.report import csv, html, json
+
+    if name == "figures":
+        from regbench.report import figures
+
+        return figures.write(view, pictures)
+    if name == "tensorboard":
+        from regbench.report import tensorboard
+
+        return tensorboard.write(view, pictures)
+    return {"json": json.write, "csv": csv.write, "html": html.write}[name](view, pictures)
+
+
 def text_of(view: View, form: str) -> str:
     """Return a view as one text in a form of `settings.output.FORMATS`."""
-    return cast("str", importlib.import_module(f"regbench.report.{form}").text_of(view))
+    from regbench.report import csv, html, json, markdown
 
-
-def sink(name: str) -> Sink:
-    """Return the module that writes an output; it is imported here."""
-    return cast("Sink", importlib.import_module(f"regbench.report.{name}"))
+    forms = {"json": json.text_of, "csv": csv.text_of, "html": html.text_of}
+    return {**forms, "markdown": markdown.text_of}[form](view)

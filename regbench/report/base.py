@@ -1,19 +1,19 @@
-"""What outputs and experiments agree on: a view of a result, its tables, and sinks that show it."""
+"""What outputs are made of: a view of a result, its tables, and who is shown it."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from regbench.experiments.base import Observer
 from regbench.report.json import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from regbench.report.figures import Picture
     from regbench.report.tensorboard import Log
     from regbench.settings.command import Request
     from regbench.storage.run_folder import Run
@@ -42,7 +42,7 @@ class Table:
 
 @dataclass
 class View:
-    """All that can be shown of a result, whichever experiment it is of."""
+    """All that can be shown of a result."""
 
     document: Callable[[], dict[str, Any]]
     run: Run | None = None  # a list of runs has none
@@ -82,18 +82,14 @@ class View:
         return to_text(self.document())
 
 
-class Report(Protocol):
-    """A module that shows what an experiment gave."""
+class Viewer(Observer):
+    """Who is shown a run, from its header to its files. Looks at nothing by default."""
 
-    header: Callable[[Request, Any, str, str], list[str]]
-    """What is about to run, a paragraph each: of request, study, engine and device."""
+    def begin(self, header: Iterable[str]) -> None:
+        """Take what is about to run, a paragraph each."""
 
-    def view(self, run: Run, result: Any, is_complete: bool) -> View:
-        """Return the view of a result; of one that is None, only the document can be asked for."""
+    def show(self, view: View) -> None:
+        """Take the view of the result."""
 
-
-class Sink(Protocol):
-    """A module that writes files of a result into the run's folder."""
-
-    write: Callable[[View, Sequence[Picture]], Iterable[str]]
-    """Takes the pictures, drawn; returns what there is to say about the files."""
+    def close(self, view: View, notes: Sequence[str], is_new: bool) -> None:
+        """Take what there is to note at the end; `is_new` where the run's files were written."""

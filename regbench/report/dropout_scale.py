@@ -1,4 +1,4 @@
-"""What the dropout-scale experiment shows: a table for each p beside theory, a picture, a log."""
+"""What dropout-scale shows: a table for each p beside theory, a picture, a log."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from regbench.report.json import document_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from regbench.experiments.dropout_scale import DropoutScale, Scale, ScaleResult
     from regbench.report.tensorboard import Log
     from regbench.settings.command import Request
+    from regbench.settings.dropout_scale import DropoutScale
     from regbench.storage.run_folder import Run
+    from regbench.verify.dropout_scale import Scale, ScaleResult
 
 
-def header(request: Request, study: DropoutScale, engine: str, device: str) -> list[str]:
+def header(request: Request, study: DropoutScale) -> list[str]:
     """Return what is about to be drawn."""
     return [
         f"{request.command.name}: {study.units} inputs of one, all weights one, "
@@ -26,7 +27,7 @@ def header(request: Request, study: DropoutScale, engine: str, device: str) -> l
     ]
 
 
-def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
+def view(run: Run, result: ScaleResult) -> View:
     """Return the view of a result."""
     verdicts = {
         f"p={scale.drop_probability!r}": "fits" if scale.fits_law else "does not fit"
@@ -35,7 +36,7 @@ def view(run: Run, result: ScaleResult, is_complete: bool) -> View:
     return View(
         run=run,
         document=lambda: document_of(
-            run, result.environment, is_complete, {"scales": [*map(scale_record, result.scales)]}
+            run, result.environment, True, {"scales": [*map(scale_record, result.scales)]}
         ),
         tables=[scale_table(scale) for scale in result.scales],
         remark="inverted: what is kept is divided by 1-p in training, and evaluation needs no "

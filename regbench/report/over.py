@@ -20,8 +20,8 @@ from regbench.report.json import document_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from regbench.analysis.over import OverResult
     from regbench.analysis.statistics import Comparison
-    from regbench.experiments.over import OverResult
     from regbench.report.tensorboard import Log
     from regbench.settings.command import Request
     from regbench.settings.over import Over
@@ -51,10 +51,8 @@ def header(request: Request, study: Over, engine: str, device: str) -> list[str]
     return [arms, f"{over} At {study.key}={values[0]}:", *lines]
 
 
-def view(run: Run, result: OverResult | None, is_complete: bool) -> View:
-    """Return the view of a result, or of none, which has a document only."""
-    if result is None:
-        return View(lambda: document_of(run, run.environment, is_complete, {}), run)
+def view(run: Run, result: OverResult, is_complete: bool) -> View:
+    """Return the view of a result."""
     views, key = dict[Any, View](), result.study.key
     for value, one in result.by_value.items():
         asked = replace(run, request=replace(run.request, study=one.study))

@@ -13,6 +13,7 @@ import numpy as np
 from regbench.analysis.history import evenly
 from regbench.analysis.optimum import sweep_of
 from regbench.analysis.statistics import mean_band
+from regbench.errors import shell_word
 from regbench.regularizers import REGULARIZERS
 from regbench.report.base import View
 from regbench.report.claims import (
@@ -93,10 +94,17 @@ def header(request: Request, study: Study, engine: str, device: str) -> list[str
     ]
 
 
-def view(run: Run, result: Result | None, is_complete: bool) -> View:
-    """Return the view of a result, or of none, which has a document only."""
-    if result is None:
-        return View(lambda: document_of(run, run.environment, is_complete, {}), run)
+def view_without_result(run: Run, is_whole: bool) -> View:
+    """Return the view of a run that has no result: a shard, or one that lacks its first blocks."""
+    shard, folder = run.environment.shard, shell_word(run.folder)
+    next_step = f"When all are: regbench merge {folder} ... --out DIR"
+    said = [f"Shard {shard} is done. {next_step}"] if shard and is_whole else []
+    is_complete = is_whole and not shard
+    return View(lambda: document_of(run, run.environment, is_complete, {}), run, sentences=said)
+
+
+def view(run: Run, result: Result, is_complete: bool) -> View:
+    """Return the view of a result."""
     run = replace(run, request=replace(run.request, study=result.study))
     has_details, is_many = run.request.output.details, has_answer_table(result)
     tables = [loss_table(result, has_details)]

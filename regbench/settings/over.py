@@ -6,7 +6,7 @@ Knows nothing about texts, and nothing about how studies are trained or compared
 from __future__ import annotations
 
 from collections.abc import Sequence  # noqa: TC003 - pydantic reads it
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, InstanceOf, model_validator
 
@@ -46,8 +46,6 @@ class Over(BaseStudy):
 
     What the study itself has for that setting means nothing.
     """
-
-    experiment: ClassVar[str] = "over"
 
     study: InstanceOf[Study]
     key: str

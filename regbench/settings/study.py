@@ -165,8 +165,8 @@ class Training(Settings, title="Training"):
 class BaseStudy(Settings):
     """What decides the numbers of an experiment, whichever that is."""
 
-    experiment: ClassVar[str]
-    """The modules of `regbench.experiments` and `regbench.report` that run and show it."""
+    has_blocks: ClassVar[bool] = True
+    """Whether its numbers are stored in blocks, so that a run can go on and be read back."""
 
     def by_key(self) -> dict[str, Any]:
         """Return all that decides the numbers by key, ready for JSON."""
@@ -186,8 +186,6 @@ class Study(BaseStudy):
 
     The baseline is the first of the arms, and need not be given.
     """
-
-    experiment: ClassVar[str] = "training"
 
     task: Task = Field(default_factory=Task)
     network: Network = Field(default_factory=Network)

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from regbench.analysis.batch import Batch
     from regbench.storage.files import Store
 
-NUMBERS = ("analysis", "engines", "experiments", "model", "regularizers", "settings/truths.py")
+NUMBERS = (
+    *(f"analysis/{name}.py" for name in ("batch", "history", "measures")),
+    *("engines", "model", "regularizers", "settings/truths.py"),
+)
 """Where the numbers of a block and their names come from, in the package."""
 
 Provenance = dict[str, str]

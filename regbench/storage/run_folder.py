@@ -95,7 +95,10 @@ class Run:
 
 
 def create_run(
-    request: Request, environment: Environment, provenance: Mapping[str, str], command: list[str]
+    request: Request,
+    environment: Environment,
+    provenances: Sequence[Mapping[str, str]],
+    command: list[str],
 ) -> Run:
     """Make the folder of a new run with its configuration and manifest, all at once.
 
@@ -113,7 +116,7 @@ def create_run(
         "command": ["regbench", *command[1:]],
         "git": git_state(),
         **request.to_record(),
-        "provenances": [dict(provenance)],
+        "provenances": [dict(provenance) for provenance in provenances],
         "environment": environment.to_record(),
     }
     manifest = without_places(manifest)
@@ -256,7 +259,9 @@ def open_run(
 
 
 def resume_line(run: Run) -> str:
-    """Return the command that finishes a run as it was asked for."""
+    """Return the command that finishes a run as it was asked for, or makes it again."""
+    if not run.request.study.has_blocks:
+        return run.request.command_line
     machine = run.request.machine
     files = [known["file"] for known in run.request.study.plugins if "file" in known]
     words = [word for file in dict.fromkeys(files) for word in ("--plugin", file)]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.engines.base import draw_start
-from regbench.experiments.dropout_scale import DropoutScale
 from regbench.regularizers import REGULARIZERS, Arm
 from regbench.settings.command import settings_of
+from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.parse import build
 from regbench.settings.study import BaseStudy, Study
 from regbench.verify import closed_forms as theory

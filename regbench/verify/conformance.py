@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.engines.contract import PASSED
-from regbench.experiments import experiment_of
+from regbench.experiments.training import complete, plan
 from regbench.regularizers import BY_CLASS, Arm
 from regbench.settings.machine import Machine
 from regbench.settings.parse import build
@@ -58,8 +58,7 @@ def trained(result: Result, engine: str | None = None, **changes: Any) -> Histor
         "engine": engine or began.engine,
         "device": "cpu" if engine else began.device,
     }
-    experiment = experiment_of(study)
-    again: Result = experiment.run(experiment.plan(study, Question(), Machine(**where)))
+    again: Result = complete(plan(study, Question(), Machine(**where))).result
     return again.history
 
 

@@ -38,7 +38,7 @@ from regbench.verify.runner import Agreement, compare_means, compare_values
 if TYPE_CHECKING:
     from regbench.analysis.history import Array
     from regbench.analysis.result import Result
-    from regbench.experiments.dropout_scale import ScaleResult
+    from regbench.verify.dropout_scale import ScaleResult
 
 # One step after another: optimizers and decay, parameter by parameter.
 

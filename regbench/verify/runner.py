@@ -17,9 +17,11 @@ import numpy as np
 from regbench.engines import choose_device, misfit
 from regbench.engines.environment import describe_environment
 from regbench.errors import RegbenchError, UsageError, suggestion, unexpected
-from regbench.experiments import Observer, experiment_of
+from regbench.experiments import Observer, training
+from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.question import Question
 from regbench.settings.study import Study
+from regbench.verify import dropout_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,9 +191,11 @@ def verify(
     started, rows = time.perf_counter(), []
 
     @functools.cache
-    def run(study: BaseStudy) -> Any:
-        experiment = experiment_of(study)
-        return experiment.run(experiment.plan(study, Question(), machine), observer=Warned(warn))
+    def run(study: Any) -> Any:
+        if isinstance(study, DropoutScale):
+            return dropout_scale.measure(dropout_scale.plan(study))
+        planned = training.plan(study, Question(), machine)
+        return training.complete(planned, observer=Warned(warn)).result
 
     for case in cases:
         if isinstance(case.study, Study) and (cause := misfit(case.study, machine)):

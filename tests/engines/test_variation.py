@@ -8,11 +8,11 @@ import torch
 from oracles import keeps
 from training import by_replicate, make_request, make_study, train
 
-from regbench.commands import plan
 from regbench.engines import ENGINES, choose_engine
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
 from regbench.model.task import expand, truth
+from regbench.program import plan
 
 every_engine = pytest.mark.parametrize("engine", sorted(ENGINES))
 

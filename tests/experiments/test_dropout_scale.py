@@ -13,7 +13,8 @@ from scipy import stats
 from torch import nn
 
 from regbench.errors import UsageError
-from regbench.experiments.dropout_scale import DropoutScale, Scale, measure_scale
+from regbench.settings.dropout_scale import DropoutScale
+from regbench.verify.dropout_scale import Scale, measure_scale
 
 if TYPE_CHECKING:
     from commands import Command
@@ -151,7 +152,7 @@ def test_long_drawing_says_so_before_it_begins(
     def refuse(*_: object) -> None:
         raise UsageError(problem="drawing began")
 
-    monkeypatch.setattr("regbench.experiments.dropout_scale.measure_scale", refuse)
+    monkeypatch.setattr("regbench.verify.dropout_scale.measure_scale", refuse)
     finished = regbench("dropout-scale", "--units=100000", "--trials=100000", "--p=0.1,0.2")
     said, ended = finished.err.splitlines()
     assert said.startswith(

@@ -14,12 +14,12 @@ from commands import NO_FILES, TINY
 from training import make_request, make_study, train
 
 from regbench.analysis.history import GRID_POINTS
-from regbench.commands import plan
 from regbench.engines import ENGINES
 from regbench.executors.here import is_out_of_memory
 from regbench.experiments import Observer
 from regbench.experiments.feasibility import memory_estimate
-from regbench.experiments.training import run
+from regbench.experiments.training import complete
+from regbench.program import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +54,7 @@ def test_batches_are_the_replicates_in_turn(engine: str) -> None:
     values: dict[str, Any] = {"epochs": 5, "hidden": 3, "depth": 1}
     request = make_request(replicates=150, engine=engine, seed=6, **values)
     counter = Counter()
-    result = run(plan(request, request.machine), observer=counter)
+    result = complete(plan(request, request.machine), observer=counter).result
     assert result
     history = result.history
     assert counter.done == counter.total == {"training": 150 * 2 * 5}
@@ -189,7 +189,7 @@ def test_other_error_that_speaks_of_memory_is_not_out_of_memory(
     request = make_request(engine="batched", device="cpu")
     planned = plan(request, request.machine)
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        run(planned)
+        complete(planned)
 
 
 def test_torch_says_that_memory_is_out_as_is_known() -> None:

@@ -18,17 +18,6 @@ import numba  # noqa: F401
 import scipy.optimize
 import scipy.stats  # noqa: F401
 
-import regbench.engines.environment
-import regbench.engines.fused.network
-import regbench.experiments.dropout_scale
-import regbench.experiments.feasibility
-import regbench.experiments.training
-import regbench.report.csv
-import regbench.report.dropout_scale
-import regbench.report.figures
-import regbench.report.tensorboard
-import regbench.report.terminal.screen
-import regbench.report.training  # noqa: F401
 from regbench.cli import main
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from training import ENVIRONMENT, make_result
 
 from regbench.analysis.measures import LOSSES
 from regbench.engines.threads import nothing
-from regbench.experiments.dropout_scale import DropoutScale, ScaleResult, measure_scale
 from regbench.regularizers import REGULARIZERS, Arm
 from regbench.regularizers.weight_decay import WeightDecay
 from regbench.report import figures
@@ -33,6 +32,8 @@ from regbench.report.figures import (
 from regbench.report.plain import plain
 from regbench.report.training import pictures_of
 from regbench.report.verdicts import sentences
+from regbench.settings.dropout_scale import DropoutScale
+from regbench.verify.dropout_scale import ScaleResult, measure_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

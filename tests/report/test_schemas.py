@@ -71,7 +71,7 @@ def test_document_of_a_run_that_was_cut_off_is_what_the_schema_says(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as context:
-        context.setattr("regbench.experiments.training.run", None)
+        context.setattr("regbench.experiments.training.train", None)
         assert regbench("wdecay", *TINY, *NO_FILES, "--out=run").code == 1
     document = regbench("report", "run", "--json").document
     assert not document["is_complete"]

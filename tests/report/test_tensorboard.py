@@ -17,11 +17,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training import ENVIRONMENT, make_request, make_result
 
 from regbench.engines.threads import nothing
-from regbench.experiments.dropout_scale import DropoutScale, ScaleResult, measure_scale
 from regbench.report import dropout_scale, tensorboard, training
 from regbench.report.base import View
 from regbench.report.figures import Picture, draw
+from regbench.settings.dropout_scale import DropoutScale
 from regbench.storage.run_folder import Run
+from regbench.verify.dropout_scale import ScaleResult, measure_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

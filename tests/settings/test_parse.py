@@ -15,9 +15,9 @@ from training import make_request, make_study
 
 from regbench.errors import UsageError, visible
 from regbench.experiments import COMMANDS, resolve
-from regbench.experiments.dropout_scale import DropoutScale
 from regbench.regularizers import REGULARIZERS
 from regbench.settings.command import Request
+from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.output import Output
 from regbench.settings.study import Study
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def create(request: Request) -> Run:
     """Return a new run."""
-    return create_run(request, ENVIRONMENT, {"engine": "batched"}, ["regbench"])
+    return create_run(request, ENVIRONMENT, [{"engine": "batched"}], ["regbench"])
 
 
 def begin(out: str | None) -> Path:

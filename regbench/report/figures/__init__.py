@@ -68,8 +68,8 @@ class Figures:
 
     def __dir__(self) -> list[str]:
         """Return the names of its pictures, for completion."""
-        own = {"over": ["over"], "dropout_scale": ["scale"]}
-        return own.get(self.result.study.experiment, [*PICTURES[:-2]])
+        own = {"OverResult": ["over"], "ScaleResult": ["scale"]}
+        return own.get(type(self.result).__name__, [*PICTURES[:-2]])
 
     def __getattr__(self, name: str) -> Any:
         """Return what draws a picture into the area of some axes and returns their figure."""

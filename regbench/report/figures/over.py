@@ -15,7 +15,7 @@ from regbench.report.over import findings, text_of
 
 if TYPE_CHECKING:
     from regbench.analysis.history import Array
-    from regbench.experiments.over import OverResult
+    from regbench.analysis.over import OverResult
     from regbench.report.figures.sheet import Sheet
 
 LEFT, RIGHT = 0.75, 1.75

@@ -11,8 +11,8 @@ from regbench.report.figures.sheet import name_width, ticks
 from regbench.report.format import count, probability
 
 if TYPE_CHECKING:
-    from regbench.experiments.dropout_scale import Scale, ScaleResult
     from regbench.report.figures.sheet import Sheet
+    from regbench.verify.dropout_scale import Scale, ScaleResult
 
 MOST = 6
 """Drop probabilities that are shown."""

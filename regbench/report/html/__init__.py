@@ -12,13 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tomli_w
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from regbench import __version__
 from regbench.errors import UsageError, printable, shareable
 from regbench.experiments import command_of
-from regbench.report import report_of
+from regbench.report import header_of, view_of
 from regbench.report.format import tone_of
 from regbench.settings.command import Request
 from regbench.settings.question import Question
@@ -62,13 +59,14 @@ def text_of(view: View) -> str:
 
 def page(view: View, pictures: Sequence[Picture], is_alone: bool = False) -> str:
     """Return the page of a view that has a run; alone, it has no links to files beside it."""
+    import tomli_w
+
     request, result, environment = view.request, view.subject, view.subject.environment
-    header = report_of(request.study).header
     style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "page.js"))
     return render(
         "page.html",
         view=view,
-        header=header(request, result.study, environment.engine or "", environment.device),
+        header=header_of(request, result.study, environment.engine or "", environment.device),
         replicates=getattr(result.study, "replicates", 0),
         moving=view.moving() if view.moving and request.output.plots else None,
         pictures=[inline(picture, result) for picture in pictures if "html" in picture.files],
@@ -88,12 +86,14 @@ def notebook(result: Any) -> str:
     """Return the answer and its tables as HTML for a notebook, of light or dark ground."""
     study = result.study
     request = Request(command_of(study), study, getattr(result, "question", Question()))
-    view = report_of(study).view(Run(Path(), request, {}), result, is_complete=True)
+    view = view_of(Run(Path(), request, {}), result, is_whole=True)
     return render("notebook.html", view=view)
 
 
 def render(template: str, **values: Any) -> str:
     """Return what a template makes of values, whose texts are escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     templates = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,

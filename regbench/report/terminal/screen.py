@@ -9,9 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from regbench.errors import shell_word
-from regbench.experiments.base import Observer
 from regbench.report import text_of
-from regbench.report.base import Table
+from regbench.report.base import Table, Viewer
 from regbench.report.format import count, number
 from regbench.report.terminal.console import (
     make_consoles,
@@ -48,8 +47,8 @@ def show_table(console: Console, table: Table) -> None:
         print_line(console, table.note)
 
 
-class Screen(Observer):
-    """Shows a run in the terminal."""
+class Progress(Viewer):
+    """Shows in the terminal how far a run is."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
@@ -58,11 +57,6 @@ class Screen(Observer):
         )
         self.labels: dict[str, str] = {}  # of the arms that are shown while a stage goes on
         self.finished: dict[str, dict[int, tuple[float, ...]]] = {}  # what `SHOWN` names, by seed
-
-    def begin(self, header: Iterable[str]) -> None:
-        """Say what is about to run."""
-        for line_number, line in enumerate(header):
-            print_line(self.details, line, style=None if line_number else "bold")
 
     def estimate(self, work: str, seconds: float) -> None:
         """Say how long the work will take, roughly, where that is over a minute."""
@@ -116,8 +110,19 @@ class Screen(Observer):
         """Show a line on stderr, whatever was asked for."""
         print_line(self.errors, line)
 
+
+class Screen(Progress):
+    """Shows a run in the terminal, from its header to its files."""
+
+    def begin(self, header: Iterable[str]) -> None:
+        """Say what is about to run."""
+        for line_number, line in enumerate(header):
+            print_line(self.details, line, style=None if line_number else "bold")
+
     def show(self, view: View) -> None:
-        """Show the answer, and the tables that explain it."""
+        """Show the answer, and the tables that explain it, of a view that has more than numbers."""
+        if not view.sentences:
+            return
         self.say("")
         if view.answer:
             show_table(self.closing, view.answer)

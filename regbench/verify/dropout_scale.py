@@ -11,74 +11,29 @@ import math
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
-
-from pydantic import Field, field_validator, model_validator
+from typing import TYPE_CHECKING, Any
 
 from regbench.analysis.shown import Shown
-from regbench.errors import UsageError
 from regbench.experiments.base import SILENT, Observer, Plan
-from regbench.settings.base import check_strength
-from regbench.settings.study import LAST_SEED, BaseStudy
+from regbench.experiments.feasibility import check_memory
+from regbench.settings.question import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
 
     from regbench.analysis.history import Array
-    from regbench.settings.machine import Environment, Machine
-    from regbench.settings.question import Question
-    from regbench.storage.blocks import Archive
+    from regbench.settings.dropout_scale import DropoutScale
+    from regbench.settings.machine import Environment
 
-MOST_DRAWS = 10**11
 CHUNK_NUMBERS = 2**22
 """Masks of so many units are drawn at once, or else of one trial."""
+SECONDS_PER_UNIT = 2.5e-8
+"""About how long a CPU takes to draw one unit's mask and to add it up."""
 ARTICLE_OUTPUT = 9868.0
 """The one training-mode output that the article prints, of 10 000 units at p = 0.5."""
-
-
-class DropoutScale(BaseStudy):
-    """What to draw."""
-
-    experiment: ClassVar[str] = "dropout_scale"
-
-    p: tuple[float, ...] = Field(
-        default=(0.5,),
-        min_length=1,
-        max_length=100,
-        description="Drop probability, one or several.",
-    )
-    units: int = Field(default=10_000, ge=1, le=100_000_000, description="Inputs, all of them one.")
-    trials: int = Field(default=1000, ge=2, le=1_000_000, description="Draws of the dropout mask.")
-    seed: int = Field(default=1, ge=0, le=LAST_SEED, description="Seed of the masks.")
-
-    if TYPE_CHECKING:  # one p may stand for several
-
-        def __init__(self, *, p: Sequence[float] | float = ..., **values: Any) -> None: ...
-
-    @property
-    def compared(self) -> list[str]:
-        """The drop probabilities."""
-        return [f"p={p!r}" for p in self.p]
-
-    @field_validator("p", mode="before")
-    @classmethod
-    def _is_a_tuple(cls, p: Any) -> Any:
-        return tuple(p) if isinstance(p, list | tuple) else (p,)
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        for p in self.p:
-            check_strength("p", p, 1.0, p)
-            if self.p.count(p) > 1:
-                raise UsageError("p", problem=f"got '{p}' twice", hint="give each once")
-        draws = self.units * self.trials
-        if draws > MOST_DRAWS:
-            problem = f"but {self.units} units would need {draws:.0e} draws"
-            raise UsageError("trials", self.trials, f"at most {MOST_DRAWS:.0e}", problem=problem)
-        return self
 
 
 @dataclass(frozen=True)
@@ -174,72 +129,34 @@ class ScaleResult(Shown):
     scales: list[Scale]
 
 
-def plan(
-    study: DropoutScale, question: Question, machine: Machine, began: Environment | None = None
-) -> Plan:
-    """Return the plan of a run, which the CPU draws; see `base.Experiment.plan`."""
-    from regbench.experiments.feasibility import check_memory
-
+def plan(study: DropoutScale) -> Plan:
+    """Plan a measurement, which the CPU makes; raises `UsageError` where memory would not do."""
     drawn = 16 * max(CHUNK_NUMBERS, study.units) + 50 * study.trials * len(study.p)
     check_memory(drawn, "lower --trials or --units")
     import torch
 
     from regbench.engines.environment import describe_environment, describe_provenance
 
-    cpu = torch.device("cpu")
-    environment, provenance = began or describe_environment(cpu), describe_provenance("torch", cpu)
-    seconds = 2.5e-8 * study.units * study.trials * len(study.p)
-    return Plan(study, question, environment, provenance, "drawing", seconds)
+    cpu, seconds = torch.device("cpu"), SECONDS_PER_UNIT * study.units * study.trials * len(study.p)
+    environment, provenance = describe_environment(cpu), describe_provenance("torch", cpu)
+    return Plan(
+        study, Question(), environment, provenance=provenance, work="drawing", seconds=seconds
+    )
 
 
-def run(plan: Plan, archive: Archive | None = None, observer: Observer = SILENT) -> ScaleResult:
-    """Draw what is missing and return the result; see `base.Experiment.run`."""
+def measure(plan: Plan, observer: Observer = SILENT) -> ScaleResult:
+    """Measure the layer at every p, each from the study's seed."""
     from regbench.engines.isolation import isolated
 
-    started, study, scales = time.perf_counter(), plan.study, list[Scale]()
+    study: DropoutScale = plan.study
+    started = time.perf_counter()
     with observer.stage(plan.work, study.trials * len(study.p)) as advance:
-        for p in study.p:
-            if archive and (scale := load_scale(archive, study, p)):
-                advance(study.trials)
-            else:
-                scale = isolated(partial(measure_scale, p, study), advance, is_alone=True)
-                if archive:
-                    measured = {n: getattr(scale, n) for n in ("outputs", "kept", "eval_output")}
-                    archive.save_arrays(scale_key(study, p), scale_fields(study), measured)
-            scales.append(scale)
+        scales = [
+            isolated(partial(measure_scale, p, study), advance, is_alone=True) for p in study.p
+        ]
     duration = round(time.perf_counter() - started, 3)
     environment = dataclasses.replace(plan.environment, duration_seconds=duration)
     return ScaleResult(study, environment, scales)
-
-
-def read_back(
-    study: DropoutScale, question: Question, environment: Environment, archive: Archive
-) -> tuple[ScaleResult, int, int]:
-    """Return the result of the blocks that are there; see `base.Experiment.read_back`."""
-    loaded = [load_scale(archive, study, p) for p in study.p]
-    scales = [scale for scale in loaded if scale is not None]
-    return ScaleResult(study, environment, scales), len(scales), len(loaded)
-
-
-def scale_key(study: DropoutScale, p: float) -> dict[str, Any]:
-    """Return all that the trials of one p depend on; see `storage.blocks.block_key`."""
-    from regbench.storage.blocks import BLOCK_SCHEMA
-
-    return {"schema": BLOCK_SCHEMA, "scale": [p, study.units, study.trials, study.seed]}
-
-
-def scale_fields(study: DropoutScale) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return by name shape and dtype of what is stored of one p."""
-    shape = (study.trials,)
-    return {"outputs": (shape, "float64"), "kept": (shape, "int64"), "eval_output": ((), "float64")}
-
-
-def load_scale(archive: Archive, study: DropoutScale, p: float) -> Scale | None:
-    """Return what was measured at p, or None where it is not in the archive."""
-    arrays = archive.load_arrays(scale_key(study, p), scale_fields(study))
-    if arrays is None:
-        return None
-    return Scale(p, study.units, **{**arrays, "eval_output": float(arrays["eval_output"])})
 
 
 def measure_scale(p: float, study: DropoutScale, advance: Callable[[int], None]) -> Scale:
