@@ -47,7 +47,7 @@ is_debugging = False
 """Whether the traceback of an error that nobody expected is shown where it is survived."""
 
 
-class Outcome(NamedTuple):
+class Ended(NamedTuple):
     """What became of a run: its result, how many blocks are there and of how many, its code."""
 
     result: Any
@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
 
 def carry_out(
     run: Run, plan: Plan, viewer: Viewer, named: Sequence[Path] = (), is_rewriting: bool = False
-) -> Outcome:
+) -> Ended:
     """Complete a run by its plan, show the result, and write the run's files.
 
     A plan with an executor trains what is missing. Without one, blocks are only read: those of the
@@ -84,10 +84,10 @@ def carry_out(
         notes = write_again(run, view, viewer, is_rewriting) if done == total else []
     export(run, view)
     viewer.close(view, notes, is_new=is_new and result is not None)
-    return Outcome(result, done, total, view.exit_code)
+    return Ended(result, done, total, view.exit_code)
 
 
-def measure_scale(request: Request, viewer: Viewer, command: list[str]) -> Outcome:
+def measure_scale(request: Request, viewer: Viewer, command: list[str]) -> Ended:
     """Measure a dropout layer, show the result, and write its files: it has no blocks."""
     from regbench.verify.dropout_scale import measure, plan
 
@@ -103,7 +103,7 @@ def measure_scale(request: Request, viewer: Viewer, command: list[str]) -> Outco
         run.blocks.rmdir()
         export(run, view)
         viewer.close(view, notes, is_new=True)
-    return Outcome(result, 0, 0, view.exit_code)
+    return Ended(result, 0, 0, view.exit_code)
 
 
 def plan(request: Request, machine: Machine, began: Environment | None = None) -> Plan:

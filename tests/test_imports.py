@@ -30,9 +30,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "regularizers": ({"errors"}, {"torch"}),  # for type checkers only, see below
     "limits": (set(), set()),
     "settings": ({"errors", "regularizers", "limits"}, {"torch"}),  # likewise
-    "analysis": ({"errors", "regularizers", "settings"}, {"scipy"}),
+    "tasks": ({"settings"}, {"torch"}),
+    "analysis": ({"errors", "regularizers", "settings", "tasks"}, {"scipy"}),
     "model": ({"settings"}, {"torch"}),
-    "engines": ({"errors", "regularizers", "settings", "analysis", "model"}, {"torch", "numba"}),
+    "engines": (
+        {"errors", "regularizers", "settings", "tasks", "analysis", "model"},
+        {"torch", "numba"},
+    ),
     "storage": ({"errors", "regularizers", "settings", "analysis"}, {"tomli_w"}),
     "process": ({"errors", "limits", "storage"}, set()),
     "executors": (
@@ -45,6 +49,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "regularizers",
             "limits",
             "settings",
+            "tasks",
             "analysis",
             "engines",
             "storage",
@@ -62,6 +67,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "limits",
             "regularizers",
             "settings",
+            "tasks",
             "analysis",
             "storage",
             "experiments",
@@ -135,7 +141,7 @@ LATE = {"experiments/feasibility.py", "experiments/training.py", "experiments/st
 FOR_TYPES_ONLY = {"regularizers", "settings"}
 """Rooms that import heavy libraries for type checkers alone, in no function either."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 8, 15, 400
+MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 8, 16, 500
 
 
 def part_of(path: Path) -> str:

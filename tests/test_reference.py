@@ -13,12 +13,13 @@ from commands import TINY, word_of
 
 import regbench
 from regbench.analysis.claims import CLAIMS
-from regbench.analysis.measures import MEASURES
 from regbench.cli import app
 from regbench.errors import EXIT_CODES
 from regbench.experiments import COMMANDS
 from regbench.regularizers import REGULARIZERS
+from regbench.settings.study import Task
 from regbench.settings.truths import TRUTHS
+from regbench.tasks.synthetic import Synthetic
 
 if TYPE_CHECKING:
     from commands import Command
@@ -79,7 +80,9 @@ def test_every_name_is_in_the_reference(sections: dict[str, str]) -> None:
         "regularizers": set(REGULARIZERS),
         "truths": set(TRUTHS),
         "claims": set(CLAIMS),
-        "measures": {f"{n}_LAYER" if m.is_of_layers else n for n, m in MEASURES.items()},
+        "measures": {
+            f"{n}_LAYER" if m.is_of_layers else n for n, m in Synthetic(Task()).measures.items()
+        },
     }.items():
         assert not {name for name in names if f"`{name}`" not in sections[section]}, section
         assert all(cell for row in rows_of(sections[section]) for cell in row[:2]), section

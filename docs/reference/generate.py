@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from regbench.analysis.claims import CLAIMS
-from regbench.analysis.measures import MEASURES
 from regbench.cli import VERIFIED, app
 from regbench.errors import EXIT_CODES
 from regbench.experiments import COMMANDS
@@ -22,7 +21,9 @@ from regbench.regularizers import REGULARIZERS
 from regbench.report.claims import WORDS
 from regbench.settings.base import allowed
 from regbench.settings.parse import ENVIRONMENT_PREFIX
+from regbench.settings.study import Task
 from regbench.settings.truths import TRUTHS
+from regbench.tasks.synthetic import Synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -144,7 +145,7 @@ def measures() -> str:
             of_layers if measure.is_of_layers else described["properties"][name]["description"],
             "yes" if measure.is_loss else "",
         )
-        for name, measure in MEASURES.items()
+        for name, measure in Synthetic(Task()).measures.items()
     ]
     return table(("measure", "what it is", "diverges"), rows)
 

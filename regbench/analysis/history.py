@@ -11,20 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regbench.analysis.measures import measure_names
+from regbench.tasks import task_of
+from regbench.tasks.measures import Array as Array
+from regbench.tasks.measures import measure_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from regbench.analysis.batch import Batch
 
-Array = NDArray[np.floating]
-
-GRID_POINTS = 200
-"""Cells of equal width that the range of inputs is cut into: predictions are kept at their middles,
-so that a truth may jump at their edges."""
 AXES = {
     "epochs": "E",
     "kept_epochs": "K",
@@ -54,7 +50,7 @@ class History:
     - `train_x`, `train_y`, `test_x`, `test_y`: the data.
     - `grid_x`, `grid_truth`: the middles of the cells, and the truth there.
     - `predictions`: in evaluation mode, on the grid.
-    - `test_loss` and so on: see `measures.MEASURES`.
+    - `test_loss` and so on: see `Task.measures`.
     - `parameters`, `gradients`: by parameter's name, of the study's first replicate, in its batch
       only. The gradient is that of the loss in the epoch's update, without penalty; NaN at epoch 0.
     """
@@ -91,20 +87,19 @@ class History:
 
 def fields_of(batch: Batch) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return by name shape and dtype of every array in the history of one arm of a batch."""
-    study, sizes = batch.study, itertools.pairwise(batch.study.network.layer_sizes)
+    study, task = batch.study, task_of(batch.study)
+    sizes = itertools.pairwise(study.network.layer_sizes)
     lengths = {
         "E": len(study.training.measured_epochs),
         "K": len(study.training.kept_epochs),
         "A": 1,
         "R": len(batch.seeds),
-        "N": study.task.points,
-        "T": study.task.test_points,
-        "G": GRID_POINTS,
+        **task.lengths,
     }
     own = [shape for inputs, units in sizes for shape in ((units, inputs), (units,))]
     snapshot = dict(zip(study.network.parameter_names, own, strict=True))
     names: dict[str, Mapping[str, tuple[int, ...]]] = {
-        "measures": dict.fromkeys(measure_names(study.network), ()),
+        "measures": dict.fromkeys(measure_names(task.measures, study.network), ()),
         "parameters": snapshot if batch.has_snapshots else {},
         "gradients": snapshot if batch.has_snapshots else {},
     }

@@ -11,7 +11,6 @@ import numpy as np
 from regbench.analysis.best_epochs import differences_at_best, judged_values
 from regbench.analysis.claims import claims_of, interactions_of
 from regbench.analysis.decomposition import describe, part_differences, split
-from regbench.analysis.measures import LOSSES
 from regbench.analysis.optimum import optimum_of
 from regbench.analysis.shown import Shown
 from regbench.analysis.simultaneous import DRAWS
@@ -23,6 +22,7 @@ from regbench.analysis.statistics import (
     ratio_of_means,
 )
 from regbench.errors import RunError, UsageError
+from regbench.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from regbench.settings.machine import Environment
     from regbench.settings.question import Question
     from regbench.settings.study import Study
+    from regbench.tasks.base import Task
 
 Told = TypeVar("Told", bound=Difference)
 LARGEST_RESIDUAL = 1e-12
@@ -98,6 +99,11 @@ class Result(Shown):
         return table[["arm", "replicate", "seed", "epoch", "measure", "value"]]
 
     @property
+    def task(self) -> Task:
+        """What was learned, and how it is judged."""
+        return task_of(self.study)
+
+    @property
     def headline(self) -> Array:
         """The measure by which arms are judged, `(E, A, R)`."""
         found: Array = getattr(self.history, self.question.headline)
@@ -120,8 +126,8 @@ class Result(Shown):
         There its final risk is no better than that of the best constant. None where a constant is
         the truth.
         """
-        history, noise = self.history, self.study.task.test_noise**2
-        spread = float(history.grid_truth.astype(np.float64).var())
+        history, noise = self.history, self.task.noise_variance
+        spread = float(self.task.truth(history.arrays).astype(np.float64).var())
         return (~(history.risk[-1] < spread + noise)).sum(axis=1).tolist() if spread else None
 
     @cached_property
@@ -233,9 +239,10 @@ class Result(Shown):
             RunError: The parts do not add up to the mean risk.
         """
         history, found = self.history, []
-        noise, rounding = self.study.task.test_noise**2, 4 * np.finfo(history.risk.dtype).eps
+        noise, rounding = self.task.noise_variance, 4 * np.finfo(history.risk.dtype).eps
+        truth = self.task.truth(history.arrays)
         for epoch, predictions in zip(history.kept_epochs, history.predictions, strict=True):
-            found.append([split(arm, history.grid_truth) for arm in predictions])
+            found.append([split(arm, truth) for arm in predictions])
             risks = history.risk[history.at(epoch)].mean(axis=1, dtype=np.float64)
             for parts, risk in zip(found[-1], risks, strict=True):
                 if parts is None or not np.isfinite(risk):
@@ -256,7 +263,7 @@ class Result(Shown):
         Raises:
             RunError: See `splits`.
         """
-        noise, confidence = self.study.task.test_noise**2, self.question.confidence
+        noise, confidence = self.task.noise_variance, self.question.confidence
         return [[describe(parts, noise, confidence) for parts in arms] for arms in self.splits]
 
     @cached_property
@@ -282,7 +289,8 @@ class Result(Shown):
         Its index, the first such measured epoch, and the number of such replicates.
         """
         history = self.history
-        is_bad = ~np.all([np.isfinite(history.arrays[f"measures/{n}"]) for n in LOSSES], axis=0)
+        losses = [name for name, measure in self.task.measures.items() if measure.is_loss]
+        is_bad = ~np.all([np.isfinite(history.arrays[f"measures/{n}"]) for n in losses], axis=0)
         return [
             (arm_index, int(history.epochs[is_bad[:, arm_index].any(axis=1)][0]), int(count))
             for arm_index, count in enumerate(is_bad.any(axis=0).sum(axis=1))

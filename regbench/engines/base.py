@@ -14,18 +14,21 @@ import torch
 from torch import Tensor
 
 from regbench.analysis.batch import Batch, init_seed
-from regbench.analysis.history import GRID_POINTS, Array, History
-from regbench.analysis.measures import Outcome, measure
+from regbench.analysis.history import Array, History, axis_of
 from regbench.engines.threads import in_threads, nothing
-from regbench.model.network import Parameters, draw_parameters
+from regbench.model.network import Parameters, draw_parameters, expand
 from regbench.model.randomness import replicate_generator
-from regbench.model.task import Dataset, draw_dataset, expand, truth
+from regbench.tasks import task_of
+from regbench.tasks.measures import Outcome, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from regbench.regularizers import Arm
     from regbench.settings.study import Study
+    from regbench.tasks.base import Data
 
 PENDING_NUMBERS = 2**22
 """Predictions that wait to be measured together."""
@@ -64,23 +67,55 @@ class Start:
     replicate's generator after them.
     """
 
-    data: Dataset
+    data: Data
     parameters: list[Parameters]
     generator_states: list[Tensor]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A batch of R replicates before the first step, in the dtype of training.
+
+    Rows are padded to the N that no replicate of the study has more of, so that a replicate's
+    numbers do not depend on which others are in its batch.
+
+    Attributes:
+        starts: What each replicate starts from.
+        arrays: The data as a history keeps them.
+        counts: The number of each replicate's training rows, `(R,)`.
+        x: What networks take at the training rows, `(R, N, D)`; shared inputs are one in memory.
+        all_x: The same, and where else the task asks, `(R, N + Q, D)`.
+        y: Targets `(R, N)`.
+        shares: What a row counts in the mean over the rows, `(R, N)`; 0 for padding.
+    """
+
+    starts: list[Start]
+    arrays: dict[str, Array]
+    counts: NDArray[np.int64]
+    x: Tensor
+    all_x: Tensor
+    y: Tensor
+    shares: Tensor
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether a replicate has fewer rows than others."""
+        return bool((self.counts < self.y.shape[1]).any())
+
+
 def draw_start(study: Study, seed: int, arm_indices: Sequence[int] | None = None) -> Start:
-    """Draw a replicate: train noise, test noise, parameters, in the order of the article.
+    """Draw a replicate: its data and then its parameters, in the order of the article.
 
     With independent pairing each arm's parameters are drawn after those of the arm before it, so
     that one more at the end changes no other. What does not vary between replicates is that of the
     run's first. `arm_indices` are the arms that are asked for; None for all.
     """
+    task = task_of(study)
     generator = replicate_generator(study.seed if study.vary == "init" else seed)
-    data = draw_dataset(study.task, generator)
+    data = task.draw(generator)
     if study.vary != "both":
         generator = replicate_generator(init_seed(study, seed))
-        draw_dataset(study.task, generator)  # the weights come after the data
+        task.draw(generator)  # the weights come after the data
     draws = len(study.arms) if study.pairing == "independent" else 1
     drawn = [
         (draw_parameters(study.network, generator), generator.get_state()) for _ in range(draws)
@@ -90,51 +125,55 @@ def draw_start(study: Study, seed: int, arm_indices: Sequence[int] | None = None
     return Start(data, [parameters for parameters, _ in asked], [state for _, state in asked])
 
 
-def draw_batch(
-    batch: Batch, threads: int = 1
-) -> tuple[list[Start], dict[str, Array], list[Tensor]]:
-    """Draw every replicate of a batch, with the parameters of the batch's arms, in some threads.
-
-    Also returns the data as a history keeps them, in the dtype of training, and what networks take
-    at the training inputs, `(N, D)`, and at all, `(N + T + G, D)`.
-    """
-    study = batch.study
+def draw_batch(batch: Batch, threads: int = 1) -> Drawn:
+    """Draw every replicate of a batch, with the parameters of the batch's arms, in some threads."""
+    study, task, dtype = batch.study, task_of(batch.study), torch_dtype(batch.study)
 
     def draw(seed: int, *_: object) -> Start:
         return draw_start(study, seed, batch.arm_indices)
 
     starts = in_threads(draw, batch.seeds, threads) if threads > 1 else [*map(draw, batch.seeds)]
-    half = (study.task.x_max - study.task.x_min) / (2 * GRID_POINTS)
-    ends = study.task.x_min + half, study.task.x_max - half
-    grid = torch.linspace(*ends, GRID_POINTS, dtype=torch.float32)[:, None]
-    tensors = {
-        "train_x": starts[0].data.train_x,
-        "train_y": torch.stack([start.data.train_y for start in starts]),
-        "test_x": starts[0].data.test_x,
-        "test_y": torch.stack([start.data.test_y for start in starts]),
-        "grid_x": grid,
-        "grid_truth": truth(study.task, grid),
-    }
-    tensors = {name: x.to(torch_dtype(study)) for name, x in tensors.items()}
-    all_x = torch.cat([tensors["train_x"], tensors["test_x"], tensors["grid_x"]])
-    inputs = [expand(x, study.network.input_size) for x in (tensors["train_x"], all_x)]
-    return starts, {name: x.squeeze(-1).numpy() for name, x in tensors.items()}, inputs
+    data = [start.data for start in starts]
+    counts = np.array([len(own.y) for own in data])
+    shares = [padded(torch.full((n,), 1 / n, dtype=dtype), task.points) for n in counts]
+    inputs = []
+    for own in data[:1] if task.has_shared_inputs else data:
+        all_x = torch.cat([padded(own.x, task.points), own.asked_x]).to(dtype)
+        inputs.append(expand(all_x, study.network.input_size))
+    all_x = torch.stack(inputs).expand(len(data), -1, -1)
+    return Drawn(
+        starts=starts,
+        arrays={name: x.to(dtype).numpy() for name, x in task.arrays(data).items()},
+        counts=counts,
+        x=all_x[:, : task.points],
+        all_x=all_x,
+        y=torch.stack([padded(own.y, task.points) for own in data]).to(dtype),
+        shares=torch.stack(shares),
+    )
+
+
+def padded(rows: Tensor, count: int) -> Tensor:
+    """Return rows `(n, ...)` with zeros behind them, `(count, ...)`."""
+    return torch.cat([rows, rows.new_zeros(count - len(rows), *rows.shape[1:])])
 
 
 class Record:
-    """What R of a batch's replicates show in one arm, epoch by epoch; `data` are the batch's.
+    """What R of a batch's replicates show in one arm, epoch by epoch.
 
     After its `last` epoch an arm shows what it showed then: nothing more is trained or measured.
     """
 
-    def __init__(
-        self, batch: Batch, data: Mapping[str, Array], replicates: slice, arm: Arm
-    ) -> None:
+    def __init__(self, batch: Batch, drawn: Drawn, replicates: slice, arm: Arm) -> None:
         self.study, training = batch.study, batch.study.training
+        self.task = task_of(self.study)
         self.last = arm.stops_at(training.epochs)
         self.epochs = dict.fromkeys(min(epoch, self.last) for epoch in training.measured_epochs)
         self.kept_epochs = sorted({min(epoch, self.last) for epoch in training.kept_epochs})
-        self.data = {**data, **{name: data[name][replicates] for name in ("train_y", "test_y")}}
+        self.counts, self.y = drawn.counts[replicates], drawn.y[replicates].numpy()
+        self.data = {
+            name: array if axis_of(name, "R") else array[replicates]
+            for name, array in drawn.arrays.items()
+        }
         self.has_snapshots = batch.has_snapshots and not replicates.start
         self.shown: list[tuple[Array, ...]] = []
         self.measures: list[dict[str, Array]] = []
@@ -147,14 +186,16 @@ class Record:
     def add(
         self, epoch: int, loss: Array, predictions: Array, zeros: Array, squares: Array
     ) -> None:
-        """Take what the networks show after the next measured epoch; see `measures.Outcome`.
+        """Take what the networks show after the next measured epoch; see `tasks.measures.Outcome`.
 
         The training loss, which becomes that in evaluation mode at epoch 0, and `zeros` are `(R,)`,
-        predictions at the training, test and grid inputs `(R, N + T + G)`, squares `(R, L, 2)`.
+        predictions at the training rows and where else the task asks `(R, N + Q)`, squares
+        `(R, L, 2)`.
         """
         self.shown.append((loss, predictions, zeros, squares))
         if epoch in self.kept_epochs:
-            self.kept.append({"predictions": predictions[:, -GRID_POINTS:].copy()})
+            asked = predictions[:, self.task.points :]
+            self.kept.append({"predictions": asked[:, self.task.kept].copy()})
         if len(self.shown) * predictions.size > PENDING_NUMBERS:
             self._measure()
 
@@ -181,12 +222,10 @@ class Record:
                 self.kept[-1][f"{kind}/{name}"] = array.copy()
 
     def _measure(self) -> None:
-        task, (train_y, test_y) = self.study.task, (self.data["train_y"], self.data["test_y"])
         loss, predictions, zeros, squares = map(np.stack, zip(*self.shown, strict=True))
-        ends = np.cumsum([train_y.shape[-1], test_y.shape[-1]])
-        train, test, grid = np.split(predictions, ends, axis=-1)
-        own = train_y, test_y, self.data["grid_truth"], task, self.study.network
-        self.measures.append(measure(Outcome(loss, train, test, grid, zeros, squares, *own)))
+        own = self.counts, self.y, self.data, self.study.network
+        outcome = Outcome(loss, predictions, zeros, squares, *own)
+        self.measures.append(measure(self.task.measures, outcome))
         self.shown = []
 
     def history(self) -> History:

@@ -70,16 +70,18 @@ def train_stacks(
     """Train the replicates of a batch, which so many threads draw, together, epoch by epoch."""
     study, dtype = batch.study, torch_dtype(batch.study)
     training = study.training
-    starts, data, inputs = draw_batch(batch, drawing)
-    x, all_x = (values.to(device).expand(len(starts), -1, -1) for values in inputs)
-    y = torch.from_numpy(data["train_y"]).to(device).unsqueeze(-1)
-    is_adam, stacks, steps = training.optimizer == "adam", list[Stack](), Steps(batch, device)
+    drawn = draw_batch(batch, drawing)
+    starts, rows = drawn.starts, drawn.y.shape[1]
+    all_x = sent(drawn.all_x, device)
+    x, y = all_x[:, :rows], drawn.y.to(device)[..., None]
+    shares = drawn.shares.to(device)[..., None]
+    is_adam, stacks, steps = training.optimizer == "adam", list[Stack](), Steps(batch, device, rows)
     for arm_index, arm in enumerate(batch.arms):
         if stacks and study.pairing == "shared":
             parameters = [p.clone() for p in stacks[0].parameters]
         else:
-            drawn = zip(*(start.parameters[arm_index] for start in starts), strict=True)
-            parameters = [torch.stack(p).to(device, dtype) for p in drawn]
+            by_index = zip(*(start.parameters[arm_index] for start in starts), strict=True)
+            parameters = [torch.stack(p).to(device, dtype) for p in by_index]
         momenta = [torch.zeros_like(p) for p in parameters]
         squares = [torch.zeros_like(p) for p in parameters] if is_adam else []
         stacks.append(Stack(Hooks(arm, steps), parameters, momenta, squares))
@@ -93,7 +95,7 @@ def train_stacks(
             targets = stack.hooks.perturb("perturb_targets", TARGETS, y)
             factors = stack.hooks.factor()
             activations = forward(stack.parameters, seen, factors)
-            deltas = backward(stack.parameters, activations, targets, factors)
+            deltas = backward(stack.parameters, activations, targets, shares, factors)
             if stack.squares:
                 update_by_adam_(stack, activations, deltas, training, steps.clock)
             else:
@@ -101,10 +103,11 @@ def train_stacks(
             passes.append((activations, deltas, targets))
         return passes
 
-    records = [Record(batch, data, slice(None), arm) for arm in batch.arms]
+    records = [Record(batch, drawn, slice(None), arm) for arm in batch.arms]
+    counted = shares if drawn.is_padded else None
     running = list(zip(stacks, records, strict=True))
     for stack, record in running:
-        measure(record, 0, stack, ([y], [], y), all_x)
+        measure(record, 0, stack, ([y], [], y), all_x, counted)
     graph, networks, marks = None, len(stacks) * len(batch.seeds), list[torch.cuda.Event]()
     for epoch in range(1, training.epochs + 1):
         if any(record.last < epoch for _, record in running):
@@ -113,7 +116,7 @@ def train_stacks(
         if any(epoch in record.epochs for _, record in running):
             for (stack, record), done in zip(running, step(), strict=True):
                 if epoch in record.epochs:
-                    measure(record, epoch, stack, done, all_x)
+                    measure(record, epoch, stack, done, all_x, counted)
         elif device.type != "cuda" or epoch <= EAGER_EPOCHS:
             step()
         else:
@@ -133,14 +136,26 @@ def train_stacks(
     return join([record.history() for record in records], "A")
 
 
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; what replicates share is sent once."""
+    if values.stride(0):
+        return values.to(device)
+    return values[:1].to(device).expand_as(values)
+
+
 def backward(
-    parameters: Parameters, activations: list[Tensor], y: Tensor, factors: Tensor | None
+    parameters: Parameters,
+    activations: list[Tensor],
+    y: Tensor,
+    shares: Tensor,
+    factors: Tensor | None,
 ) -> list[Tensor]:
     """Return the gradient of each network's loss by each layer's output before ReLU, `(R, N, out)`.
 
-    Activations are what `network.forward` made of the rest; targets `y` are `(R, N, 1)`.
+    Activations are what `network.forward` made of the rest; targets `y` are `(R, N, 1)`, and so is
+    what each row counts in the loss.
     """
-    deltas = [(activations[-1] - y) * (2 / y.shape[1])]
+    deltas = [(activations[-1] - y) * (2 * shares)]
     for layer in range(len(activations) - 2, 0, -1):
         delta = torch.bmm(deltas[0], parameters[2 * layer])
         if factors is not None:
@@ -203,11 +218,17 @@ def gradient_of(parameter: Tensor, delta: Tensor, layer_input: Tensor) -> Tensor
     return torch.bmm(delta.mT, layer_input) if parameter.dim() == 3 else delta.sum(1)
 
 
-def measure(record: Record, epoch: int, stack: Stack, done: Pass, all_x: Tensor) -> None:
-    """Put what an arm shows after an epoch on record; at epoch 0 nothing was passed back."""
+def measure(
+    record: Record, epoch: int, stack: Stack, done: Pass, all_x: Tensor, shares: Tensor | None
+) -> None:
+    """Put what an arm shows after an epoch on record; at epoch 0 nothing was passed back.
+
+    `shares` are what rows count in the loss, where some are padding.
+    """
     parameters, (activations, deltas, y) = stack.parameters, done
+    errors = (activations[-1] - y).square()
     shown = (
-        (activations[-1] - y).square().mean(dim=(1, 2)),
+        errors.mean(dim=(1, 2)) if shares is None else (errors * shares).sum(dim=(1, 2)),
         forward(parameters, all_x)[-1].squeeze(-1),
         torch.stack([(p == 0).flatten(1).sum(1) for p in parameters]).sum(0),
         torch.stack([p.double().square().flatten(1).sum(1) for p in parameters], dim=1),

@@ -31,13 +31,14 @@ class Steps:
     """The `Step` of the present epoch for every place and every stream of noise.
 
     Arms that are trained together share it: at the same place and epoch one stream has one noise.
+    `rows` are those of a replicate's training data.
     """
 
-    def __init__(self, batch: Batch, device: torch.device) -> None:
+    def __init__(self, batch: Batch, device: torch.device, rows: int) -> None:
         network, sizes = batch.study.network, batch.study.network.noisy_sizes
         self.training, self.dtype = batch.study.training, torch_dtype(batch.study)
         self.seeds = torch.tensor(batch.noise_seeds, device=device)
-        self.hidden = (len(sizes), len(self.seeds), batch.study.task.points, sizes[0])
+        self.hidden = (len(sizes), len(self.seeds), rows, sizes[0])
         names = enumerate(network.parameter_names)
         infos = [ParameterInfo(name, index // 2, index % 2 == 1) for index, name in names]
         self.infos: list[Any] = [None] * FIRST_PARAMETER + infos

@@ -34,11 +34,12 @@ def train_reference(
 def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> History:
     """Train all arms of a batch of one replicate, one after the other."""
     training, histories = batch.study.training, []
-    (start,), data, (x, all_x) = draw_batch(batch)
-    y = torch.from_numpy(data["train_y"]).reshape(-1, 1)
+    drawn = draw_batch(batch)
+    (rows,), (start,), all_x = drawn.counts, drawn.starts, drawn.all_x[0]
+    x, y = drawn.x[0, :rows], drawn.y[0, :rows, None]
     loss_function = nn.MSELoss()
     for arm_index, arm in enumerate(batch.arms):
-        hooks, record = Hooks(arm, Steps(batch, device)), Record(batch, data, slice(1), arm)
+        hooks, record = Hooks(arm, Steps(batch, device, rows)), Record(batch, drawn, slice(1), arm)
         network = build_network(batch, start, arm_index, hooks)
         optimizer = make_optimizer(training, network)
         measure(record, 0, network, 0.0, all_x, [])

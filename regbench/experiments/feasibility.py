@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from regbench.analysis.history import GRID_POINTS
 from regbench.errors import UsageError
 from regbench.limits import memory_limits
+from regbench.tasks import task_of
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +78,7 @@ def thread_seconds(study: Study, engine: str) -> float:
 
 def operations_of_one(study: Study) -> float:
     """Return about how many multiplications and additions one network's training takes."""
-    return 6.0 * study.network.parameter_count * study.task.points * study.training.epochs
+    return 6.0 * study.network.parameter_count * task_of(study).points * study.training.epochs
 
 
 def memory_estimate(*studies: Study) -> float:
@@ -89,7 +89,9 @@ def memory_estimate(*studies: Study) -> float:
 
 def kept_bytes(study: Study) -> float:
     """Return about how many bytes are kept of a study: its arrays, twice, and the document."""
-    kept = 15 * (study.replicates * GRID_POINTS + 2 * study.network.parameter_count)
+    task = task_of(study)
+    predictions = study.replicates * len(range(task.asked)[task.kept])
+    kept = 15 * (predictions + 2 * study.network.parameter_count)
     measured = 900 * study.replicates * (study.training.logged_count + 20)
     return float(len(study.arms) * (2 * BYTES[study.dtype] * kept + measured))
 
@@ -99,7 +101,8 @@ def replicate_bytes(study: Study, temporary: float = 0.0) -> float:
 
     Besides parameters and momenta that is so many times the parameters.
     """
-    points = study.task.points + study.task.test_points + GRID_POINTS
+    task = task_of(study)
+    points = task.points + task.asked
     kept = 3 if study.training.optimizer == "adam" else 2
     networks = len(study.arms) * (kept + temporary) * study.network.parameter_count
     activations = 6 * points * study.network.hidden * max(study.network.depth, 1)

@@ -34,6 +34,13 @@ def draw_parameters(network: Network, generator: torch.Generator) -> Parameters:
     return parameters
 
 
+def expand(x: Tensor, degree: int) -> Tensor:
+    """Return the powers 1 to K of inputs: `(..., 1)` to `(..., K)`, rounded once from float64."""
+    if degree == 1:
+        return x
+    return x.double().pow(torch.arange(1, degree + 1, device=x.device)).to(x.dtype)
+
+
 def forward(parameters: Parameters, x: Tensor, factors: Tensor | None = None) -> list[Tensor]:
     """Return what R networks make of inputs `(R, N, D)`: the input of every layer, and the outputs.
 

@@ -173,8 +173,8 @@ def why_table(result: Result) -> Table:
     Of many arms each has one row, without the intervals of the values.
     """
     interval = f"{percent(result.question.confidence)} interval"
-    epoch, noise = result.history.epochs[-1], result.study.task.test_noise
-    caption = f"Why: the risk at epoch {epoch} is bias² + variance + noise ({noise**2:.4g})"
+    epoch, noise = result.history.epochs[-1], result.task.noise_variance
+    caption = f"Why: the risk at epoch {epoch} is bias² + variance + noise ({noise:.4g})"
     rows = [["arm", "part", "value", interval, "difference", interval]]
     differences = {found.arm: found for found in result.decomposition_differences[-1]}
     for arm, parts in zip(result.study.arm_names, result.decompositions[-1], strict=True):

@@ -29,7 +29,7 @@ from regbench.report.json import document_of, training_content
 from regbench.report.tables import difference_table, loss_table
 from regbench.report.verdicts import cautions, gate_line, sentences
 from regbench.settings.question import PILOT_REPLICATES
-from regbench.settings.truths import TRUTHS
+from regbench.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,7 +68,7 @@ VARIES = {
 
 def header(request: Request, study: Study, engine: str, device: str) -> list[str]:
     """Return what is about to run: arms, task, network, training, engine and device."""
-    task, network, training = study.task, study.network, study.training
+    network, training = study.network, study.training
     arms = ", ".join(study.labels.values())
     sizes = "-".join(map(str, network.layer_sizes))
     weights = "the same" if study.pairing == "shared" else "independent"
@@ -83,10 +83,7 @@ def header(request: Request, study: Study, engine: str, device: str) -> list[str
     return [
         f"{request.command.name}: {arms}; {replicates}, same data and {weights} initial weights "
         f"in all arms{VARIES[study.vary]}",
-        f"Task: y = {task.slope:g}{TRUTHS[task.truth].formula} "
-        f"on [{task.x_min:g}, {task.x_max:g}], "
-        f"{task.points} training points (noise sd {task.noise:g}), "
-        f"{task.test_points} test points (noise sd {task.test_noise:g}). "
+        f"Task: {task_of(study).header}. "
         f"Network: {sizes}{' ReLU' if network.depth else ', linear'}{features}, "
         f"{count(network.parameter_count, 'parameter')}. "
         f"Training: {count(training.epochs, 'epoch')} of full-batch {optimizer}; {engine} engine, "

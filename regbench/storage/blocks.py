@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from regbench.storage.files import Store
 
 NUMBERS = (
-    *(f"analysis/{name}.py" for name in ("batch", "history", "measures")),
-    *("engines", "model", "regularizers", "settings/truths.py"),
+    *("analysis/batch.py", "analysis/history.py"),
+    *("engines", "model", "regularizers", "settings/truths.py", "tasks"),
 )
 """Where the numbers of a block and their names come from, in the package."""
 

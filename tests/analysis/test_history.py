@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from training import make_batch, make_study, train
 
-from regbench.analysis.history import AXES, GRID_POINTS, Gathering, History, join, select_arms
+from regbench.analysis.history import AXES, Gathering, History, join, select_arms
+from regbench.tasks.synthetic import GRID_POINTS
 
 
 def assert_same(one: History, other: History) -> None:

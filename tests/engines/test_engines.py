@@ -12,12 +12,12 @@ from oracles import Steps, Strengths, forward, train_by_numpy
 from torch import nn
 from training import CPU, assert_close, by_arm, make_batch, make_request, make_study, train
 
-from regbench.analysis.history import GRID_POINTS
 from regbench.engines import ENGINES, Listener, batched, choose_device, choose_engine
 from regbench.engines.base import draw_start
 from regbench.engines.batched import train_stacks
 from regbench.engines.threads import in_threads
 from regbench.errors import UsageError
+from regbench.tasks.synthetic import GRID_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -46,7 +46,7 @@ class Own(Regularizer):
 
 def at_epoch_3(arm: Arm) -> Hooks:
     """Return the hooks of an arm in epoch 3 of two replicates, whose seeds are 5 and 6."""
-    steps = Steps(make_batch(STUDY), CPU)
+    steps = Steps(make_batch(STUDY), CPU, STUDY.task.points)
     for _ in range(3):
         steps.advance()
     return Hooks(arm, steps)

@@ -29,7 +29,7 @@ def run_plain_program(study: Study) -> list[torch.Tensor]:
     (part,), training = study.arms[1].parts, study.training
     start = draw_start(study, study.seed)
     parameters = [nn.Parameter(values.double()) for values in start.parameters[1]]
-    x, y = start.data.train_x.double(), start.data.train_y.double()
+    x, y = start.data.x.double(), start.data.y[:, None].double()
     decay = part.strength if part.command == "wdecay" else 0.0
     optimizer: torch.optim.Optimizer
     if part.command == "decoupled" and training.optimizer == "adam":

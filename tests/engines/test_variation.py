@@ -11,8 +11,9 @@ from training import by_replicate, make_request, make_study, train
 from regbench.engines import ENGINES, choose_engine
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
-from regbench.model.task import expand, truth
+from regbench.model.network import expand
 from regbench.program import plan
+from regbench.tasks.synthetic import Synthetic
 
 every_engine = pytest.mark.parametrize("engine", sorted(ENGINES))
 
@@ -32,15 +33,15 @@ def test_truths_have_their_shapes_at_the_scale_of_the_slope(
 ) -> None:
     task = make_study(truth=name, slope=3.0).task
     x = torch.tensor([-1.0, -0.5, 0.0, 1.0], dtype=torch.float64)
-    np.testing.assert_allclose(truth(task, x), expected, atol=1e-12)
+    np.testing.assert_allclose(Synthetic(task).target(x), expected, atol=1e-12)
 
 
 def test_truth_moves_targets_and_not_their_noise() -> None:
     linear = draw_start(make_study(), 3)
     sine = draw_start(make_study(truth="sine", slope=2.0), 3)
-    x = linear.data.train_x
+    x = linear.data.x[:, 0]
     np.testing.assert_allclose(
-        sine.data.train_y - 2 * torch.sin(torch.pi * x), linear.data.train_y - 1.5 * x, atol=1e-6
+        sine.data.y - 2 * torch.sin(torch.pi * x), linear.data.y - 1.5 * x, atol=1e-6
     )
     for left, right in zip(sine.parameters[0], linear.parameters[0], strict=True):
         assert torch.equal(left, right)

@@ -13,13 +13,13 @@ import torch
 from commands import NO_FILES, TINY
 from training import make_request, make_study, train
 
-from regbench.analysis.history import GRID_POINTS
 from regbench.engines import ENGINES
 from regbench.executors.here import is_out_of_memory
 from regbench.experiments import Observer
 from regbench.experiments.feasibility import memory_estimate
 from regbench.experiments.training import complete
 from regbench.program import plan
+from regbench.tasks.synthetic import GRID_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

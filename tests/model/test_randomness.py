@@ -214,7 +214,7 @@ def test_ten_thousand_replicates_share_no_stream() -> None:
         start = draw_start(study, seed)
         values = torch.cat([value.flatten() for value in start.parameters[0]])
         starts.add(hashlib.sha256(values.numpy().tobytes()).digest())
-        firsts.add(hashlib.sha256(start.data.train_y.numpy().tobytes()).digest())
+        firsts.add(hashlib.sha256(start.data.y.numpy().tobytes()).digest())
     words = layer_noise(noise_keys(torch.tensor(seeds), 1, 2), torch.tensor(1), 8)
     for replicate in words[0].flatten(1).numpy():
         masks.add(replicate.tobytes())

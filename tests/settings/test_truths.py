@@ -13,8 +13,8 @@ from training import make_study, train
 
 from regbench.errors import UsageError
 from regbench.experiments import COMMANDS, resolve
-from regbench.model.task import draw_dataset, truth
 from regbench.settings.truths import TRUTHS
+from regbench.tasks.synthetic import Synthetic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,12 +56,12 @@ FORMULAS = {
 def test_truth_is_the_slope_times_numpys_function(name: str, slope: float) -> None:
     task = make_study(truth=name, slope=slope, noise=0.0, test_noise=0.0, test_points=9).task
     x = np.concatenate([np.linspace(-3, 3, 25), [0.0, -0.0, 1e-30, -1e-30]])
-    found = truth(task, torch.from_numpy(x)[:, None])
+    found = Synthetic(task).target(torch.from_numpy(x)[:, None])
     assert found.shape == (29, 1)
     np.testing.assert_allclose(found[:, 0], slope * expected(name, x), rtol=1e-14, atol=1e-14)
-    data = draw_dataset(task, torch.Generator().manual_seed(1))
-    for inputs, targets in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
-        values = slope * expected(name, inputs.double().numpy())
+    data = Synthetic(task).draw(torch.Generator().manual_seed(1))
+    for inputs, targets in ((data.x, data.y), (data.asked_x[:9], data.asked_y)):
+        values = slope * expected(name, inputs[:, 0].double().numpy())
         np.testing.assert_allclose(targets, values, rtol=1e-6, atol=1e-6)
 
 

@@ -71,8 +71,9 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
     from regbench.engines.fused.compilation import cache_folder, compilation_noted
     from regbench.engines.fused.network import Network, Workspace
 
-    starts, data, tensors = draw_batch(batch)
-    inputs = [x.numpy() for x in tensors]
+    drawn = draw_batch(batch)
+    starts, rows = drawn.starts, drawn.y.shape[1]
+    all_x, shares = drawn.all_x.numpy(), drawn.shares.numpy()
     planes = 3 if batch.study.training.optimizer == "adam" else 2
     count = len(batch.arms)  # of each replicate all arms, so that what is done can be compared
     pairs = [(arm, replicate) for replicate in range(len(starts)) for arm in range(count)]
@@ -83,13 +84,15 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
 
     @functools.cache
     def workspaces(thread: int) -> list[Workspace]:
-        return [Workspace(start_network(0, 0), x) for x in inputs]
+        return [Workspace(start_network(0, 0), x) for x in (all_x[0, :rows], all_x[0])]
 
     def train_one(pair: tuple[int, int], advance: Callable[[int], None]) -> History:
         arm_index, replicate_index = pair
         own = slice(replicate_index, replicate_index + 1)
-        record = Record(batch, data, own, batch.arms[arm_index])
+        record = Record(batch, drawn, own, batch.arms[arm_index])
         at = workspaces(threading.get_ident())
+        at[0].fill(all_x[replicate_index, :rows], shares[replicate_index])
+        at[1].fill(all_x[replicate_index])
         train_network(batch, record, pair, start_network(*pair), at, advance)
         history = record.history()
         listener.finish([batch.arms[arm_index]], batch.seeds[own], history)
@@ -111,7 +114,7 @@ def train_network(
 ) -> None:
     """Train the network of a pair, arm and replicate, from one measured epoch to the next.
 
-    `pair` are their indices in the batch; the workspaces are at the training and at all inputs.
+    `pair` are their indices in the batch; the workspaces have the training and all inputs.
     """
     from regbench.engines.fused.network import Coefficients
 
@@ -121,7 +124,7 @@ def train_network(
     own = {name: strength for name, strength in named if name}
     momentum = BETA_1 if training.optimizer == "adam" else training.momentum
     coefficients = Coefficients(training.lr, momentum, **own)
-    train_y, seed = record.data["train_y"][0], batch.noise_seeds[replicate_index]
+    train_y, seed = record.y[0], batch.noise_seeds[replicate_index]
     epochs_per_report = 1 + OPERATIONS_PER_REPORT // (network.theta.size * len(train_y))
     done, loss = 0, math.nan
 

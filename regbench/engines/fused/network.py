@@ -83,8 +83,18 @@ class Workspace:
         total, self.answer = aligned((columns,), dtype), aligned((blocks, samples), dtype)
         by_row = np.arange(rows), np.zeros(rows, int)
         self.scratch = signal, back, grid, slope, total, self.answer, *by_row
-        self.share = self.in_blocks(np.full((1, self.points), 1 / self.points, dtype))[0]
-        if len(network.sizes) > 2:
+        self.fill(x)
+
+    def fill(self, x: Array, shares: Array | None = None) -> None:
+        """Take the inputs `(N, D)`, and what each counts in the loss `(N,)`: 1/N where not given.
+
+        A row that counts 0 is padding.
+        """
+        if shares is None:
+            shares = np.full(self.points, 1 / self.points, x.dtype)
+        (signal, _, grid, *_), inputs = self.scratch, self.sizes[0]
+        self.share = self.in_blocks(shares[None])[0]
+        if self.sizes[2]:
             signal[:inputs, :, : self.block] = self.in_blocks(x.T)
             signal[inputs, :, : self.block] = self.share > 0
         else:

@@ -10,9 +10,10 @@ import pytest
 from scipy import integrate
 from training import make_study, train
 
-from regbench.analysis.measures import Outcome, measure
 from regbench.engines import ENGINES
 from regbench.settings.study import Network, Task, Training
+from regbench.tasks.measures import Outcome, measure
+from regbench.tasks.synthetic import Synthetic
 
 LAYERS = ("hidden1", "hidden2", "output")
 
@@ -116,18 +117,29 @@ def test_slope_of_one_kink_is_that_of_its_two_sides() -> None:
     assert history.rms_slope[-1, 0, 0] == pytest.approx(expected, rel=0.005)
 
 
-def test_rms_slope_does_not_depend_on_the_number_of_cells() -> None:
+def test_rms_slope_does_not_depend_on_the_number_of_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = np.interp(np.linspace(-1, 1, 10**5), [-1, -0.31, 0.2, 1], [0, 2.0, -1.0, 0.5])
     found = []
     for cells in (200, 10**4):
         middles = np.linspace(-1, 1, 2 * cells + 1)[1::2]
         grid = np.interp(middles, np.linspace(-1, 1, 10**5), fit)
-        none = np.zeros(1)
+        none, task = np.zeros(()), Synthetic(Task())
+        y = np.zeros((1, 1))
+        arrays = {"test_y": np.zeros((1, 1)), "grid_truth": grid}
+        monkeypatch.setattr("regbench.tasks.synthetic.GRID_POINTS", cells)
         outcome = Outcome(
-            *(np.zeros(()), none, none, grid, np.zeros(()), np.zeros((2, 2)), none, none, grid),
-            *(Task(), Network(hidden=1, depth=1)),
+            *(
+                none,
+                np.pad(grid, (2, 0))[None],
+                none,
+                np.zeros((1, 2, 2)),
+                np.ones(1, np.int64),
+                y,
+                arrays,
+            ),
+            Network(hidden=1, depth=1),
         )
-        found.append(float(measure(outcome)["rms_slope"]))
+        found.append(float(measure(task.measures, outcome)["rms_slope"][0]))
     exact = math.sqrt((2.0**2 / 0.69 + 3.0**2 / 0.51 + 1.5**2 / 0.8) / 2)
     assert found == pytest.approx([exact, exact], rel=7e-3)
 
