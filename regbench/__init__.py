@@ -53,7 +53,7 @@ PUBLIC = {
     "settings.question": ["Question"],
     "settings.study": ["Network", "Study", "Task", "Training"],
 }
-"""By module, what is imported where it is first used."""
+"""Public names, keyed by the module that they are imported from on first use."""
 
 
 def __getattr__(name: str) -> Any:

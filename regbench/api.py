@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from regbench.errors import UsageError, differences
 from regbench.experiments import command_of, stored_command
-from regbench.program import carry_out, go_on, measure_scale, open_run, plan, read_back
+from regbench.program import carry_out, go_on, measure_scale, plan, read_back
 from regbench.regularizers import REGULARIZERS
 from regbench.report.base import Viewer
 from regbench.settings.command import Request
@@ -156,7 +156,10 @@ def load(folder: str | Path) -> Any:
         UsageError: The folder is no run, or blocks of it are missing.
         RunError: A block cannot be read.
     """
-    run = open_run(folder)
+    run = run_folder.open_run(str(folder), stored_command)
+    if not run.request.study.has_blocks:
+        hint = "regbench.run measures a DropoutScale again, in a second"
+        raise UsageError("load", str(folder), problem="which has no blocks", hint=hint)
     result, done, total, _ = read_back(run)
     if result is None and done == total:
         problem = f"which is shard {run.environment.shard}"

@@ -86,10 +86,10 @@ HINTS = {
     "Got unexpected extra": "a value follows its option: --root DIR, and several: --p 0.1,0.5",
     "No such command": "one of a plug-in needs --plugin FILE",
 }
-"""By the beginning of what typer says, what to do."""
+"""Hints, keyed by how typer's message begins."""
 PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
 unmarked = partial(re.sub, r"(\\*)(\[[a-z#/@][^[]*?])", r"\1\1\\\2")
-"""Takes a text of the help, and returns one in which rich finds no markup, such as `[auto]`."""
+"""Escapes what rich would take for markup in a help text, such as `[auto]`."""
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
 
 
@@ -291,7 +291,7 @@ for experiment in COMMANDS.values():
 OUTPUT = Command("", "", (Output,)).settings
 VERIFY = Command("verify", "", (Machine,))
 VERIFIED = ("engine", "device", "threads")
-"""Its settings: it trains in this process alone."""
+"""The machine settings of `verify`, which trains in this process only."""
 RUN = parameter("run", str, "The run's folder, or latest.", "", "RUN", words=run_names)
 
 

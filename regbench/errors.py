@@ -107,7 +107,7 @@ MEANT = {
     "help": "use --help",
     "V": "use --version",
 }
-"""What to say of words that other programs know, without their dashes."""
+"""Hints for words that other programs use, without their dashes."""
 
 
 def suggestion(word: str, known: Iterable[str], prefix: str = "") -> str:

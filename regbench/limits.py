@@ -21,7 +21,7 @@ GROUPS = Path("/sys/fs/cgroup")
 """Where Linux shows control groups: those of version 1 below a folder for each controller."""
 MEMBERSHIP = Path("/proc/self/cgroup")
 RESIDENT, MAPPED = 0.35e9, 1.2e9
-"""Bytes that Python and the libraries take: of memory, and of addresses."""
+"""Bytes that Python and the libraries need: resident memory, and address space."""
 
 
 class MemoryLimit(NamedTuple):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from regbench.storage.run_folder import Run
 
 is_debugging = False
-"""Whether the traceback of an error that nobody expected is shown where it is survived."""
+"""Whether to show the traceback of an unexpected error that the run survives."""
 
 
 class Ended(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from commands import NO_FILES, TINY
 from jsonschema import Draft202012Validator
-from runs import SCALE, blocks_of
+from runs import SCALE, assert_one_line, blocks_of
 
 import regbench as rb
 
@@ -22,8 +23,8 @@ RUNS = {
     "one arm": ["wdecay", *TINY],
     "a sum": [*SUM, *TINY],
     "a setting's values": ["wdecay", *TINY[1:], "--over=points=5,10"],
-    "dropout-scale": SCALE,
 }
+FILES_OF_SCALE = ["DONE", "config.toml", "environment.json", "summary.json"]
 RUN = "runs/some/run"
 READERS = {
     "show": ["show", RUN],
@@ -57,7 +58,8 @@ def _run(regbench: Command, trained: Path, name: str) -> None:
     if (trained / name).exists():
         shutil.copytree(trained / name, RUN)
     else:
-        finished = regbench(*RUNS[name], *NO_FILES, f"--out={RUN}")
+        command = SCALE if name == "dropout-scale" else RUNS[name]
+        finished = regbench(*command, *NO_FILES, f"--out={RUN}")
         assert finished.code == 0, finished.err
         shutil.copytree(RUN, trained / name)
 
@@ -101,3 +103,39 @@ def test_every_experiment_is_loaded_and_shows_itself(name: str) -> None:
     assert result.environment.started == document["environment"]["started"]
     assert repr(result)
     assert "<" in result._repr_html_()
+
+
+@pytest.mark.parametrize("reader", ["report", "resume", "merge"])
+@pytest.mark.parametrize("name", ["dropout-scale"])
+def test_run_without_blocks_is_measured_again_by_the_command_that_it_names(
+    regbench: Command, reader: str
+) -> None:
+    assert sorted(path.name for path in Path(RUN).iterdir()) == FILES_OF_SCALE
+    finished = regbench(reader, RUN, *(["--out=merged"] if reader == "merge" else []))
+    assert_one_line(finished, 2, "no blocks")
+    words = shlex.split(finished.err.split("measure again with: regbench ")[1])
+    again = regbench(*words, "--json", *NO_FILES).document["scales"]
+    assert again == json.loads(Path(RUN, "summary.json").read_text())["scales"]
+
+
+@pytest.mark.parametrize("reader", ["show", "show --json", "runs", "runs --json"])
+@pytest.mark.parametrize("name", ["dropout-scale"])
+def test_run_without_blocks_is_shown_and_listed(regbench: Command, reader: str) -> None:
+    finished = regbench(*READERS[reader])
+    assert (finished.code, finished.err) == (0, "")
+    assert "block" not in finished.out.replace('"blocks"', "")
+    if reader in SCHEMAS:
+        check(finished.document, SCHEMAS[reader])
+
+
+@pytest.mark.parametrize("name", ["dropout-scale"])
+def test_run_without_blocks_is_made_and_found_from_python(tmp_path: Path) -> None:
+    study = rb.DropoutScale(p=[0.1, 0.5], units=9, trials=9)
+    results = [rb.run(study, folder=tmp_path / "run") for _ in range(2)]
+    assert [scale.outputs.tolist() for scale in results[0].scales] == [
+        scale.outputs.tolist() for scale in results[1].scales
+    ]
+    with pytest.raises(rb.UsageError, match=r"no blocks; regbench\.run measures"):
+        rb.load(tmp_path / "run")
+    with pytest.raises(rb.UsageError, match="another run"):
+        rb.run(rb.DropoutScale(p=0.2), folder=tmp_path / "run")

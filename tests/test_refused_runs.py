@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import NO_FILES, TINY
-from runs import SCALE, THREE_PARTS, assert_one_line, change_manifest, spoil_manifest
+from runs import THREE_PARTS, assert_one_line, change_manifest, spoil_manifest
 
 from regbench.storage.run_folder import occupied
 
@@ -151,16 +151,14 @@ def put_a_folder_for_a_file(run: Path, _: pytest.MonkeyPatch) -> None:
         (put_a_folder_for_a_file, ["'run'", "summary.json is a folder"]),
     ],
 )
-@pytest.mark.parametrize("options", [THREE_PARTS, SCALE])
 def test_run_that_cannot_be_written_to_is_refused_before_anything_is_trained(
     regbench: Command,
     trained: Trained,
     monkeypatch: pytest.MonkeyPatch,
-    options: list[str],
     spoil: Callable[[Path, pytest.MonkeyPatch], None],
     named: list[str],
 ) -> None:
-    regbench(*options, "--out=run")
+    regbench(*THREE_PARTS, "--out=run")
     Path("run/DONE").unlink()
     next(Path("run/blocks").iterdir()).unlink()
     trained.clear()

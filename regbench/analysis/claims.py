@@ -25,8 +25,8 @@ CLAIMS = {
     "fit_smoother": ("rms_slope", -1),
     "weights_nearer_zero": ("weight_norm", -1),
 }
-"""The article's claims: whose paired difference decides, and which sign it is said to have. It is
-the headline measure where none is named."""
+"""The article's claims: for each, the measure whose paired difference decides and the sign that it
+is claimed to have. Where no measure is named, it is the headline measure."""
 ADDITIVE = 0.1
 """An interaction so small, relative to the sum of both effects, is called none."""
 

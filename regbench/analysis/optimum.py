@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 FEWEST_STRENGTHS = 5
 RESAMPLES = 1999
-"""Of replicates."""
+"""Bootstrap samples of the replicates."""
 CURVE_POINTS = 401
-"""At which a curve through the arms is looked up for its minimum."""
+"""Points at which the curve through the arms is searched for its minimum."""
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 Told = TypeVar("Told", bound=Difference)
 LARGEST_RESIDUAL = 1e-12
-"""Of bias² + variance = error, relative to the error: only rounding is between the two sides."""
+"""Largest relative gap allowed between bias² + variance and the error: rounding alone."""
 EARLIER_DRAWS = 999
-"""Of all random draws for the epochs before the last."""
+"""Random draws for each epoch before the last."""
 
 
 @dataclass(frozen=True, repr=False)

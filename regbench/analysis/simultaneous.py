@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array
 
 DRAWS = 9999
-"""Of the law of the largest |t| of several arms."""
+"""Random draws of the largest |t| of several arms."""
 MOST_NUMBERS = 20_000_000
-"""Random numbers for one law: with very many arms there are fewer draws."""
+"""Most random numbers for one law; with very many arms this lowers the number of draws."""
 MANY_REPLICATES = 200
-"""Above so many the law of a mean is taken as normal."""
+"""Above this number of replicates, a mean is treated as normal."""
 
 
 @dataclass(frozen=True)

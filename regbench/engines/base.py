@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from regbench.tasks.base import Data
 
 PENDING_NUMBERS = 2**22
-"""Predictions that wait to be measured together."""
+"""Predictions are measured together once this many numbers are waiting."""
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's decay of the first and the second moment, and what is added to the denominator."""
 
@@ -51,7 +51,7 @@ class Listener:
 
 
 Engine = Callable[[Batch, torch.device, int, Listener], History]
-"""Trains a batch on a device, and with so many CPU threads, on which no result depends."""
+"""Trains a batch on a device with a number of CPU threads, which changes no result."""
 
 
 def torch_dtype(study: Study) -> torch.dtype:

@@ -30,9 +30,9 @@ CHUNK_REPLICATES = 16
 """Replicates that one CPU thread trains together."""
 EPOCHS_PER_REPORT = 20
 EAGER_EPOCHS = 3
-"""On a GPU, epochs that run kernel by kernel before one is recorded: libraries set up first."""
+"""Epochs that a GPU runs kernel by kernel before one is recorded, so that libraries are set up."""
 Pass = tuple[list[Tensor], list[Tensor], Tensor]
-"""What one epoch of one arm computed: what `network.forward` and `backward` return; its targets."""
+"""One epoch of one arm: the results of `network.forward` and `backward`, and the targets."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from regbench.settings.study import Study
 
 PASSED = {*BY_CLASS.values()}
-"""Classes that are not to be tried again in this process."""
+"""Classes that have passed in this process."""
 
 
 def check_plugins(study: Study) -> None:

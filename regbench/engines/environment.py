@@ -20,7 +20,7 @@ ROUNDING = re.compile(
     "|NUMBA_(CPU_.*|OPT|.*_VECTORIZE|ENABLE_AVX|DISABLE_INTEL_SVML)|GLIBC_TUNABLES|.*_CORETYPE"
     "|NPY_.*_CPU_FEATURES|CUBLAS.*_WORKSPACE_.*|NVIDIA_TF32_OVERRIDE|TORCH_(ALLOW_TF32|BLAS_PREF).*"
 )
-"""The variables with which the same libraries round otherwise on the same processor."""
+"""Environment variables that change how the same libraries round on the same processor."""
 
 
 def describe_environment(device: torch.device, **more: Any) -> Environment:

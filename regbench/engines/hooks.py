@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from regbench.regularizers import Arm, Regularizer
 
 HIDDEN, INPUTS, TARGETS, FIRST_PARAMETER = range(4)
-"""Places where hooks act; the other parameters follow."""
+"""Numbers of the places where hooks act; parameters are numbered from the last one on."""
 
 
 class Steps:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 
 PATIENCE = 2.0
-"""Seconds that an interrupt waits for the work to stop; a library may not let go for longer."""
+"""Seconds that an interrupt waits for the work to stop, since a library may never let go."""
 USUAL = torch.float32, 0, 1, "highest", "ieee", "ieee"
 """The settings of the process during work; see `set_settings`."""
 _alone, _lock = threading.Lock(), threading.Lock()
 _found: list[tuple[Any, ...]] = []
-"""The settings that each piece of work has found; the first are the process's own."""
+"""The settings that each running piece of work found; the first are the process's own."""
 _backends: Any = torch.backends  # some have no annotations
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from regbench.storage.blocks import Provenance
 
 Trained = tuple["Batch", "History", "Provenance"]
-"""What was trained, perhaps a part of a batch; what was measured; and by what it was computed."""
+"""A batch or a part of one, its history, and its provenance."""
 
 
 class Executor(Protocol):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from regbench.regularizers import Arm
 
 RETRIES = 2
-"""Of a batch that fails; one whose worker dies is done again by others, as the scheduler says."""
+"""How often a failed batch is tried again; if a worker dies, the scheduler sends it to others."""
 TIMEOUT = 10
 """Seconds for a scheduler to answer."""
 

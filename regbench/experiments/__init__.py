@@ -42,7 +42,7 @@ def examples_of(kind: type[Regularizer]) -> tuple[str, ...]:
 
 
 TAKEN = {*Command("", "", TRAINING).settings, "arms", "experiment", "config", "plugin", "help"}
-"""No names for the option of a regularizer."""
+"""Names that a regularizer's option must not have."""
 
 
 class Commands(dict[str, Command]):

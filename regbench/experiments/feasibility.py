@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from regbench.settings.study import Study
 
 BATCH_REPLICATES = 64
-"""Most replicates of a batch on a CPU: enough to fill its cores, few enough to stay small."""
+"""Most replicates in a CPU's batch: enough to fill its cores, few enough to stay small."""
 BATCH_SECONDS = 25.0
-"""Of a CPU's thread, most of what is trained before it is saved, or else one arm of eight
-replicates, which fill some cores: seconds of a few."""
+"""Save at least this often, in seconds of one CPU thread, but not less than one arm of eight
+replicates at a time, which keeps several cores busy."""
 CUDA_REPLICATES, CUDA_OPERATIONS = 1024, 4e13
-"""The same on a GPU, where seconds hold more. Numbers depend by rounding on the size of a batch: it
-is a power of two, whoever else uses the GPU."""
+"""The same for a GPU, which does more in a second. The size of a batch changes rounding; it is a
+power of two, so that other users of the GPU do not change it."""
 OPERATIONS_PER_SECOND = 1e12
-"""More than a CPU manages and less than a large GPU."""
+"""A rough speed between that of a CPU and that of a large GPU."""
 THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e10, 3e-4)}
-"""Of a CPU thread: operations per second, and seconds that an epoch of a network takes besides."""
+"""For one CPU thread: operations per second, and extra seconds per epoch of a network."""
 TEMPORARY_CUDA = 3.25
-"""Times the parameters: a gradient, and what the optimizer's operations need for a moment."""
+"""Temporary GPU memory in multiples of the parameters: a gradient, and the optimizer's own."""
 BYTES = {"float32": 4, "float64": 8}
 
 

@@ -11,7 +11,7 @@ from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.study import Study
 
 COMPUTING = ("torch", "numpy", "scipy", "numba", "llvmlite", "matplotlib", "tensorboard")
-"""The libraries whose versions numbers, pictures and logs depend on."""
+"""Libraries whose versions affect numbers, pictures and logs."""
 
 
 def describe_installation() -> dict[str, str]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 Measured = tuple[Study, "History"]
 Measure = Callable[[Study, str, list[Batch]], Measured | None]
-"""Takes a stage's study, what it does in a word, and its batches; returns what was measured, and
-the study of that: fewer replicates where not all are there, None where none is."""
+"""Takes a stage's study, its name and its batches. Returns the study and history of the replicates
+that are there, or None if there are none."""
 
 
 def run_stages(

@@ -39,7 +39,7 @@ WITHOUT_SHARDS = {
     "target_width": "run that alone until it says how many replicates, and shard so many",
     "confirm": "merge first: the same command without --shard then finds what is merged",
 }
-"""What a shard cannot be asked, by key, and how to have it."""
+"""Settings that a shard refuses, each with what to do instead."""
 
 
 class Completed(NamedTuple):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 LAYERS_APART = 2**20
-"""More than a network has layers."""
+"""Layers between two streams of noise: more than a network has."""
 
 
 def replicate_generator(seed: int) -> torch.Generator:

@@ -23,8 +23,8 @@ MODULES = (
     "input_noise",
     "group_lasso",
 )
-"""In the order in which the parts of a sum act, which is that of the fused kernel; a new one comes
-last. In each module one regularizer is defined."""
+"""Modules that define one regularizer each. The parts of a sum act in this order, which is that of
+the fused kernel; add a new one at the end."""
 
 
 def defined_in(module: str) -> type[Regularizer]:
@@ -35,7 +35,7 @@ def defined_in(module: str) -> type[Regularizer]:
 
 
 BY_CLASS = {kind.__name__: kind for kind in map(defined_in, MODULES)}
-"""The package's own."""
+"""The regularizers of the package, by the name of their class."""
 REGULARIZERS = {kind.command: kind for kind in BY_CLASS.values()}
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from regbench.regularizers.base import Regularizer
 
 PERTURBING = ("perturb_inputs", "perturb_targets", "factor")
-"""The hooks that make the loss in training another one than in evaluation mode."""
+"""Hooks that make the training-mode loss differ from the evaluation-mode loss."""
 
 
 @dataclass(frozen=True)

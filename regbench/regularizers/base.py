@@ -26,7 +26,7 @@ HOOKS = (
     *("perturb_inputs", "perturb_targets", "factor", "change_gradient_", "add_penalty_gradient_"),
     *("before_step_", "after_step_", "stops_at"),
 )
-"""In the order in which every engine calls them."""
+"""The hooks, in the order in which every engine calls them."""
 
 
 class Noise(Protocol):
@@ -37,7 +37,7 @@ class Noise(Protocol):
     """
 
     dtype: torch.dtype
-    """What networks are trained in."""
+    """The floating-point type of training."""
 
     def uniform(self) -> Tensor:
         """Return float64 numbers, uniform on the multiples of 2⁻³² in [0, 1)."""
@@ -97,18 +97,18 @@ class Regularizer:
     neutral: ClassVar[float] = 0.0
     """The strength that is no regularization: infinity for a bound."""
     is_probability: ClassVar[bool] = False
-    """Whether the strength is one, so that sweeps are even in it and not in its logarithm."""
+    """Whether the strength is a probability: sweeps then space it evenly, not by its logarithm."""
     makes_zeros: ClassVar[bool] = False
-    """Whether it sets parameters to exactly 0, on purpose."""
+    """Whether it sets parameters to exactly 0 by design."""
     is_whole: ClassVar[bool] = False
     """Whether the strength is a whole number, such as an epoch."""
     stream: ClassVar[int] = 0
-    """Of its noise, which is independent of others' in a sum; made of the command if not given."""
+    """Random stream, which makes noises in a sum independent; by default a hash of the command."""
     summary: ClassVar[str]
     """What the subcommand does, in one line of help."""
 
     origin: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """Of a plug-in, where it is from; see `plugins`."""
+    """Where a plug-in comes from; empty for the package's own. See `plugins`."""
 
     strength: float = None  # type: ignore[assignment]  # the default
 
@@ -148,12 +148,12 @@ class Regularizer:
 
     @property
     def name(self) -> str:
-        """As it is written in an arm's name."""
+        """Its text in an arm's name."""
         return f"{self.command}={self.values}"
 
     @property
     def label(self) -> str:
-        """As people read it, where the symbol stands for no other."""
+        """Its text for people, by its symbol."""
         return f"{self.symbol}={self.values}"
 
     @property

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 LARGEST = 3e38
-"""A bound beyond float32 binds nothing."""
+"""Largest bound: beyond float32 nothing is bounded."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 GROUP = "regbench.regularizers"
 PLACES = ("file", "module")
-"""What an `origin` has that may move."""
+"""Fields of an `origin` that may change when a file moves."""
 WORDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "command": (re.compile("[a-z][a-z0-9-]*").fullmatch, "a word such as 'max-norm'"),
     "option": (re.compile("[a-z][a-z0-9_]*").fullmatch, "a word such as 'lambda' or 'stop_epoch'"),
@@ -37,11 +37,11 @@ WORDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "default": (lambda word: 0 <= word < math.inf, "a number from 0"),
     "neutral": (lambda word: word in (0, math.inf), "0 or infinity"),
 }
-"""By attribute, whether a class says something right, and what that is in words."""
+"""Checks of a class's attributes, each with what is expected in words."""
 TOLD = ("meaning", "is_probability", "makes_zeros", "is_whole")
-"""What else is told of a class where it is shown."""
+"""Other attributes that are stored of a class."""
 NOISY = ("factor", "perturb_inputs", "perturb_targets")
-"""The hooks of which it is told whether a class has them."""
+"""Hooks whose presence is stored of a class."""
 Kind = TypeVar("Kind", bound=type[Regularizer])
 
 

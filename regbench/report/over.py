@@ -39,7 +39,7 @@ FINDINGS = {
 }
 TURNS = {"better": "falls by", "worse": "rises by", "inconclusive": "may or may not change:"}
 EXIT_CODES = (1, 3, 4, 0)
-"""The gravest first: one value decides."""
+"""The most severe first: one value is enough."""
 
 
 def header(request: Request, study: Over, engine: str, device: str) -> list[str]:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from regbench.storage.run_list import Summary
 
 MOST_RESUMED = 5
-"""Runs that are not done of which it is said how to finish them."""
+"""How many unfinished runs are listed with the command that finishes them."""
 MOST_ARMS = 4
-"""Of a run, on the screen; of more the first three are shown."""
+"""Most arms of a run on the screen; of a longer list the first three are shown."""
 NOT_COMPARED = {"experiment", "arms", *keys_of(Output)}
-"""Settings that folder and verdicts show, or that change no number."""
+"""Settings that other columns show, or that change no number."""
 
 
 def runs_view(runs: Sequence[Summary], now: datetime.datetime, most: int) -> View:

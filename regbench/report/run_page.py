@@ -41,7 +41,7 @@ def view(run: Run, done: int, total: int) -> View:
     }
     made = {
         "run": shareable(str(run.folder)),
-        "state": f"{state}, {done} of {total} blocks",
+        "state": f"{state}, {done} of {total} blocks" if total else state,
         "command": " ".join(map(quoted, ["regbench", *manifest["command"][1:]])),
     }
     if sources := document["sources"]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from regbench.analysis.statistics import Interval
 
 MOST_ROWS = 40
-"""Of the table of losses: more logged epochs and arms are left to the files."""
+"""Most rows of the table of losses; the files have every logged epoch and arm."""
 EARLIER = "Earlier epochs are in figures/course and in history.csv."
 
 

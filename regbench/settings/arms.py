@@ -17,9 +17,9 @@ from regbench.settings.numbers import split_numbers, to_number
 
 FindRegularizer = Callable[[str], type[Regularizer] | None]
 PLUS = re.compile(r"\+(?=[^\W\d])")
-"""Before a name. (In `1e+2` it belongs to a number.)"""
+"""A plus sign before a name; the one in `1e+2` belongs to a number."""
 CONSTANT = re.compile(r",(?=[^\W\d]\w*=)")
-"""Before the name of a constant of a regularizer's own."""
+"""A comma before the name of a regularizer's constant."""
 
 
 def arms_of(source: str, text: str, find: FindRegularizer = named) -> list[Arm]:

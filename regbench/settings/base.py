@@ -22,12 +22,12 @@ STRENGTHS = (
     "one or several finite numbers from 0, separated by commas, or linspace:FIRST:LAST:N or "
     "logspace:FIRST:LAST:N"
 )
-"""What is allowed where a setting takes several numbers."""
+"""Allowed values of a setting that takes several numbers."""
 ARMS = (
     "arms such as wdecay=0.01+dropout=0.5, where one part may have several values, 0.1,0.2 or "
     "logspace:FIRST:LAST:N"
 )
-"""What is allowed where arms are given as texts."""
+"""Allowed texts for arms."""
 
 
 class Settings(BaseModel):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from regbench.regularizers import Regularizer
 
 PANELS = ("Experiment", "Statistics", "Task", "Network", "Training", "Machine", "Output")
-"""The headings of the help, in its order."""
+"""The headings of the help, in order."""
 PARTS: dict[str, type[Settings]] = {"question": Question, "machine": Machine, "output": Output}
 """The values of a request besides its study, by name."""
 

@@ -12,7 +12,7 @@ from regbench.errors import UsageError
 from regbench.settings.base import STRENGTHS
 
 MOST_NUMBERS = 1000
-"""In a list or a range."""
+"""Most numbers in a list or a range."""
 WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

@@ -14,7 +14,7 @@ from regbench.settings.base import Settings
 FORMATS = {".md": "markdown", ".csv": "csv", ".json": "json", ".html": "html"}
 """The forms of a result by the suffix of a file; `regbench.report` has a module for each."""
 VIEWS = ("plots", "figure_format", "report", "tensorboard", "cache")
-"""What a stored run keeps of its output: which files are made in its own folder, and from what."""
+"""Output settings that a stored run keeps: which files are made in its folder, and how."""
 SUFFIXES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 
 

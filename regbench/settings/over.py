@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from regbench.settings.question import Question
 
 MOST_VALUES, MOST_EFFECTS = 30, 1000
-"""Of the setting; and of values times arms, whose intervals hold together."""
+"""Most values of the setting, and most values × arms, whose intervals hold together."""
 SWEPT = {
     key: (name, field)
     for name, group in nested_groups(Study).items()
     for key, field in keys_of(group).items()
 }
-"""By key, the settings that may be swept, each with the name of its group in a study."""
+"""Settings that may be swept, keyed by name, each with its group in a study."""
 
 
 class Values(Settings):

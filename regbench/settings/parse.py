@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "REGBENCH_"
 OF_A_SERVICE = re.compile("REGBENCH_(SERVICE_(HOST|PORT.*)|PORT|PORT_[0-9]+_.*)")
-"""What Kubernetes sets where a service is called regbench."""
+"""Variables that Kubernetes sets for a service called regbench."""
 LARGEST_FILE = 1_000_000
-"""Bytes; a larger configuration file is a mistake."""
+"""Largest configuration file in bytes."""
 Group = TypeVar("Group", bound=Settings)
 SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 

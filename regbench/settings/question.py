@@ -11,7 +11,7 @@ from regbench.settings.base import Settings
 from regbench.settings.study import LARGEST, MOST_REPLICATES
 
 WORDS = {"risk-at-best": "risk at its best epoch"}
-"""Of what arms are judged by, where it is not its name."""
+"""What a headline is called, where that differs from its name."""
 PILOT_REPLICATES = 10
 """Replicates from which `--target-width` estimates how many it needs."""
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 MOST_REPLICATES = 10_000_000
 LAST_SEED = 2**32 - 1
-"""torch's generator on the CPU uses no more bits."""
+"""Largest seed: torch's CPU generator uses 32 bits."""
 LARGEST = 1e6
-"""Of a number in the task and of a learning rate, in size."""
+"""Largest magnitude accepted for task settings and the learning rate."""
 
 
 class Task(Settings, title="Task"):

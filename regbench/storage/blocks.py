@@ -30,14 +30,14 @@ NUMBERS = (
     *("analysis/batch.py", "analysis/history.py"),
     *("engines", "model", "regularizers", "settings/truths.py", "tasks"),
 )
-"""Where the numbers of a block and their names come from, in the package."""
+"""Source files of the package that decide the numbers of a block."""
 
 Provenance = dict[str, str]
-"""Engine, kind of device and processor, and the versions of what computes."""
+"""Engine, kind of device and processor, and versions of the libraries that compute."""
 Arrays = dict[str, Any]
 """NumPy arrays by name."""
 Fields = Mapping[str, tuple[tuple[int, ...], str]]
-"""By name, shape and dtype of every array that a block has."""
+"""Shape and dtype of every array of a block, by name."""
 
 
 def source_digest() -> str:
@@ -50,7 +50,7 @@ def source_digest() -> str:
 
 
 BLOCK_SCHEMA = f"regbench.block/{source_digest()}"
-"""A block of another schema is not found, and is measured again."""
+"""Part of a block's name: a block of another schema is not found, and is trained again."""
 
 
 def block_key(batch: Batch, arm_index: int) -> dict[str, Any]:

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 SUFFIX = ".block"
 TEMPORARY_BYTES = 8
 TEMPORARY = f".{2 * TEMPORARY_BYTES * '[0-9a-f]'}.part"
-"""The pattern of temporary names; what has one and is in no process's hands is left of a kill."""
+"""Pattern of temporary names. A file that has one and that no process holds is left over."""
 UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What a file system answers that cannot do what was asked at all."""
+"""Errors of file systems that lack an operation."""
 DIGEST_BYTES = hashlib.sha256().digest_size
 SEAL_BYTES = 2 * DIGEST_BYTES
 _unfinished: set[Path] = set()
-"""Temporary names in use, for a signal that ends the process."""
+"""Temporary files in use, which a signal handler removes."""
 
 
 def canonical(record: Mapping[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from regbench.storage.files import read_plain, unfinished
 
 VARIABLE = "REGBENCH_KEY_FILE"
 SHORTEST, LONGEST = 16, 4096
-"""Bytes of a key's file."""
+"""Shortest and longest key file in bytes."""
 
 
 def user_key() -> bytes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHECKSUM = "sha256"
 LARGEST_RECORD = 1_000_000
-"""Bytes; a larger file is not ours."""
+"""Largest record in bytes; a larger file is not regbench's."""
 
 
 class Manifest(BaseModel):

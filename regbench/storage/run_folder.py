@@ -68,9 +68,9 @@ CONFIGURATION = "config.toml"
 DONE = "DONE"
 BLOCKS = "blocks"
 MADE = {"summary.json", "history.csv", "report.html", "figures", "tensorboard"}
-"""What is made of a run's blocks, and can be made again."""
+"""Files that are made from a run's blocks, and can be made again."""
 LARGEST_VIEW = 1_000_000_000
-"""Bytes; what is larger has no digest."""
+"""Largest file that is given a digest, in bytes."""
 
 
 @dataclass(frozen=True)

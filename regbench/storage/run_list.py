@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from regbench.storage.run_folder import Find
 
 ABANDONED = datetime.timedelta(hours=1)
-"""A run that is not done, was not touched for so long and is not in use is taken for abandoned."""
+"""A run that is not done and not in use counts as abandoned after this time."""
 
 
 def run_names() -> list[str]:

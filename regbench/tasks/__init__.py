@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from regbench.tasks.base import Task
 
 TASKS = {SyntheticSettings: Synthetic}
-"""The task by its settings."""
+"""The task of each group of settings."""
 
 
 def task_of(study: Study) -> Task:

@@ -49,17 +49,17 @@ class Task(ABC):
     @property
     @abstractmethod
     def lengths(self) -> dict[str, int]:
-        """By their letters, how long the axes of the arrays are that `arrays` returns."""
+        """The lengths of the axes of what `arrays` returns, by letter."""
 
     @property
     @abstractmethod
     def asked(self) -> int:
-        """At how many inputs networks are asked besides the training rows, Q."""
+        """The number of inputs, Q, at which networks are asked besides the training rows."""
 
     @property
     @abstractmethod
     def kept(self) -> slice:
-        """Which of the predictions at these are kept, to be drawn and decomposed."""
+        """The predictions that are kept, to be drawn and decomposed."""
 
     @abstractmethod
     def draw(self, generator: torch.Generator) -> Data:
@@ -77,7 +77,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def noise_variance(self) -> float:
-        """What the risk of the truth itself is."""
+        """The risk of the truth itself."""
 
     @abstractmethod
     def truth(self, arrays: Mapping[str, Any]) -> NDArray[Any]:

@@ -105,7 +105,7 @@ OF_WEIGHTS = {
     "zero_share": Measure(lambda o: o.zeros / o.network.parameter_count),
 }
 OF_LAYERS = {"rms": Measure(weight_rms, is_of_layers=True)}
-"""By name, the measures that every task has. NaN is for what a network does not have."""
+"""Measures that every task has, by name. NaN stands for what a network does not have."""
 
 
 def measure_names(measures: Mapping[str, Measure], network: Network) -> list[str]:

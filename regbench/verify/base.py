@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from regbench.analysis.result import Result
 
 ROUNDING = 1e-10
-"""Relative; of float64 through hundreds of steps of a network."""
+"""Relative rounding of float64 through hundreds of steps of a network."""
 FORMULA_ROUNDING = 1e-12
-"""Relative; of a formula in float64."""
+"""Relative rounding of a formula in float64."""
 BASELINE, REGULARIZED = 0, 1
-"""The arms of a run with one strength."""
+"""Indices of the arms of a run with one strength."""
 
 NETWORK = {"points": 6, "hidden": 8, "depth": 2, "replicates": 1, "lr": 0.02}
 """A small network: one replicate is compared, parameter by parameter."""
 NO_GRADIENT = {"points": 1, "x_min": 0.0, "depth": 0, "replicates": 1}
 """A linear model whose only input is x = 0: its weight never changes the loss."""
 LINEAR: dict[str, Any] = {"depth": 0, "x_min": -0.5, "lr": 0.3, "momentum": 0.5}
-"""Quick to converge, and its columns (1, x) are not orthogonal."""
+"""A linear model that converges quickly, with columns (1, x) that are not orthogonal."""
 CUBIC = LINEAR | {"features": "polynomial:3", "lr": 0.1, "momentum": 0.9}
-"""Far from converged after 100 epochs."""
+"""A model that is far from converged after 100 epochs."""
 FIXED_DESIGN = LINEAR | {"epochs": 40, "replicates": 1000}
 LASSO = CUBIC | {"epochs": 2000, "replicates": 5}
 DROPOUT_RIDGE = LINEAR | {"epochs": 60, "log_every": 10, "replicates": 500}

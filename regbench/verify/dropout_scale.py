@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from regbench.settings.machine import Environment
 
 CHUNK_NUMBERS = 2**22
-"""Masks of so many units are drawn at once, or else of one trial."""
+"""Units whose masks are drawn at once; at least one trial."""
 SECONDS_PER_UNIT = 2.5e-8
 """About how long a CPU takes to draw one unit's mask and to add it up."""
 ARTICLE_OUTPUT = 9868.0

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from regbench.settings.study import BaseStudy
 
 LARGEST_Z = 5.0
-"""Standard errors that a mean may lie from its expectation: beyond lies 1 in 1.7 million."""
+"""Most standard errors between a mean and its expectation; chance exceeds it 1 in 1.7 million."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _at_largest(
 
 
 Compare = Callable[[Any], Agreement]
-"""Takes the result of a study to prediction and measurement."""
+"""Takes the result of a study and compares prediction with measurement."""
 
 
 @dataclass(frozen=True)

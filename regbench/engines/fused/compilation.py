@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SIMD_DIGEST = hashlib.sha256(Path(simd.__file__).read_bytes()).hexdigest()
-"""Numba compares the file of a function with what it has compiled, but none that this imports."""
+"""Numba notices a change of a function's own file, but not of a file that it imports."""
 
 
 def cache_folder() -> Path | None:

@@ -42,12 +42,12 @@ COEFFICIENTS: dict[type[Regularizer], str | None] = {
     Dropout: "p",
     EarlyStopping: None,
 }
-"""What the kernel calls the strengths of the regularizers that it can do; see `Coefficients`. A
-strength of which it need not know has no name."""
+"""The regularizers that the kernel can do, with its name for their strength; see `Coefficients`.
+None where the kernel does not need to know the strength."""
 COMPILING = "compiling the fused kernel, once for so many points ..."
 COMPILING_ANEW = "compiling the fused kernel, for this run alone: no cache folder is its user's ..."
 OPERATIONS_PER_REPORT = 2**29
-"""Parameters and momenta times points times epochs: about ten milliseconds."""
+"""About ten milliseconds of work, counted as parameters and momenta × points × epochs."""
 
 
 def fused_misfit(study: Study) -> str | None:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 SPELT_OUT = {"λ": "lambda", "η": "eta", "μ": "mu", "α": "alpha", "σ": "sigma", "²": "^2"}
 STYLES = {"good": "green", "bad": "red", "open": "dim"}
-"""Of the tones of an answer's words."""
+"""Styles for the tones of an answer's words."""
 PLAIN_STEPS = 10
-"""Progress lines of a whole run off a terminal."""
+"""Progress lines per run where stderr is no terminal."""
 LEAST_WIDTH, MOST_WIDTH = 20, 1000
 SHORT_SECONDS = 2.0
-"""Off a terminal, runs shorter than this show no progress, and on it no table of what is known."""
+"""Shorter runs show no progress off a terminal, and no table of means on it."""
 
 
 class SteadyConsole(Console):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from regbench.settings.output import Output
 
 FEW_ARMS = 5
-"""So many, the baseline first, are shown while a run goes on."""
+"""How many arms, the baseline first, are shown while a run goes on."""
 SHOWN = {"train loss": "train_loss_eval", "test loss": "test_loss", "risk": "risk"}
 LONG_SECONDS = 60
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))

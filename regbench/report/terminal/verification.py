@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HEADINGS = ("row", "predicted", "measured", "deviation", "allowed")
 LINE = "{:<24}{:>13}{:>13}{:>11}{:>9}  "
-"""On a terminal, where what the row says stands below it."""
+"""The layout of a row on a terminal, where its statement stands below it."""
 FOOTNOTE = (
     "Shown where the two lie furthest apart; deviation: their difference as a share of the "
     "largest prediction, or as z, in standard errors of a mean over replicates."
