@@ -41,7 +41,7 @@ def assert_refused(finished: Finished, *named: str) -> None:
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a run fail at once where a mistake is not refused."""
     from regbench.engines import ENGINES
-    from regbench.experiments import dropout_scale
+    from regbench.verify import dropout_scale
 
     def refuse(*_: object) -> None:
         raise AssertionError("training began")
@@ -73,34 +73,42 @@ NOT_NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("option", ["--lambda", "--lr", "--momentum", "--noise", "--test-noise"])
 @pytest.mark.parametrize(("value", "named"), NOT_NUMBERS)
 @pytest.mark.usefixtures("no_training")
-def test_bad_number_is_refused(
-    regbench: Command, tmp_path: Path, option: str, value: str, named: str
-) -> None:
-    assert_refused(regbench("wdecay", option, value), option, named)
+def test_bad_number_is_refused(regbench: Command, tmp_path: Path, value: str, named: str) -> None:
+    assert_refused(regbench("wdecay", "--lambda", value), "--lambda", named)
+    assert_refused(regbench("wdecay", "--lr", value), "--lr", named)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("value", "named"), NOT_NUMBERS)
-@pytest.mark.parametrize("experiment", ["dropout", "dropout-scale"])
 @pytest.mark.usefixtures("no_training")
-def test_bad_drop_probability_is_refused(
-    regbench: Command, tmp_path: Path, experiment: str, value: str, named: str
-) -> None:
-    assert_refused(regbench(experiment, "--p", value), "--p", named)
+def test_every_option_of_a_number_refuses_what_is_none(regbench: Command, tmp_path: Path) -> None:
+    for name, option in (
+        *(("wdecay", option) for option in ("--momentum", "--noise", "--test-noise", "--slope")),
+        *(("dropout", "--p"), ("dropout-scale", "--p"), ("wdecay", "--margin")),
+    ):
+        for value, named in (("nan", "'nan'"), ("0x10", "'0x10'")):
+            assert_refused(regbench(name, option, value), option, named)
     assert not list(tmp_path.iterdir())
 
 
 NOT_COUNTS = ["0", "-1", "1e3", "10.0", str(10**18), DIGITS, "", "abc", "٣", "1_0", "0x1", "nan"]
 
 
-@pytest.mark.parametrize("option", ["--epochs", "--points", "--hidden", "--replicates"])
 @pytest.mark.parametrize("value", NOT_COUNTS)
 @pytest.mark.usefixtures("no_training")
-def test_bad_count_is_refused(regbench: Command, tmp_path: Path, option: str, value: str) -> None:
-    assert_refused(regbench("wdecay", option, value), option, value[:20], "a whole number from 1")
+def test_bad_count_is_refused(regbench: Command, tmp_path: Path, value: str) -> None:
+    for option in ("--epochs", "--replicates"):
+        refused = regbench("wdecay", option, value)
+        assert_refused(refused, option, value[:20], "a whole number from 1")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("no_training")
+def test_every_option_of_a_count_refuses_what_is_none(regbench: Command, tmp_path: Path) -> None:
+    for option in ("--points", "--hidden", "--log-every", "--test-points", "--threads"):
+        for value in ("0", "1e3"):
+            assert_refused(regbench("wdecay", option, value), option, value)
     assert not list(tmp_path.iterdir())
 
 

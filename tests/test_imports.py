@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import pytest
-
 import regbench
 
 PACKAGE = Path(regbench.__file__).parent
@@ -183,20 +181,19 @@ def heavy_libraries(names: set[str]) -> set[str]:
     return {name.split(".")[0] for name in names} & HEAVY
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_module_imports_only_what_stands_below_it(path: Path) -> None:
-    part = part_of(path)
-    assert part in ALLOWED, "a new part needs its place in the table"
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    parts, libraries = ALLOWED[part]
-    assert own_parts(imported(tree)) - {part} <= parts
-    assert heavy_libraries(imported(tree)) <= libraries
-    name = path.relative_to(PACKAGE).as_posix()
-    if {part, name} & AT_START and name not in LATE:
-        assert not heavy_libraries(imported_at_start(tree))
-    if part in FOR_TYPES_ONLY:
-        run = [node for node in tree.body if not is_for_types(node)]
-        assert not heavy_libraries(imported(ast.Module(run, [])))
+def test_module_imports_only_what_stands_below_it() -> None:
+    for path in MODULES:
+        part, name = part_of(path), path.relative_to(PACKAGE).as_posix()
+        assert part in ALLOWED, f"{name}: a new part needs its place in the table"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        parts, libraries = ALLOWED[part]
+        assert own_parts(imported(tree)) - {part} <= parts, name
+        assert heavy_libraries(imported(tree)) <= libraries, name
+        if {part, name} & AT_START and name not in LATE:
+            assert not heavy_libraries(imported_at_start(tree)), name
+        if part in FOR_TYPES_ONLY:
+            run = [node for node in tree.body if not is_for_types(node)]
+            assert not heavy_libraries(imported(ast.Module(run, []))), name
 
 
 def test_table_has_no_circle_and_no_part_that_is_gone() -> None:
@@ -215,12 +212,8 @@ def test_package_has_few_folders() -> None:
     assert len({path.parent for path in MODULES} - {PACKAGE}) <= MOST_FOLDERS
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_module_is_long(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_drawing_goes_without_pyplot(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    assert not [name for name in imported(tree) if "pyplot" in name]
+def test_no_module_is_long_and_none_imports_pyplot() -> None:
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= MOST_LINES, path
+        assert not [name for name in imported(ast.parse(text)) if "pyplot" in name], path
