@@ -93,7 +93,7 @@ def test_bad_arms_of_a_variable_are_refused_by_its_name(
     monkeypatch.setenv("REGBENCH_ARMS", "wdecay=0.1 dropuot=0.5")
     assert_one_line(regbench("compare"), 2, "REGBENCH_ARMS: got 'dropuot=0.5'", "'dropout'?")
     monkeypatch.setenv("REGBENCH_ARMS", "dropout=1")
-    assert_one_line(regbench("compare"), 2, "REGBENCH_ARMS: got '1.0'", "below 1")
+    assert_one_line(regbench("compare"), 2, "REGBENCH_ARMS: got 'dropout=1.0'", "below 1")
     monkeypatch.setenv("REGBENCH_ARMS", "")
     assert_one_line(regbench("compare"), 2, "ARM: nothing to compare")
     assert not list(Path().iterdir())

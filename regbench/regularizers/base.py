@@ -96,6 +96,8 @@ class Regularizer:
     """What the strength is, in the option's help."""
     neutral: ClassVar[float] = 0.0
     """The strength that is no regularization: infinity for a bound."""
+    upper_bound: ClassVar[float] = math.inf
+    """What every strength is below, whatever is trained; see `strength_limit` too."""
     is_probability: ClassVar[bool] = False
     """Whether the strength is one, so that sweeps are even in it and not in its logarithm."""
     makes_zeros: ClassVar[bool] = False
@@ -126,6 +128,9 @@ class Regularizer:
         if not is_strength or (self.is_whole and given < math.inf and given % 1):
             kind = "whole" if self.is_whole else "finite"
             raise UsageError(type(self).__name__, given, f"a {kind} number from 0")
+        if given >= self.upper_bound and given != self.neutral:
+            allowed = f"numbers from 0 to below {self.upper_bound:g}"
+            raise UsageError(type(self).__name__, given, allowed)
         is_integer = self.is_whole and given < math.inf
         object.__setattr__(self, "strength", int(given) if is_integer else float(given))
         for name, value in self.constants.items():
@@ -163,8 +168,8 @@ class Regularizer:
 
     @classmethod
     def strength_limit(cls, training: Any) -> tuple[float, str]:
-        """Return the smallest strength that cannot work and why; from 0 up to it, all may."""
-        return float("inf"), ""
+        """Return the smallest strength that cannot work in a training, and why."""
+        return math.inf, ""
 
     def __add__(self, other: Regularizer | Arm) -> Arm:
         from regbench.regularizers.arm import Arm

@@ -27,6 +27,7 @@ from training import (
 
 from regbench.engines import ENGINES, misfit
 from regbench.engines.fused.engine import COEFFICIENTS
+from regbench.errors import UsageError
 from regbench.model.randomness import LAYERS_APART, Noise, noise_keys
 from regbench.regularizers import REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.dropout import Dropout
@@ -384,6 +385,16 @@ def test_name_of_a_sum_is_read_back_as_the_sum(kinds: tuple[Kind, ...]) -> None:
     for times in (1.0, 1 / 3, 1e-9):
         arm = act(kinds, times)
         assert arms_of("ARM", arm.name) == [arm]
+
+
+@every_kind
+def test_what_can_be_no_strength_is_refused_where_it_is_made(kind: Kind) -> None:
+    wrong = [-1, math.nan, -math.inf, math.inf, True, "0.1", *([0.5] if kind.is_whole else [])]
+    for strength in [*wrong, *([1.0, 1.5] if kind.is_probability else [])]:
+        if strength != kind.neutral:
+            with pytest.raises(UsageError, match=f"^{kind.__name__}: got '{strength}'; allowed: "):
+                kind(strength)
+    assert kind(0).strength == 0
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
