@@ -5,8 +5,8 @@ Knows nothing about where plug-ins come from; `regbench verify --plugin` has all
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import partial, partialmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from regbench.engines.isolation import isolated
 from regbench.engines.reference import train_reference
 from regbench.errors import UsageError, unexpected
 from regbench.regularizers import BY_CLASS
+from regbench.regularizers.base import HOOKS
 from regbench.regularizers.plugins import check_hooks, place_of
 
 if TYPE_CHECKING:
@@ -41,24 +42,39 @@ def check_plugins(study: Study) -> None:
             PASSED.add(kind)
 
 
+def called_twice(part: Regularizer) -> Regularizer:
+    """Return the same regularizer, each of whose hooks is called once more on other values."""
+
+    def call(self: Regularizer, hook: str, *arguments: Any) -> Any:
+        found = getattr(part, hook)(*arguments)
+        getattr(part, hook)(*(-a if isinstance(a, torch.Tensor) else a for a in arguments))
+        return found
+
+    hooks = {hook: partialmethod(call, hook) for hook in HOOKS if part.has_hook(hook)}
+    twice: type[Regularizer] = type(type(part).__name__, (type(part),), hooks)
+    PASSED.add(twice)
+    return twice(part.strength, **part.constants)
+
+
 def failure_of(part: Regularizer, study: Study, _: object = None) -> str:
     """Return what fails in three epochs of tiny networks, or nothing."""
     network = study.network.replaced(hidden=4, depth=min(study.network.depth, 2))
     training = study.training.replaced(epochs=3, log_every=1)
     tiny = {"network": network, "training": training, "replicates": 2, "dtype": "float64"}
     tiny |= {"task": study.task.replaced(points=5, test_points=5), "pairing": "shared"}
-    batch, cpu = Batch(study.replaced(arms=[part], **tiny), range(2)), torch.device("cpu")
+    arms, cpu = (part, called_twice(part)), torch.device("cpu")
+    batch, twice = (Batch(study.replaced(arms=[arm], **tiny), range(2)) for arm in arms)
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
         try:
-            one, again = (train_batched(batch, cpu, 1, Listener()) for _ in range(2))
+            one, again = (train_batched(own, cpu, 1, Listener()) for own in (batch, twice))
             other = train_reference(batch, cpu, 1, Listener())
         except Exception as error:  # of `Hooks`, or whatever a hook raises
             return f"whose hooks fail: {unexpected(error)}"
         if not torch.equal(before, torch.get_rng_state()):
             return "which draws torch's random numbers: step.noise has its own"
     if any(again.arrays[name].tobytes() != array.tobytes() for name, array in one.arrays.items()):
-        return "whose row 'again' fails: the same run again has other numbers"
+        return "whose row 'again' fails: a hook keeps state, or draws numbers of its own"
     if not np.allclose(other.predictions, one.predictions, 1e-8, 1e-10, equal_nan=True):
         return "whose row 'engines' fails: replicates together differ from each alone"
     return ""

@@ -389,8 +389,9 @@ def test_name_of_a_sum_is_read_back_as_the_sum(kinds: tuple[Kind, ...]) -> None:
 
 @every_kind
 def test_what_can_be_no_strength_is_refused_where_it_is_made(kind: Kind) -> None:
-    wrong = [-1, math.nan, -math.inf, math.inf, True, "0.1", *([0.5] if kind.is_whole else [])]
-    for strength in [*wrong, *([1.0, 1.5] if kind.is_probability else [])]:
+    wrong: list[Any] = [-1, math.nan, -math.inf, math.inf, True, "0.1"]
+    wrong += [0.5] * kind.is_whole + [1.0, 1.5] * kind.is_probability
+    for strength in wrong:
         if strength != kind.neutral:
             with pytest.raises(UsageError, match=f"^{kind.__name__}: got '{strength}'; allowed: "):
                 kind(strength)
