@@ -5,20 +5,20 @@ Knows nothing about where plug-ins come from; `regbench verify --plugin` has all
 
 from __future__ import annotations
 
-from functools import partial, partialmethod
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from regbench.analysis.batch import Batch
+from regbench.analysis.history import select_arms
 from regbench.engines.base import Listener
 from regbench.engines.batched import train_batched
 from regbench.engines.isolation import isolated
 from regbench.engines.reference import train_reference
 from regbench.errors import UsageError, unexpected
 from regbench.regularizers import BY_CLASS
-from regbench.regularizers.base import HOOKS
 from regbench.regularizers.plugins import check_hooks, place_of
 
 if TYPE_CHECKING:
@@ -42,39 +42,26 @@ def check_plugins(study: Study) -> None:
             PASSED.add(kind)
 
 
-def called_twice(part: Regularizer) -> Regularizer:
-    """Return the same regularizer, each of whose hooks is called once more on other values."""
-
-    def call(self: Regularizer, hook: str, *arguments: Any) -> Any:
-        found = getattr(part, hook)(*arguments)
-        getattr(part, hook)(*(-a if isinstance(a, torch.Tensor) else a for a in arguments))
-        return found
-
-    hooks = {hook: partialmethod(call, hook) for hook in HOOKS if part.has_hook(hook)}
-    twice: type[Regularizer] = type(type(part).__name__, (type(part),), hooks)
-    PASSED.add(twice)
-    return twice(part.strength, **part.constants)
-
-
 def failure_of(part: Regularizer, study: Study, _: object = None) -> str:
     """Return what fails in three epochs of tiny networks, or nothing."""
     network = study.network.replaced(hidden=4, depth=min(study.network.depth, 2))
     training = study.training.replaced(epochs=3, log_every=1)
     tiny = {"network": network, "training": training, "replicates": 2, "dtype": "float64"}
-    tiny |= {"task": study.task.replaced(points=5, test_points=5), "pairing": "shared"}
-    arms, cpu = (part, called_twice(part)), torch.device("cpu")
-    batch, twice = (Batch(study.replaced(arms=[arm], **tiny), range(2)) for arm in arms)
+    tiny |= {"task": study.task.replaced(points=5, test_points=5), "pairing": "independent"}
+    more, cpu = study.replaced(arms=[part, part + BY_CLASS["L1"](0.1)], **tiny), torch.device("cpu")
+    batch = Batch(more.replaced(arms=[part]), range(2))
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
         try:
-            one, again = (train_batched(own, cpu, 1, Listener()) for own in (batch, twice))
+            one = train_batched(batch, cpu, 1, Listener())
+            again = select_arms(train_batched(Batch(more, range(2)), cpu, 1, Listener()), (0, 1))
             other = train_reference(batch, cpu, 1, Listener())
         except Exception as error:  # of `Hooks`, or whatever a hook raises
             return f"whose hooks fail: {unexpected(error)}"
         if not torch.equal(before, torch.get_rng_state()):
             return "which draws torch's random numbers: step.noise has its own"
     if any(again.arrays[name].tobytes() != array.tobytes() for name, array in one.arrays.items()):
-        return "whose row 'again' fails: a hook keeps state, or draws numbers of its own"
+        return "whose row 'arms' fails: beside another arm it has other numbers"
     if not np.allclose(other.predictions, one.predictions, 1e-8, 1e-10, equal_nan=True):
         return "whose row 'engines' fails: replicates together differ from each alone"
     return ""

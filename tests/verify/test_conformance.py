@@ -101,7 +101,7 @@ class Counting(Broken):
         (Random, {"again", "arms", "replicates", "engines", "linear"}),
         (Narrow, {*CHECKS}),
         (Remembering, {"again", "arms", "replicates", "engines", "linear"}),
-        (Counting, {"again"}),
+        (Counting, {"arms"}),
     ],
 )
 def test_broken_regularizer_fails_where_it_is_broken(
