@@ -282,7 +282,7 @@ def test_wrong_usage_is_one_line_and_leaves_nothing(regbench: Command) -> None:
         (["wdecay=0.1+dropout=0.5", "dropout=0.5+wdecay=0.1"], "twice"),
         (["wdecay=0.1", "dropout=1"], "ARM: got 'dropout=1.0'; allowed: numbers from 0 to below 1"),
         (["--", "-x"], "ARM: got '-x'"),
-        (["dropout=0.1", "--engine=fused", "--depth=0"], "dropout=0.1 with --depth 0"),
+        (["dropout=0.1", "--engine=fused", "--depth=0"], "dropout=0.1 with --depth=0"),
         (["wdecay=0.1", "--confirm=9", "--vary=data"], "--confirm"),
     ):
         assert_one_line(regbench("compare", *arguments), 2, named)

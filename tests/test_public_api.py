@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import regbench as rb
+from regbench.engines import ENGINES
 from regbench.regularizers import REGULARIZERS
 
 if TYPE_CHECKING:
@@ -145,6 +146,38 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: untyped.run(small_study(), machine="cpu"), "run: got 'cpu'; allowed: a Machine"),
     (lambda: untyped.load("no such run"), "RUN: got 'no such run', which is not a folder"),
 ]
+
+
+FUSED, CUDA = rb.Machine(engine="fused"), rb.Machine(device="cuda", engine="reference")
+HINTS: list[tuple[Callable[[], Any], str]] = [
+    (lambda: rb.run(small_study(network=rb.Network(depth=0)), machine=FUSED), (
+        'engine: got \'fused\', which cannot train dropout=0.5 with depth=0; '
+        'choose engine="batched" or engine="auto"'
+    )),
+    (lambda: rb.run(small_study(), machine=CUDA), (
+        "device: got 'cuda', but the reference engine runs on the CPU; "
+        'choose engine="batched" or device="cpu"'
+    )),
+    (lambda: rb.run(small_study(vary="init"), rb.Question(confirm=5)), (
+        'confirm: got \'5\', which needs vary="both": fresh replicates would'
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "said"), HINTS)
+def test_hint_is_in_the_words_of_python(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises(rb.UsageError) as refused:
+        make()
+    assert str(refused.value).startswith(said)
+
+
+def test_lack_of_memory_names_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setitem(ENGINES, "batched", fail)
+    with pytest.raises(rb.RunError, match=r"^out of memory; use fewer hidden units, points, "):
+        rb.run(small_study(), machine=rb.Machine(engine="batched", device="cpu"))
 
 
 @pytest.mark.parametrize(("make", "said"), WRONG)

@@ -45,7 +45,7 @@ def choose_engine(study: Study, machine: Machine) -> str:
     where the engine cannot train the study.
     """
     if reason := misfit(study, machine):
-        problem, hint = f"which cannot train {reason}", "choose --engine batched or auto"
+        problem, hint = f"which cannot train {reason}", "choose --engine=batched or --engine=auto"
         raise UsageError("engine", machine.engine, problem=problem, hint=hint)
     if machine.engine != "auto":
         return machine.engine
@@ -66,11 +66,13 @@ def choose_device(machine: Machine, engine: str) -> torch.device:
         return torch.device("cpu")
     if engine != "batched":
         problem = f"but the {engine} engine runs on the CPU"
-        hint = "choose --engine batched or --device cpu"
+        hint = "choose --engine=batched or --device=cpu"
         raise UsageError("device", name, problem=problem, hint=hint)
     if not has_cuda:
         problem = "but torch finds no CUDA device"
-        raise UsageError("device", name, problem=problem, hint="use cpu or auto")
+        raise UsageError(
+            "device", name, problem=problem, hint="choose --device=cpu or --device=auto"
+        )
     device, count = torch.device(name), torch.cuda.device_count()
     if (device.index or 0) >= count:
         raise UsageError("device", name, f"on this machine: cuda:0 to cuda:{count - 1}")

@@ -124,12 +124,11 @@ class Regularizer:
         given = self.default if strength is None else strength
         given = given.item() if hasattr(given, "item") else given  # a number of NumPy's
         is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
-        is_strength = is_number and (0 <= given < math.inf or given == self.neutral)
+        is_strength = is_number and (0 <= given < self.upper_bound or given == self.neutral)
         if not is_strength or (self.is_whole and given < math.inf and given % 1):
-            kind = "whole" if self.is_whole else "finite"
-            raise UsageError(type(self).__name__, given, f"a {kind} number from 0")
-        if given >= self.upper_bound and given != self.neutral:
-            allowed = f"numbers from 0 to below {self.upper_bound:g}"
+            allowed = f"a {'whole' if self.is_whole else 'finite'} number from 0"
+            if self.upper_bound < math.inf:
+                allowed = f"numbers from 0 to below {self.upper_bound:g}"
             raise UsageError(type(self).__name__, given, allowed)
         is_integer = self.is_whole and given < math.inf
         object.__setattr__(self, "strength", int(given) if is_integer else float(given))
