@@ -212,6 +212,8 @@ if TYPE_CHECKING:  # mypy reads this: an ignored error that it does not find is 
     assert_type(rb.run(rb.Study(arms=rb.L1(0.1))), Result)
     assert_type(rb.run(rb.DropoutScale(p=0.5)), ScaleResult)
     assert_type(rb.run(rb.Over(study=small_study(), key="points", values=[3, 4])), OverResult)
+    assert_type(rb.load("runs/mine"), Result | Any)
+    rb.load("runs/mine").histroy  # type: ignore[union-attr]  # noqa: B018
     rb.Study(arms=rb.L1(0.1), replicats=10)  # type: ignore[call-arg]
     rb.Task(pionts=10)  # type: ignore[call-arg]
     rb.run(small_study(), foldr="runs/mine")  # type: ignore[call-overload]
