@@ -16,15 +16,8 @@ if TYPE_CHECKING:
     from regbench.settings.machine import Machine
     from regbench.settings.study import Study
 
-__all__ = [
-    "ENGINES",
-    "Engine",
-    "Listener",
-    "choose_device",
-    "choose_engine",
-    "fused_misfit",
-    "misfit",
-]
+__all__ = ["ENGINES", "Engine", "Listener", "choose_device", "choose_engine"]
+__all__ += ["fused_misfit", "misfit"]
 
 ENGINES: dict[str, Engine] = {
     "reference": train_reference,
