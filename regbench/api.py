@@ -149,8 +149,8 @@ def find_stored(folder: Path, study: BaseStudy, question: Question) -> Run | Non
     return run
 
 
-def load(folder: str | Path) -> Any:
-    """Return the result of a run that is stored.
+def load(folder: str | Path) -> Result | Any:
+    """Return the result of a run that is stored: a `Result`, or what `run` returns of its study.
 
     Raises:
         UsageError: The folder is no run, or blocks of it are missing.

@@ -9,11 +9,13 @@ from __future__ import annotations
 import atexit
 import gc
 import inspect
+import io
 import os
 import re
 import shlex
 import sys
 import traceback
+from contextlib import redirect_stdout, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -103,7 +105,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         forget_odd_sizes()
         with stopping("interrupted"):
             given = load_plugins([argument for argument in arguments if argument != DEBUG])
-            code = command_line(given).main(given, prog_name="regbench", standalone_mode=False)
+            run = partial(command_line(given).main, given, "regbench", standalone_mode=False)
+            is_asked = os.environ.get("_TYPER_COMPLETE_FISH_ACTION") != "is-args"  # an exit code
+            shell = os.environ.get("_REGBENCH_COMPLETE", "").partition("complete_")[2] * is_asked
+            code = complete(run, shell) if shell else run()
             sys.stdout.flush()
         sys.exit(code)
     except Exception as error:
@@ -112,6 +117,22 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code, message = explain(error)
     print(error_line(message), file=sys.stderr)
     sys.exit(code)
+
+
+def complete(answer: Callable[[], object], shell: str) -> int:
+    """Print what may follow in a shell. bash splits words at an equals sign, and so does typer."""
+    line, kept = os.environ.get("_TYPER_COMPLETE_ARGS", ""), ""
+    if shell == "bash":
+        words = os.environ["COMP_WORDS"].split("\n")[: int(os.environ["COMP_CWORD"]) + 1]
+        line = re.sub("\n=(\n|$)", "=", "\n".join(words))
+        os.environ |= {"COMP_WORDS": line, "COMP_CWORD": str(line.count("\n"))}
+        kept = line.rpartition("\n")[2].removesuffix(words[-1].removeprefix("="))
+    with redirect_stdout(io.StringIO()) as said, suppress(SystemExit):
+        answer()
+    option = re.sub(r"(?s)(.*\s)?(--\S+?=)?\S*", r"\2", line, count=1)
+    found = [(option + word).removeprefix(kept) for word in said.getvalue().splitlines()]
+    print(f"compset -P 1 '--*='; {said.getvalue()}" if shell == "zsh" else "\n".join(found))
+    return 0
 
 
 def load_plugins(arguments: list[str]) -> list[str]:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-OUT_OF_MEMORY = "out of memory; lower --hidden, --points, --replicates or the number of arms"
-
+OUT_OF_MEMORY = "out of memory; use fewer hidden units, points, replicates or arms"
+OPTION = r"(?<![^\s(])--(?!debug|plugin|config)([a-z]+(-[a-z]+)*)"
+"""The options in a message that have a keyword in Python."""
 
 EXIT_CODES = {
     0: "done",
@@ -73,7 +74,8 @@ class UsageError(RegbenchError):
         allowed = f"allowed: {self.allowed}" if self.allowed else ""
         said = "; ".join(filter(None, (came, allowed, self.hint)))
         if not self.is_named:
-            said = re.sub(r"--([a-z]+(-[a-z]+)*)", lambda m: m[1].replace("-", "_"), said)
+            said = re.sub(r"(--[a-z-]+)=([a-z]\w*)", r'\1="\2"', said)
+            said = re.sub(OPTION, lambda m: m[1].replace("-", "_"), said)
         return f"{self.source}: {said}" if self.source else said
 
     def named(self, origins: Mapping[str, str]) -> UsageError:
@@ -101,7 +103,7 @@ MEANT = {
     "batch-size": "each epoch is one step on all points",
     "loss": "the loss is the mean squared error",
     "lr-schedule": "the learning rate is constant: --lr",
-    "adamw": "AdamW is the command decoupled with --optimizer adam",
+    "adamw": "AdamW is the command decoupled with --optimizer=adam",
     "l2": "the command is wdecay",
     "list": "regbench runs lists the runs",
     "help": "use --help",

@@ -376,7 +376,7 @@ def test_folder_that_is_not_empty_is_refused_and_kept(regbench: Command, tmp_pat
         ("wdecay --points 10,30", "a run at each value: --over points=10,30"),
         ("wdecay --lambda 0.01 0.1", "and several: --p 0.1,0.5"),
         ("wdecay --lambda logspace:-4:0:5", "logspace:1e-4:1e0:5"),
-        ("wdecay --optimizer adamw", "decoupled with --optimizer adam"),
+        ("wdecay --optimizer adamw", "decoupled with --optimizer=adam"),
         ("l2", "the command is wdecay"),
         ("list", "regbench runs lists the runs"),
         ("help", "use --help"),

@@ -93,7 +93,7 @@ def test_bad_arms_of_a_variable_are_refused_by_its_name(
     monkeypatch.setenv("REGBENCH_ARMS", "wdecay=0.1 dropuot=0.5")
     assert_one_line(regbench("compare"), 2, "REGBENCH_ARMS: got 'dropuot=0.5'", "'dropout'?")
     monkeypatch.setenv("REGBENCH_ARMS", "dropout=1")
-    assert_one_line(regbench("compare"), 2, "REGBENCH_ARMS: got '1.0'", "below 1")
+    assert_one_line(regbench("compare"), 2, "REGBENCH_ARMS: got 'dropout=1.0'", "below 1")
     monkeypatch.setenv("REGBENCH_ARMS", "")
     assert_one_line(regbench("compare"), 2, "ARM: nothing to compare")
     assert not list(Path().iterdir())
@@ -255,6 +255,24 @@ def test_diverged_sum_is_named_and_exits_1(regbench: Command) -> None:
     assert finished.err.rstrip().endswith("lower --lr or the strength")
 
 
+@pytest.mark.parametrize("engine", ["batched", "reference"])
+def test_task_beyond_the_floating_point_type_is_not_blamed_on_the_learning_rate(
+    regbench: Command, engine: str
+) -> None:
+    task = "--features=polynomial:9", "--x-max=1e6"  # 1e54 is beyond float32
+    finished = regbench("compare", "wdecay=0.1", *task, f"--engine={engine}", *TINY, *NO_FILES)
+    assert finished.code == 1
+    told = finished.err.splitlines()
+    assert [line.partition(": ")[0] for line in told] == [
+        "baseline diverged in 2 of 2 replicates (seeds 1 to 2)",
+        "wdecay=0.1 diverged in 2 of 2 replicates (seeds 1 to 2)",
+    ]
+    for line in told:
+        assert "before the first step a loss is not finite; " in line
+        assert "beyond float32: --x-max, --slope" in line
+    assert "--lr" not in finished.err + finished.out
+
+
 def test_wrong_usage_is_one_line_and_leaves_nothing(regbench: Command) -> None:
     for arguments, named in (
         ([], "ARM: nothing to compare"),
@@ -264,7 +282,7 @@ def test_wrong_usage_is_one_line_and_leaves_nothing(regbench: Command) -> None:
         (["wdecay=0.1+dropout=0.5", "dropout=0.5+wdecay=0.1"], "twice"),
         (["wdecay=0.1", "dropout=1"], "ARM: got 'dropout=1.0'; allowed: numbers from 0 to below 1"),
         (["--", "-x"], "ARM: got '-x'"),
-        (["dropout=0.1", "--engine=fused", "--depth=0"], "dropout=0.1 with --depth 0"),
+        (["dropout=0.1", "--engine=fused", "--depth=0"], "dropout=0.1 with --depth=0"),
         (["wdecay=0.1", "--confirm=9", "--vary=data"], "--confirm"),
     ):
         assert_one_line(regbench("compare", *arguments), 2, named)

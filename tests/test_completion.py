@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import shutil
 import subprocess
 import sys
@@ -21,8 +23,8 @@ def completions(shell: str, line: str, folder: Path) -> list[str]:
     words = f"regbench {line}"
     variables = {
         "_REGBENCH_COMPLETE": f"complete_{shell}",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split()) - (not words.endswith(" "))),
+        "COMP_WORDS": words.replace(" ", "\n"),
+        "COMP_CWORD": str(words.count(" ")),
         "_TYPER_COMPLETE_ARGS": words,
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
@@ -46,10 +48,56 @@ def test_shell_completes_commands_options_and_choices(shell: str, tmp_path: Path
     assert completions(shell, "compare max", tmp_path) == ["max-norm=0.5"]
 
 
-def test_zsh_completes_choices(tmp_path: Path) -> None:
-    said = "".join(completions("zsh", "wdecay --by ", tmp_path))
-    assert '"risk"' in said
-    assert '"test-loss"' in said
+BEHIND_EQUALS = [
+    ("wdecay --engine=ba", "wdecay --engine=batched "),
+    ("wdecay --engine=batched --by=risk-", "wdecay --engine=batched --by=risk-at-best "),
+    ("compare wdecay=0.1 max-norm=0", "compare wdecay=0.1 max-norm=0.5 "),
+    ("report --export=set", "report --export=settings.toml "),
+]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completes_what_follows_an_equals_sign(
+    regbench: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shell: str
+) -> None:
+    if not (program := shutil.which(shell)):
+        pytest.skip(f"no {shell}")
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    script = regbench("--show-completion", shell).out
+    (tmp_path / "settings.toml").touch()
+    command, setup = tmp_path / "regbench", tmp_path / ".zshrc"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m regbench "$@"\n')
+    command.chmod(0o755)
+    setup.write_text(
+        f"autoload -U compinit; compinit -u -D\n{script}" if shell == "zsh" else script
+    )
+    places = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path), "TERM": "dumb", **SOURCES}
+    if shell == "fish":
+        for line, whole in BEHIND_EQUALS:
+            asked = f"source {setup}; complete -C 'regbench {line}'"
+            said = subprocess.check_output([program, "-c", asked], env=places, cwd=tmp_path)
+            assert said.decode().strip() == whole.split()[-1]
+    else:
+        own = ["--rcfile", str(setup)] if shell == "bash" else ["--no-globalrcs"]
+        assert completed_lines([program, *own, "-i"], places, tmp_path) == len(BEHIND_EQUALS)
+
+
+def completed_lines(command: list[str], environment: dict[str, str], folder: Path) -> int:
+    """Return how many of the lines a shell completes when TAB is pressed behind them."""
+    terminal, end = os.openpty()
+    with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, env=environment,
+                          cwd=folder, start_new_session=True) as process:  # fmt: skip
+        os.close(end)
+        count = 0
+        for line, whole in BEHIND_EQUALS:
+            os.write(terminal, f"\x15regbench {line}\t".encode())
+            said = ""
+            while f"regbench {whole}" not in said and select.select([terminal], [], [], 30)[0]:
+                said += os.read(terminal, 4096).decode().replace("\x08", "")
+            count += f"regbench {whole}" in said
+        process.kill()
+    os.close(terminal)
+    return count
 
 
 def make_runs(folder: Path, *names: str) -> None:
@@ -73,6 +121,7 @@ ODD = ("z$(touch X)", "z`touch X`", "z;touch X", "a b", "a'b", 'a"b', "~", "*", 
 def test_no_shell_is_offered_a_word_that_it_would_evaluate(shell: str, tmp_path: Path) -> None:
     make_runs(tmp_path, "of-today", *ODD)
     offered = "".join(completions(shell, "show ", tmp_path))
+    offered = offered.removeprefix("compset -P 1 '--*='; ")  # which lets zsh complete behind `--x=`
     assert "of-today" in offered
     left = offered.replace("runs/wdecay/of-today", "")
     assert not set(left) & {*"$`;&~\\", "X"}, left

@@ -38,6 +38,12 @@ LINES = [
     (UsageError("--out", "", "a path"), "--out: got ''; allowed: a path"),
     (UsageError("seed", 0, problem="which is none"), "seed: got '0', which is none"),
     (UsageError("--out", "a\x1b\n"), r"--out: got 'a\x1b\n'"),
+    (UsageError("lr", hint="choose --engine=batched or --x-max=2 and --by"), (
+        'lr: choose engine="batched" or x_max=2 and by'
+    )),
+    (UsageError("x", problem="in a--b/c (--debug shows where)", hint="see verify --plugin FILE"), (
+        "x: in a--b/c (--debug shows where); see verify --plugin FILE"
+    )),
     (UsageError("--config 'a.toml': lr", "x", "a number"), (
         "--config 'a.toml': lr: got 'x'; allowed: a number"
     )),

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import regbench as rb
+from regbench.engines import ENGINES
 from regbench.regularizers import REGULARIZERS
 
 if TYPE_CHECKING:
@@ -147,6 +148,38 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
 ]
 
 
+FUSED, CUDA = rb.Machine(engine="fused"), rb.Machine(device="cuda", engine="reference")
+HINTS: list[tuple[Callable[[], Any], str]] = [
+    (lambda: rb.run(small_study(network=rb.Network(depth=0)), machine=FUSED), (
+        'engine: got \'fused\', which cannot train dropout=0.5 with depth=0; '
+        'choose engine="batched" or engine="auto"'
+    )),
+    (lambda: rb.run(small_study(), machine=CUDA), (
+        "device: got 'cuda', but the reference engine runs on the CPU; "
+        'choose engine="batched" or device="cpu"'
+    )),
+    (lambda: rb.run(small_study(vary="init"), rb.Question(confirm=5)), (
+        'confirm: got \'5\', which needs vary="both": fresh replicates would'
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "said"), HINTS)
+def test_hint_is_in_the_words_of_python(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises(rb.UsageError) as refused:
+        make()
+    assert str(refused.value).startswith(said)
+
+
+def test_lack_of_memory_names_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setitem(ENGINES, "batched", fail)
+    with pytest.raises(rb.RunError, match=r"^out of memory; use fewer hidden units, points, "):
+        rb.run(small_study(), machine=rb.Machine(engine="batched", device="cpu"))
+
+
 @pytest.mark.parametrize(("make", "said"), WRONG)
 def test_wrong_value_is_a_usage_error_of_one_line(make: Callable[[], Any], said: str) -> None:
     with pytest.raises(rb.UsageError) as refused:
@@ -179,6 +212,8 @@ if TYPE_CHECKING:  # mypy reads this: an ignored error that it does not find is 
     assert_type(rb.run(rb.Study(arms=rb.L1(0.1))), Result)
     assert_type(rb.run(rb.DropoutScale(p=0.5)), ScaleResult)
     assert_type(rb.run(rb.Over(study=small_study(), key="points", values=[3, 4])), OverResult)
+    assert_type(rb.load("runs/mine"), Result | Any)
+    rb.load("runs/mine").histroy  # type: ignore[union-attr]  # noqa: B018
     rb.Study(arms=rb.L1(0.1), replicats=10)  # type: ignore[call-arg]
     rb.Task(pionts=10)  # type: ignore[call-arg]
     rb.run(small_study(), foldr="runs/mine")  # type: ignore[call-overload]

@@ -125,7 +125,7 @@ def test_out_of_memory_loses_no_finished_block(
     with monkeypatch.context() as patch:
         patch.setitem(ENGINES, "batched", run_out)
         finished = regbench(*THREE_PARTS, "--out=run", "--quiet")
-    assert_one_line(finished, 1, "out of memory", "--hidden", "regbench resume run")
+    assert_one_line(finished, 1, "out of memory", "hidden units", "regbench resume run")
     assert len(blocks_of("run")) == 3 * (last - 1)
     assert regbench("resume", "run").code == 0
     assert blocks_of("run") == blocks_of("whole")
@@ -142,7 +142,7 @@ def test_out_of_memory_after_training_says_how_to_go_on(
     with monkeypatch.context() as patch:
         patch.setattr(Gathering, "history", run_out)
         finished = regbench(*THREE_PARTS, "--out=run", "--quiet")
-    assert_one_line(finished, 1, "out of memory", "--hidden", "regbench resume run")
+    assert_one_line(finished, 1, "out of memory", "hidden units", "regbench resume run")
     assert regbench("resume", "run").code == 0
 
 
@@ -182,7 +182,7 @@ def test_run_of_a_gpu_is_not_finished_on_a_cpu_in_silence(regbench: Command) -> 
         environment={**environment, "device": "cuda:0"},
         provenances=[{**provenance, "device": "cuda"}],
     )
-    assert_one_line(regbench("resume", "run"), 2, "--device", "cuda", "use cpu or auto")
+    assert_one_line(regbench("resume", "run"), 2, "--device", "cuda", "choose --device=cpu")
     assert regbench("resume", "run", "--allow-mixed").code == 0
 
 

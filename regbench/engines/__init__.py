@@ -16,15 +16,8 @@ if TYPE_CHECKING:
     from regbench.settings.machine import Machine
     from regbench.settings.study import Study
 
-__all__ = [
-    "ENGINES",
-    "Engine",
-    "Listener",
-    "choose_device",
-    "choose_engine",
-    "fused_misfit",
-    "misfit",
-]
+__all__ = ["ENGINES", "Engine", "Listener", "choose_device", "choose_engine"]
+__all__ += ["fused_misfit", "misfit"]
 
 ENGINES: dict[str, Engine] = {
     "reference": train_reference,
@@ -45,7 +38,7 @@ def choose_engine(study: Study, machine: Machine) -> str:
     where the engine cannot train the study.
     """
     if reason := misfit(study, machine):
-        problem, hint = f"which cannot train {reason}", "choose --engine batched or auto"
+        problem, hint = f"which cannot train {reason}", "choose --engine=batched or --engine=auto"
         raise UsageError("engine", machine.engine, problem=problem, hint=hint)
     if machine.engine != "auto":
         return machine.engine
@@ -66,11 +59,13 @@ def choose_device(machine: Machine, engine: str) -> torch.device:
         return torch.device("cpu")
     if engine != "batched":
         problem = f"but the {engine} engine runs on the CPU"
-        hint = "choose --engine batched or --device cpu"
+        hint = "choose --engine=batched or --device=cpu"
         raise UsageError("device", name, problem=problem, hint=hint)
     if not has_cuda:
         problem = "but torch finds no CUDA device"
-        raise UsageError("device", name, problem=problem, hint="use cpu or auto")
+        raise UsageError(
+            "device", name, problem=problem, hint="choose --device=cpu or --device=auto"
+        )
     device, count = torch.device(name), torch.cuda.device_count()
     if (device.index or 0) >= count:
         raise UsageError("device", name, f"on this machine: cuda:0 to cuda:{count - 1}")

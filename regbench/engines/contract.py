@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from regbench.analysis.batch import Batch
+from regbench.analysis.history import select_arms
 from regbench.engines.base import Listener
 from regbench.engines.batched import train_batched
 from regbench.engines.isolation import isolated
@@ -46,19 +47,21 @@ def failure_of(part: Regularizer, study: Study, _: object = None) -> str:
     network = study.network.replaced(hidden=4, depth=min(study.network.depth, 2))
     training = study.training.replaced(epochs=3, log_every=1)
     tiny = {"network": network, "training": training, "replicates": 2, "dtype": "float64"}
-    tiny |= {"task": study.task.replaced(points=5, test_points=5), "pairing": "shared"}
-    batch, cpu = Batch(study.replaced(arms=[part], **tiny), range(2)), torch.device("cpu")
+    tiny |= {"task": study.task.replaced(points=5, test_points=5), "pairing": "independent"}
+    more, cpu = study.replaced(arms=[part, part + BY_CLASS["L1"](0.1)], **tiny), torch.device("cpu")
+    batch = Batch(more.replaced(arms=[part]), range(2))
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
         try:
-            one, again = (train_batched(batch, cpu, 1, Listener()) for _ in range(2))
+            one = train_batched(batch, cpu, 1, Listener())
+            again = select_arms(train_batched(Batch(more, range(2)), cpu, 1, Listener()), (0, 1))
             other = train_reference(batch, cpu, 1, Listener())
         except Exception as error:  # of `Hooks`, or whatever a hook raises
             return f"whose hooks fail: {unexpected(error)}"
         if not torch.equal(before, torch.get_rng_state()):
             return "which draws torch's random numbers: step.noise has its own"
     if any(again.arrays[name].tobytes() != array.tobytes() for name, array in one.arrays.items()):
-        return "whose row 'again' fails: the same run again has other numbers"
+        return "whose row 'arms' fails: beside another arm it has other numbers"
     if not np.allclose(other.predictions, one.predictions, 1e-8, 1e-10, equal_nan=True):
         return "whose row 'engines' fails: replicates together differ from each alone"
     return ""

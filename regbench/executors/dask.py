@@ -79,7 +79,8 @@ class Dask:
             where = self.engine, self.device, BLOCK_SCHEMA, cloudpickle.dumps(arms)
             for worker, found in client.run(provenance_there, *where, on_error="return").items():
                 if problem := self.misfit(f"worker {worker}", found):
-                    raise UsageError("scheduler", self.address, problem=problem)
+                    hint = "" if isinstance(found, Exception) else "--allow-mixed records that"
+                    raise UsageError("scheduler", self.address, problem=problem, hint=hint)
             return sum(client.nthreads().values())
 
     def misfit(self, worker: str, found: Provenance | Exception) -> str:
@@ -90,7 +91,7 @@ class Dask:
             return ""
         own = {"source": BLOCK_SCHEMA}
         apart = differences(own | self.provenance, own | found, "here", "there")
-        return f"where {worker} computes otherwise: {apart}; --allow-mixed records that"
+        return f"where {worker} computes otherwise: {apart}"
 
     def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
         """Send all batches, and yield what comes back; see `Executor`."""

@@ -96,6 +96,8 @@ class Regularizer:
     """What the strength is, in the option's help."""
     neutral: ClassVar[float] = 0.0
     """The strength that is no regularization: infinity for a bound."""
+    upper_bound: ClassVar[float] = math.inf
+    """What every strength is below, whatever is trained; see `strength_limit` too."""
     is_probability: ClassVar[bool] = False
     """Whether the strength is a probability: sweeps then space it evenly, not by its logarithm."""
     makes_zeros: ClassVar[bool] = False
@@ -122,10 +124,12 @@ class Regularizer:
         given = self.default if strength is None else strength
         given = given.item() if hasattr(given, "item") else given  # a number of NumPy's
         is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
-        is_strength = is_number and (0 <= given < math.inf or given == self.neutral)
+        is_strength = is_number and (0 <= given < self.upper_bound or given == self.neutral)
         if not is_strength or (self.is_whole and given < math.inf and given % 1):
-            kind = "whole" if self.is_whole else "finite"
-            raise UsageError(type(self).__name__, given, f"a {kind} number from 0")
+            allowed = f"a {'whole' if self.is_whole else 'finite'} number from 0"
+            if self.upper_bound < math.inf:
+                allowed = f"numbers from 0 to below {self.upper_bound:g}"
+            raise UsageError(type(self).__name__, given, allowed)
         is_integer = self.is_whole and given < math.inf
         object.__setattr__(self, "strength", int(given) if is_integer else float(given))
         for name, value in self.constants.items():
@@ -163,8 +167,8 @@ class Regularizer:
 
     @classmethod
     def strength_limit(cls, training: Any) -> tuple[float, str]:
-        """Return the smallest strength that cannot work and why; from 0 up to it, all may."""
-        return float("inf"), ""
+        """Return the smallest strength that cannot work in a training, and why."""
+        return math.inf, ""
 
     def __add__(self, other: Regularizer | Arm) -> Arm:
         from regbench.regularizers.arm import Arm

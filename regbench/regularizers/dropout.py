@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from regbench.regularizers.base import Regularizer, Step
 
@@ -27,12 +27,8 @@ class Dropout(Regularizer):
     meaning: ClassVar[str] = "Probability that a hidden unit is dropped"
     stream: ClassVar[int] = 0
     is_probability: ClassVar[bool] = True
+    upper_bound: ClassVar[float] = 1.0
     summary: ClassVar[str] = "Compare dropout on the hidden layers with no dropout."
-
-    @classmethod
-    def strength_limit(cls, training: Any) -> tuple[float, str]:
-        """Return 1, where nothing would be kept."""
-        return 1.0, ""
 
     def factor(self, step: Step) -> Tensor:
         """Return 1/(1-p) where u >= p and 0 elsewhere."""

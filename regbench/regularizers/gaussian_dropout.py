@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from regbench.regularizers.base import Regularizer, Step
 
@@ -24,13 +24,9 @@ class GaussianDropout(Regularizer):
     default: ClassVar[float] = 0.5
     meaning: ClassVar[str] = "Probability p of the dropout whose noise has the same variance"
     is_probability: ClassVar[bool] = True
+    upper_bound: ClassVar[float] = 1.0
     stream: ClassVar[int] = 1
     summary: ClassVar[str] = "Compare Gaussian dropout on the hidden layers with none."
-
-    @classmethod
-    def strength_limit(cls, training: Any) -> tuple[float, str]:
-        """Return 1, where the variance is infinite."""
-        return 1.0, "where the variance would be infinite"
 
     def factor(self, step: Step) -> Tensor:
         """Return 1 + √(p/(1-p)) z."""

@@ -104,7 +104,7 @@ def load_file(path: str) -> None:
 
 @contextmanager
 def importing_from(folder: str) -> Iterator[None]:
-    """Let a plug-in import files that lie beside it, and forget those and itself at the end.
+    """Let a plug-in import what lies beside it, and forget that and itself at the end.
 
     So each plug-in has its own, and both travel to other machines by value when they are pickled.
     """
@@ -114,8 +114,10 @@ def importing_from(folder: str) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(folder)
-        for name in sys.modules.keys() - before:
-            if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == Path(folder):
+        for name in sorted(sys.modules.keys() - before, reverse=True):  # submodules first
+            module, top = sys.modules[name], Path(folder, name.partition(".")[0])
+            place = getattr(module, "__file__", None) or [*getattr(module, "__path__", ()), "/"][0]
+            if Path(place).parent == Path(folder) or Path(place).is_relative_to(top):
                 del sys.modules[name]
 
 

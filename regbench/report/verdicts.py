@@ -150,8 +150,10 @@ def few_replicates(result: Result, noun: str, option: str) -> list[str]:
 
 def failed_networks(result: Result) -> list[str]:
     """Return a line where networks have failed to train: their losses are no small noise."""
-    counts = zip(result.study.labels.values(), result.failures or (), strict=False)
-    told = [f"{label} in {count} of {result.study.replicates}" for label, count in counts if count]
+    lost = {arm_index for arm_index, *_ in result.divergences}  # of which more is said elsewhere
+    counts = enumerate(zip(result.study.labels.values(), result.failures or (), strict=False))
+    failed = [(label, n) for arm_index, (label, n) in counts if n and arm_index not in lost]
+    told = [f"{label} in {count} of {result.study.replicates}" for label, count in failed]
     if not told:
         return []
     return [

@@ -49,7 +49,11 @@ def arms_of(source: str, text: str, find: FindRegularizer = named) -> list[Arm]:
             problem = f"where {command} has no constant {visible(unknown)}"
             raise UsageError(source, text, problem=problem, hint=hint)
         values = split_numbers(source, strengths)
-        choices.append([kind(value + 0.0, **own) for value in values])
+        try:
+            choices.append([kind(value + 0.0, **own) for value in values])
+        except UsageError as error:
+            error.got = f"{command}={error.got}"
+            raise
     if sum(len(values) > 1 for values in choices) > 1:
         raise UsageError(source, text, ARMS, problem="where two parts have several values")
     return [Arm(parts) for parts in itertools.product(*choices)]

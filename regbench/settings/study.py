@@ -270,7 +270,7 @@ class Study(BaseStudy):
         confirm = question.confirm or 0
         self._check_seeds(confirm)
         if confirm and self.vary != "both":
-            problem = "which needs --vary both: fresh replicates would have another fixed part"
+            problem = "which needs --vary=both: fresh replicates would have another fixed part"
             raise UsageError("confirm", confirm, problem=problem)
         if question.by == "risk-at-best" and self.replicates == 1:
             problem = "which is chosen by other replicates, and there is one"

@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from regbench.regularizers.plugins import identity
 from regbench.storage.files import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from importlib.abc import Traversable
 
     from regbench.analysis.batch import Batch
     from regbench.storage.files import Store
@@ -42,11 +43,17 @@ Fields = Mapping[str, tuple[tuple[int, ...], str]]
 
 def source_digest() -> str:
     """Return a digest of the source that makes numbers, so that no schema is raised by hand."""
-    package, digest = Path(__file__).parents[1], hashlib.sha256()
-    for room in NUMBERS:
-        for path in sorted((package / room).rglob("*.py")) or [package / room]:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    texts = (text for room in NUMBERS for text in sources(files("regbench") / room))
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
+
+
+def sources(place: Traversable) -> Iterator[bytes]:
+    """Yield the text of a module, or of all below a folder, also of a package in a zip file."""
+    if place.is_dir():
+        for inner in sorted(place.iterdir(), key=lambda inner: inner.name):
+            yield from sources(inner)
+    elif place.name.endswith(".py"):
+        yield place.read_bytes()
 
 
 BLOCK_SCHEMA = f"regbench.block/{source_digest()}"

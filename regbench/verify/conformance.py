@@ -92,8 +92,10 @@ def again(result: Result) -> Agreement:
 
 def arms(result: Result) -> Agreement:
     """Whether an arm more or less changes no bit of it."""
-    alone = trained(result, arms=result.study.arms[ACTIVE:])
-    return compare_arms(result.history, alone, (ACTIVE, 1), 0.0)
+    own = result.study.arms[ACTIVE]
+    other = next(kind for kind in BY_CLASS.values() if type(own.parts[0]) is not kind)
+    apart = trained(result, arms=[own, own + other(other.default)])
+    return compare_arms(result.history, apart, (ACTIVE, 1), 0.0)
 
 
 def replicates(result: Result) -> Agreement:

@@ -32,7 +32,7 @@ class Pull(rb.Regularizer):
         gradient.add_(parameter, alpha=self.strength)
 
 
-SEEN = list[int]()
+SEEN, MEANS = list[int](), dict[str, "Tensor"]()
 
 
 def remember(self: rb.Regularizer, parameter: Tensor, step: rb.Step) -> None:
@@ -65,15 +65,32 @@ def old(self: Any, gradient: Tensor, parameter: Tensor, is_bias: bool) -> None:
     gradient.add_(parameter)
 
 
+def average(self: rb.Regularizer, parameter: Tensor, step: rb.Step) -> None:
+    """Pull towards a running mean, which begins anew with every network."""
+    if step.epoch == 1:
+        MEANS[step.parameter.name] = parameter.clone()
+    MEANS[step.parameter.name].lerp_(parameter, 0.5)
+    parameter.lerp_(MEANS[step.parameter.name], 0.1)
+
+
+def return_home(self: rb.Regularizer, parameter: Tensor, step: rb.Step) -> None:
+    """Pull towards where each network began."""
+    if step.epoch == 1:
+        MEANS[step.parameter.name] = parameter.clone()
+    parameter.lerp_(MEANS[step.parameter.name], 0.1)
+
+
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "returns": (
         {"before_step_": lambda self, parameter, step: parameter / 2},
         "before_step_ returns a value",
     ),
-    "keeps": ({"before_step_": remember}, "row 'again' fails"),
+    "keeps": ({"before_step_": remember}, "row 'arms' fails"),
+    "averages": ({"before_step_": average}, "row 'arms' fails"),
+    "remembers the start": ({"before_step_": return_home}, "row 'arms' fails"),
     "draws": ({"before_step_": draw}, "draws torch's random numbers"),
     "seeds": ({"before_step_": draw_the_same}, "draws torch's random numbers"),
-    "draws elsewhere": ({"before_step_": draw_by_numpy}, "row 'again' fails"),
+    "draws elsewhere": ({"before_step_": draw_by_numpy}, "row 'arms' fails"),
     "mixes replicates": ({"before_step_": mix}, "row 'engines' fails"),
     "raises": ({"before_step_": fail}, "unexpected IndexError: no such axis"),
     "misspelt": ({"add_penalty_gradient": old}, "did you mean 'add_penalty_gradient_'"),

@@ -182,7 +182,7 @@ def test_python_and_command_have_one_run(regbench: Command, tmp_path: Path) -> N
     for folder in ("python", "command"):
         if folder == "command":
             assert regbench("compare", f"--config={config}", "--out=command").code == 0
-        loaded = rb.load(folder)
+        loaded: Any = rb.load(folder)
         assert loaded.study.by_key() == result.study.by_key()
         assert loaded.effects == result.effects
     manifests = [json.loads(Path(f, "environment.json").read_text()) for f in ("python", "command")]

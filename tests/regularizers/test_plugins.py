@@ -334,17 +334,50 @@ def test_plugin_travels_to_a_machine_that_has_no_such_file(file: Path, tmp_path:
     sent = tmp_path / "sent"
     sent.write_bytes(cloudpickle.dumps(arm))
     file.unlink()
+    name, *gradient = unpickled(sent)
+    assert name == "dropout=0.1+cauchy=0.3,width=2.0"
+    assert [float(number) for number in gradient] == pytest.approx([2 * 0.3 * 2 / 2] * 2)
+
+
+def unpickled(arm: Path) -> list[str]:
+    """Return what a worker makes of a pickled arm: its name, and a gradient of its last part."""
     code = (
         "import pickle, sys, torch; arm = pickle.loads(open(sys.argv[1], 'rb').read())\n"
         "gradient = torch.zeros(1, 2)\n"
-        "arm.parts[1].add_penalty_gradient_(gradient, torch.full((1, 2), 2.0), None)\n"
+        "arm.parts[-1].add_penalty_gradient_(gradient, torch.full((1, 2), 2.0), None)\n"
         "print(arm.name, *gradient[0].tolist())"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(sent)], capture_output=True, text=True,
-                          cwd=tmp_path, check=True)  # fmt: skip
-    name, *gradient = done.stdout.split()
-    assert name == "dropout=0.1+cauchy=0.3,width=2.0"
-    assert [float(number) for number in gradient] == pytest.approx([2 * 0.3 * 2 / 2] * 2)
+    done = subprocess.run([sys.executable, "-c", code, str(arm)], capture_output=True, text=True,
+                          cwd=arm.parent, check=True)  # fmt: skip
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("has_init", [True, False])
+def test_package_beside_a_plugin_travels_with_it(tmp_path: Path, has_init: bool) -> None:
+    folder, before = tmp_path / "folder", set(sys.modules)
+    (folder / "beside" / "deep").mkdir(parents=True)
+    (folder / "environment").mkdir()
+    if has_init:
+        (folder / "beside" / "__init__.py").write_text("FACTOR = 5\n")
+        (folder / "beside" / "deep" / "__init__.py").write_text("from beside import FACTOR\n")
+    (folder / "beside" / "factor.py").write_text("FACTOR = 5\n")
+    (folder / "beside" / "deep" / "rates.py").write_text(
+        "from beside.factor import FACTOR\ndef rate(): return FACTOR\n"
+    )
+    (folder / "environment" / "installed.py").write_text("")
+    text = PLUGIN.replace("alpha=2 *", "alpha=beside.deep.rates.rate() *")
+    head = "import sys; sys.path.append(__file__.replace('plugin.py', 'environment'))\n"
+    head += "import installed, beside.deep.rates; sys.path.pop()\n"
+    (folder / "plugin.py").write_text(text.replace("from typing", f"{head}from typing", 1), "utf-8")
+    load_file(str(folder / "plugin.py"))
+    left = sys.modules.keys() - before
+    assert "installed" in left
+    assert not {name for name in left if name.startswith("beside")}
+    del sys.modules["installed"]
+    (tmp_path / "sent").write_bytes(cloudpickle.dumps(arms_of("ARM", "cauchy=0.3")[0]))
+    shutil.rmtree(folder)
+    _, *gradient = unpickled(tmp_path / "sent")
+    assert [float(number) for number in gradient] == pytest.approx([5 * 0.3 * 2 / 5] * 2)
 
 
 def test_edited_plugin_finds_no_block_of_before(regbench: Command, file: Path) -> None:

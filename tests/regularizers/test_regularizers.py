@@ -28,6 +28,7 @@ from training import (
 from regbench.analysis.history import select_arms
 from regbench.engines import ENGINES, misfit
 from regbench.engines.fused.engine import COEFFICIENTS
+from regbench.errors import UsageError
 from regbench.model.randomness import LAYERS_APART, Noise, noise_keys
 from regbench.regularizers import REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.dropout import Dropout
@@ -384,6 +385,17 @@ def test_name_of_a_sum_is_read_back_as_the_sum() -> None:
     for kinds, times in itertools.product(SUMS, (1.0, 1 / 3, 1e-9)):
         arm = act(kinds, times)
         assert arms_of("ARM", arm.name) == [arm]
+
+
+@every_kind
+def test_what_can_be_no_strength_is_refused_where_it_is_made(kind: Kind) -> None:
+    wrong: list[Any] = [-1, math.nan, -math.inf, math.inf, True, "0.1"]
+    wrong += [0.5] * kind.is_whole + [1.0, 1.5] * kind.is_probability
+    for strength in wrong:
+        if strength != kind.neutral:
+            with pytest.raises(UsageError, match=f"^{kind.__name__}: got '{strength}'; allowed: "):
+                kind(strength)
+    assert kind(0).strength == 0
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from commands import TINY
+from runs import blocks_of
 
+from regbench.storage import blocks
 from regbench.storage.blocks import Archive, block_name, header, pack, unpack
 from regbench.storage.files import Store
+
+if TYPE_CHECKING:
+    from commands import Command
 
 KEY: dict[str, Any] = {"arm": [], "seeds": [1, 2]}
 FULL: dict[str, Any] = {**KEY, "provenance": {"engine": "batched"}}
@@ -62,3 +72,30 @@ def test_object_in_a_sealed_block_is_refused_or_numbers_and_never_unpickled(tmp_
     assert not marker.exists()
     pickle.loads(trap)
     assert marker.exists(), "whoever unpickles it executes it"
+
+
+def test_package_in_a_zip_file_makes_the_same_blocks_and_pages(
+    regbench: Command, tmp_path: Path
+) -> None:
+    package = Path(blocks.__file__).parents[1]
+    archive = shutil.make_archive("zipped", "zip", package.parent, package.name)
+    run = ["wdecay", *TINY, "--engine=batched", "--no-plots", "--no-tensorboard", "--no-cache"]
+    assert regbench(*run, "--out=plain").code == 0
+    assert regbench("report", "plain", "--export=plain.html").code == 0
+    commands = [
+        [*run, "--out=zipped"],
+        ["report", "zipped", "--export=zipped.html"],
+        ["verify", "--only=dropout-scale-mean"],
+    ]
+    program = (
+        "import regbench.cli, regbench.engines.fused.kernel\n"
+        f"for words in {commands}:\n"
+        "    try:\n        regbench.cli.main(words)\n"
+        "    except SystemExit as ended:\n        assert not ended.code\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": archive}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert blocks_of("zipped") == blocks_of("plain")
+    one, other = (Path(f"{place}.html").read_text() for place in ("plain", "zipped"))
+    assert one.partition("</style>")[0] == other.partition("</style>")[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import NO_FILES, TINY, run_process
 from training import ENVIRONMENT, make_request
 
 from regbench.errors import RunError, UsageError
@@ -22,6 +23,8 @@ from regbench.storage.records import git_state, without_places
 from regbench.storage.run_folder import Run, create_run, open_run
 
 if TYPE_CHECKING:
+    from commands import Command
+
     from regbench.settings.command import Request
 
 
@@ -231,6 +234,23 @@ def test_commit_is_read_without_a_program_that_the_repository_names(
     subprocess.run(["git", "status"], capture_output=True, check=False)
     subprocess.run(["git", "diff"], capture_output=True, check=False)
     assert marker.exists(), "git itself executes it"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_run_in_another_users_repository_has_no_commit_and_says_nothing(
+    regbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    git("init", "--quiet")
+    git("commit", "--quiet", "--message=first", "--allow-empty")
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, 12345, 12345)
+    refused = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, check=False)
+    assert b"dubious ownership" in refused.stderr
+    finished = run_process(["wdecay", *TINY, *NO_FILES, "--out=run"], tmp_path)
+    assert (finished.code, finished.err) == (0, "")
+    assert regbench("show", "run", "--json").document["git"] is None
 
 
 def test_empty_folder_is_used_and_a_filled_one_refused(tmp_path: Path) -> None:

@@ -80,6 +80,19 @@ class Remembering(Broken):
         parameter.mul_(1 - step.training.lr / len(self.seen))
 
 
+class Counting(Broken):
+    """Counts its calls, from the first epoch anew."""
+
+    seen: ClassVar[list[int]] = []
+
+    def before_step_(self, parameter: Tensor, step: Step) -> None:
+        """Shrink the less, the more calls there were."""
+        if step.epoch == 1:
+            self.seen.clear()
+        self.seen.append(1)
+        parameter.mul_(1 - step.training.lr / len(self.seen))
+
+
 @pytest.mark.parametrize(
     ("kind", "failed"),
     [
@@ -88,6 +101,7 @@ class Remembering(Broken):
         (Random, {"again", "arms", "replicates", "engines", "linear"}),
         (Narrow, {*CHECKS}),
         (Remembering, {"again", "arms", "replicates", "engines", "linear"}),
+        (Counting, {"arms"}),
     ],
 )
 def test_broken_regularizer_fails_where_it_is_broken(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import os
 import secrets
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from regbench.engines.fused import simd
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SIMD_DIGEST = hashlib.sha256(Path(simd.__file__).read_bytes()).hexdigest()
+SIMD_DIGEST = hashlib.sha256(inspect.getsource(simd).encode()).hexdigest()
 """Numba notices a change of a function's own file, but not of a file that it imports."""
 
 

@@ -56,7 +56,7 @@ def fused_misfit(study: Study) -> str | None:
         if type(part) not in COEFFICIENTS:
             return part.name
         if study.network.depth == 0 and part.has_hook("factor"):
-            return f"{part.name} with --depth 0"
+            return f"{part.name} with --depth=0"
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return "with NUMBA_DISABLE_JIT set"
     try:

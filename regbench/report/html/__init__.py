@@ -9,6 +9,7 @@ import hashlib
 import re
 from base64 import b64encode
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from regbench.report.base import View
     from regbench.report.figures import Picture
 
-HERE = Path(__file__).parent
+HERE = files(__name__)
 FILES = {
     "summary.json": "every number",
     "history.csv": "the losses as a tidy table",
@@ -92,10 +93,10 @@ def notebook(result: Any) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Return what a template makes of values, whose texts are escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=PackageLoader(__name__, ""),
         autoescape=True,
         finalize=lambda value: printable(value, "\n") if type(value) is str else value,
         undefined=StrictUndefined,
