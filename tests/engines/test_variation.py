@@ -158,7 +158,7 @@ def test_fused_leaves_dropout_of_inputs_to_batched() -> None:
     request = make_request("dropout", (0.3,), depth=0, device="cpu")
     assert choose_engine(request.study, request.machine) == "batched"
     refused = make_request("dropout", (0.3,), depth=0, device="cpu", engine="fused")
-    with pytest.raises(UsageError, match=r"fused.*dropout=0\.3 with --depth=0"):
+    with pytest.raises(UsageError, match=r"fused.*dropout=0\.3 with depth=0"):
         plan(refused, refused.machine)
 
 
