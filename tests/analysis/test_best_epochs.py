@@ -113,6 +113,19 @@ def test_interval_of_an_arm_alone_is_that_of_the_only_arm_at_best_epochs_too() -
     assert found.ci_alone == pytest.approx(found.ci, rel=1e-9)
 
 
+def test_intervals_over_values_count_how_far_the_halves_are_apart() -> None:
+    study = make_request("wdecay", (0.5,), epochs=20, log_every=2, replicates=8).study
+    over = rb.Over(study=study, key="points", values=(3, 6))
+    machine = rb.Machine(engine="batched", device="cpu")
+    result = rb.run(over, rb.Question(by="risk-at-best"), machine)
+    for one, (effect,) in zip(result.over, result.effects, strict=True):
+        assert effect.ci_alone == pytest.approx(one.at_best_epochs[0].ci, rel=1e-9)
+    first, last = (np.diff(best_epochs(one.history)[1], axis=0)[0] for one in result.over)
+    rise = last - first
+    error = np.hypot(stats.sem(rise), (rise[::2].mean() - rise[1::2].mean()) / 2)
+    assert result.changes[0].ci == pytest.approx(stats.t(7, rise.mean(), error).interval(0.95))
+
+
 def test_one_replicate_has_no_best_epoch() -> None:
     assert trained(replicates=1).at_best_epochs == []
     with pytest.raises(rb.UsageError, match="2 replicates or more"):
