@@ -32,6 +32,10 @@ TINY = {
         ["interval of the mean (t)", "sign flips", "intervals of all arms hold together",
          "difference of variance", "--target-width W", "skewness"],
     ),
+    "best_epochs_coverage": (
+        ["dropout=0.5", "--replicates=4", "--epochs=9", "--experiments=4"],
+        ["| at best epochs | R = 10 ", "| p=0.5: two halves |", "| p=0.5: epochs known, t |"],
+    ),
     "machines": (
         ["--hidden=4", "--batches=2"],
         ["a block, an arm of 64 replicates", " ms\n", "31,250 blocks", "\n 1024  ", " 1,000,000 "],

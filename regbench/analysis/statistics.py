@@ -27,6 +27,8 @@ Verdict = Literal[
 Requirement = Literal["better", "not-worse", "equal"]
 Judgement = Literal["met", "not met", "inconclusive"]
 
+AT_BEST = "risk_at_best"
+"""The risk at best epochs, among measures. Each half of its replicates chose the other's epoch."""
 SURE_OF_WIDTH = 0.9
 """The probability that an interval that was planned is no wider than asked."""
 OF_A_LOSS: dict[Verdict, Verdict] = {"lower": "better", "higher": "worse"}
@@ -47,7 +49,7 @@ class Difference:
         baseline, value: Means over replicates of the baseline's measure, and of the arm's.
         mean_difference: Mean over replicates.
         ci: Its interval, which holds together with those of all other arms; see `law_of`. With one
-            arm it is Student's t interval.
+            arm it is Student's t interval. Its standard error is `error_of`.
         p_value: Two-sided, of no difference, from the same law: at most 1 − confidence where `ci`
             leaves 0 out, and only there.
         wins: In how many replicates the arm's measure is the lower one.
@@ -120,7 +122,7 @@ def difference(
     if is_finite:
         mean = float(differences.mean())
     if is_finite and count > 1:
-        error = standard_error(differences)
+        error = error_of(differences, measure)
         half = law.critical(confidence) * error if law and error else 0.0
         ci = (mean - half, mean + half)
         p_value = law.probability(mean / error) if law and error else float(mean == 0)
@@ -171,7 +173,7 @@ def detailed(
     spread = [float(values.var()) for values in (differences, baseline, arm)]
     return Comparison(
         **stated,
-        ci_alone=mean_interval(differences, confidence),
+        ci_alone=mean_interval(differences, confidence, difference.measure),
         median_difference=float(np.median(differences)),
         median_ci=median_interval(differences, confidence),
         win_probability_ci=probability_interval(wins, len(differences), confidence),
@@ -211,11 +213,12 @@ def is_within(ci: Interval | None, margin: float) -> bool:
     return ci is not None and -margin <= ci[0] and ci[1] <= margin
 
 
-def mean_interval(values: Array, confidence: float) -> Interval | None:
+def mean_interval(values: Array, confidence: float, measure: str = "") -> Interval | None:
     """Return Student's t interval (1908) of the mean of `values` `(R,)`; None where R = 1."""
     if len(values) == 1:
         return None
-    return t_interval(float(values.mean()), standard_error(values), len(values), confidence)
+    error = error_of(values, measure)
+    return t_interval(float(values.mean()), error, len(values), confidence)
 
 
 def mean_band(values: Array, confidence: float) -> tuple[Array, Array]:
@@ -234,6 +237,19 @@ def mean_band(values: Array, confidence: float) -> tuple[Array, Array]:
 def standard_error(values: Array) -> float:
     """Return the standard error of the mean of `values` `(R,)`, R ≥ 2."""
     return float(values.std(ddof=1)) / math.sqrt(len(values))
+
+
+def error_of(differences: Array, measure: str) -> float:
+    """Return the standard error of the mean of a measure's differences `(R,)`, R ≥ 2.
+
+    At best epochs all replicates of a half depend on one choice. So the variance there also counts
+    the square of half the distance between the means of the two halves.
+    """
+    error = standard_error(differences)
+    if measure != AT_BEST:
+        return error
+    apart = differences[::2].mean() - differences[1::2].mean()
+    return math.hypot(error, float(apart) / 2)
 
 
 def t_interval(value: float, error: float, count: int, confidence: float) -> Interval:

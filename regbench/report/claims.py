@@ -9,7 +9,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
-from regbench.analysis.best_epochs import MEASURE
+from regbench.analysis.statistics import AT_BEST
 from regbench.report.base import Table
 from regbench.report.format import interval_text, number, percent, rounded
 
@@ -109,7 +109,7 @@ def cells(found: Difference) -> list[str]:
 def judged_text(result: Result) -> str:
     """Return by what arms are judged, and when, to begin a caption."""
     what, last = result.question.words.capitalize(), result.history.epochs[-1]
-    return what if result.question.judged_by == MEASURE else f"{what} at epoch {last}"
+    return what if result.question.judged_by == AT_BEST else f"{what} at epoch {last}"
 
 
 def best_cell(found: AtBest) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from regbench.analysis.best_epochs import MEASURE
+from regbench.analysis.statistics import AT_BEST
 from regbench.report import training
 from regbench.report.base import Table, View
 from regbench.report.claims import CHANGES, MARKS, OTHERS, TITLES, best_cell
@@ -166,7 +166,7 @@ def effect_table(result: OverResult) -> Table:
             row += [rounded(e.mean_difference, e.ci), interval_text(e.ci)]
             row.append("n/a" if e.wins is None else f"{e.wins} of {e.replicates}")
             rows.append([*row, best.get(e.arm, "n/a"), *(marks[e.arm, claim] for claim in OTHERS)])
-    at = what.capitalize() + " at the last epoch" * (result.question.judged_by != MEASURE)
+    at = what.capitalize() + " at the last epoch" * (result.question.judged_by != AT_BEST)
     caption = f"{at}: each arm - baseline; {interval}s hold together over arms and values"
     note = "Best epochs and the other claims are told at each value alone; ?: cannot tell."
     few = [(6,), (3, 6), (3, 4, 6), (3, 4, 6, 8, 9, 10)]

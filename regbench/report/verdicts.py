@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from regbench.analysis.best_epochs import MEASURE
+from regbench.analysis.statistics import AT_BEST
 from regbench.report.claims import has_answer_table, interaction_sentences, optimum_sentences
 from regbench.report.format import interval_text, number, percent, rounded, seeds_text
 
@@ -52,23 +52,19 @@ def sentences(result: Result) -> list[str]:
 def best_epoch_sentences(result: Result, arms: Sequence[str]) -> list[str]:
     """Return what becomes of some arms where each is stopped at its own best epoch."""
     lines, labels, last = list[str](), result.study.labels, result.history.epochs[-1]
-    if result.question.judged_by == MEASURE:
+    if result.question.judged_by == AT_BEST:
         return []
     ends = {found.arm: found for found in result.measures if found.measure == "risk"}
     for found in result.at_best_epochs:
         if found.arm not in arms or found.arm in result.idle:
             continue
-        epochs = f"baseline {span(found.baseline_epochs)}, {labels[found.arm]} {span(found.epochs)}"
+        first, own = (" or ".join(map(str, e)) for e in (found.baseline_epochs, found.epochs))
         end, line = ends[found.arm].verdict, sentence(labels[found.arm], found)
+        epochs = f"baseline {first}, {labels[found.arm]} {own}"
         lines.append(f"Each stopped at its own best epoch ({epochs}): {line}")
         if end != found.verdict and "diverged" not in (end, found.verdict):
             lines[-1] += f" So it matters when training stops: epoch {last} says otherwise."
     return lines
-
-
-def span(epochs: Sequence[int]) -> str:
-    """Return epochs by the first and the last of them."""
-    return f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
 
 
 def width_sentences(result: Result) -> list[str]:

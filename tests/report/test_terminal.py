@@ -324,6 +324,19 @@ def test_long_run_says_so_before_it_begins(seconds: float, words: str) -> None:
     assert bool(shown(console)) == bool(words)
 
 
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 second"), (44, "44 seconds")])
+def test_short_training_says_how_long_it_takes_only_after_a_pilot(
+    seconds: float, words: str
+) -> None:
+    console = make_console(80, is_terminal=False)
+    screen = make_screen(console)
+    screen.estimate("training", seconds)
+    with screen.stage("pilot", 1, make_study().labels):
+        assert not shown(console)
+    screen.estimate("training", seconds)
+    assert shown(console) == f"This will take about {words} of training, by rough estimate.\n"
+
+
 def test_label_becomes_ascii_where_the_console_is() -> None:
     baseline, label = make_study(strengths=(0.1,)).labels.values()
     assert showable(make_console(80, False, "utf-8"), label) == label == "λ=0.1"

@@ -35,7 +35,7 @@ FEW_ARMS = 5
 """How many arms, the baseline first, are shown while a run goes on."""
 SHOWN = {"train loss": "train_loss_eval", "test loss": "test_loss", "risk": "risk"}
 LONG_SECONDS = 60
-UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 def show_table(console: Console, table: Table) -> None:
@@ -59,13 +59,14 @@ class Progress(Viewer):
         self.finished: dict[str, dict[int, tuple[float, ...]]] = {}  # what `SHOWN` names, by seed
 
     def estimate(self, work: str, seconds: float) -> None:
-        """Say how long the work will take, roughly, where that is over a minute."""
+        """Say roughly how long the work will take, if over a minute or if a pilot came before."""
+        seconds = max(seconds, 1)
+        unit, length = next((u, n) for u, n in UNITS if seconds >= n)
+        time = f"about {count(round(seconds / length), unit)} of {work}, by rough estimate"
         if seconds > LONG_SECONDS:
-            unit, length = next((u, n) for u, n in UNITS if seconds >= n)
-            self.alert(
-                f"This will take about {count(round(seconds / length), unit)} of {work}, by rough "
-                f"estimate; it can be interrupted and resumed."
-            )
+            self.alert(f"This will take {time}; it can be interrupted and resumed.")
+        elif self.labels:
+            self.say(f"This will take {time}.")
 
     def stage(
         self, what: str, total: int, labels: Mapping[str, str] = MappingProxyType({})
