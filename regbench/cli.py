@@ -9,13 +9,11 @@ from __future__ import annotations
 import atexit
 import gc
 import inspect
-import io
 import os
 import re
 import shlex
 import sys
 import traceback
-from contextlib import redirect_stdout, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -37,7 +35,7 @@ from regbench.errors import (
 )
 from regbench.experiments import COMMANDS, resolve
 from regbench.process.signals import stopping
-from regbench.process.streams import forget_odd_sizes
+from regbench.process.streams import complete, forget_odd_sizes
 from regbench.regularizers import REGULARIZERS, plugins
 from regbench.settings import parse
 from regbench.settings.base import bounds, choices, is_list, kind_of
@@ -117,22 +115,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code, message = explain(error)
     print(error_line(message), file=sys.stderr)
     sys.exit(code)
-
-
-def complete(answer: Callable[[], object], shell: str) -> int:
-    """Print what may follow in a shell. bash splits words at an equals sign, and so does typer."""
-    line, kept = os.environ.get("_TYPER_COMPLETE_ARGS", ""), ""
-    if shell == "bash":
-        words = os.environ["COMP_WORDS"].split("\n")[: int(os.environ["COMP_CWORD"]) + 1]
-        line = re.sub("\n=(\n|$)", "=", "\n".join(words))
-        os.environ |= {"COMP_WORDS": line, "COMP_CWORD": str(line.count("\n"))}
-        kept = line.rpartition("\n")[2].removesuffix(words[-1].removeprefix("="))
-    with redirect_stdout(io.StringIO()) as said, suppress(SystemExit):
-        answer()
-    option = re.sub(r"(?s)(.*\s)?(--\S+?=)?\S*", r"\2", line, count=1)
-    found = [(option + word).removeprefix(kept) for word in said.getvalue().splitlines()]
-    print(f"compset -P 1 '--*='; {said.getvalue()}" if shell == "zsh" else "\n".join(found))
-    return 0
 
 
 def load_plugins(arguments: list[str]) -> list[str]:

@@ -269,7 +269,7 @@ def test_task_beyond_the_floating_point_type_is_not_blamed_on_the_learning_rate(
     ]
     for line in told:
         assert "before the first step a loss is not finite; " in line
-        assert "beyond float32: --x-max, --slope" in line
+        assert "float32 overflows: lower --x-max or --slope" in line
     assert "--lr" not in finished.err + finished.out
 
 

@@ -1,4 +1,4 @@
-"""Standard input, output and error, made such that no shell can make a command fail by them.
+"""Standard input, output and error as shells need them, so that none makes a command fail.
 
 Knows nothing about what is printed.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import select
 import sys
+from contextlib import redirect_stdout, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
     from _typeshed import ReadableBuffer
@@ -65,3 +68,19 @@ def forget_odd_sizes() -> None:
             os.environ.pop(name, None)
     if "_REGBENCH_COMPLETE" in os.environ:  # a shell asks: each answer is one line
         os.environ["COLUMNS"] = "1000"
+
+
+def complete(answer: Callable[[], object], shell: str) -> int:
+    """Print what may follow in a shell. bash splits words at an equals sign, and so does typer."""
+    line, kept = os.environ.get("_TYPER_COMPLETE_ARGS", ""), ""
+    if shell == "bash":
+        words = os.environ["COMP_WORDS"].split("\n")[: int(os.environ["COMP_CWORD"]) + 1]
+        line = re.sub("\n=(\n|$)", "=", "\n".join(words))
+        os.environ |= {"COMP_WORDS": line, "COMP_CWORD": str(line.count("\n"))}
+        kept = line.rpartition("\n")[2].removesuffix(words[-1].removeprefix("="))
+    with redirect_stdout(io.StringIO()) as said, suppress(SystemExit):
+        answer()
+    option = re.sub(r"(?s)(.*\s)?(--\S+?=)?\S*", r"\2", line, count=1)
+    found = [(option + word).removeprefix(kept) for word in said.getvalue().splitlines()]
+    print(f"compset -P 1 '--*='; {said.getvalue()}" if shell == "zsh" else "\n".join(found))
+    return 0

@@ -225,10 +225,9 @@ def divergence_lines(result: Result) -> list[str]:
     """Return a line for each arm that diverged, in the confirmation too."""
     study, lines = result.study, []
     for arm_index, epoch, lost in result.divergences:
-        when, hint = f"by epoch {epoch}", f"lower --lr{' or the strength' * (arm_index > 0)}"
-        if epoch == 0:
-            hint = f"inputs or targets are beyond {study.dtype}: --x-max, --slope, --features"
-            when = "before the first step"
+        when, hint = "before the first step", f"{study.dtype} overflows: lower --x-max or --slope"
+        if epoch:
+            when, hint = f"by epoch {epoch}", f"lower --lr{' or the strength' * (arm_index > 0)}"
         lines.append(
             f"{study.arm_names[arm_index]} diverged in {lost} of {study.replicates} replicates "
             f"({seeds_text(study.seeds)}): {when} a loss is not finite; {hint}"
