@@ -1,12 +1,15 @@
 """What a regularizer is: one strength, its words, and the hooks through which it acts.
 
-Knows nothing about engines, tasks or the command line. Hooks only call methods of the tensors
-that they are handed, so that naming a regularizer never imports torch.
+An arm is a sum of regularizers, of which the empty one is the baseline. Knows nothing about
+engines, tasks or the command line. Hooks only call methods of the tensors that they are handed, so
+that naming a regularizer never imports torch.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 import zlib
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -20,13 +23,15 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from regbench.regularizers.arm import Arm
-
 HOOKS = (
     *("perturb_inputs", "perturb_targets", "factor", "change_gradient_", "add_penalty_gradient_"),
     *("before_step_", "after_step_", "stops_at"),
 )
 """The hooks, in the order in which every engine calls them."""
+
+
+PERTURBING = ("perturb_inputs", "perturb_targets", "factor")
+"""Hooks that make the training-mode loss differ from the evaluation-mode loss."""
 
 
 class Noise(Protocol):
@@ -106,6 +111,8 @@ class Regularizer:
     """Whether the strength is a whole number, such as an epoch."""
     stream: ClassVar[int] = 0
     """Random stream, which makes noises in a sum independent; by default a hash of the command."""
+    order: ClassVar[int]
+    """Its place in a sum, which the registry sets."""
     summary: ClassVar[str]
     """What the subcommand does, in one line of help."""
 
@@ -171,8 +178,6 @@ class Regularizer:
         return math.inf, ""
 
     def __add__(self, other: Regularizer | Arm) -> Arm:
-        from regbench.regularizers.arm import Arm
-
         return Arm((self,)) + other
 
     def has_hook(self, hook: str) -> bool:
@@ -221,3 +226,51 @@ class Regularizer:
     def stops_at(self, epochs: int) -> int:
         """Return the epoch from whose end on the network stays as it is: the last, of `epochs`."""
         return epochs
+
+
+def rank(regularizer: Regularizer) -> tuple[int, str]:
+    """Return what the parts of a sum are sorted by: the registry's order, then plug-ins by name."""
+    kind = type(regularizer)
+    return vars(kind).get("order", sys.maxsize), kind.command
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared: regularizers that act together, in the registry's order, each only once.
+
+    Raises `UsageError` where one is there twice.
+    """
+
+    parts: tuple[Regularizer, ...] = ()
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.parts, key=rank))
+        object.__setattr__(self, "parts", ordered)
+        for one, other in itertools.pairwise(ordered):
+            if type(one) is type(other):
+                raise UsageError("arms", self.name, problem=f"which has {one.command} twice")
+
+    def __add__(self, other: Regularizer | Arm) -> Arm:
+        """Return the sum of all parts; raises `UsageError` as an arm does."""
+        if not isinstance(other, Arm | Regularizer):
+            raise UsageError("arms", other, "regularizers and their sums")
+        return Arm(self.parts + (other.parts if isinstance(other, Arm) else (other,)))
+
+    @property
+    def name(self) -> str:
+        """Its text, which is its name in every file: `wdecay=0.01+dropout=0.5`, or `baseline`."""
+        return "+".join(part.name for part in self.parts) or "baseline"
+
+    @property
+    def active(self) -> tuple[Regularizer, ...]:
+        """The parts that are not at their neutral strength."""
+        return tuple(part for part in self.parts if part.is_active)
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether a part acts on data or hidden activations, in training alone."""
+        return any(part.has_hook(hook) for part in self.parts for hook in PERTURBING)
+
+    def stops_at(self, epochs: int) -> int:
+        """Return the first epoch after which a part stops the training, or the last one."""
+        return min([part.stops_at(epochs) for part in self.active], default=epochs)

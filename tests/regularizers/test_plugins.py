@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import cloudpickle
 import pytest
@@ -19,7 +19,7 @@ from runs import assert_one_line, blocks_of, numbers_of
 from training import make_step
 
 import regbench as rb
-from regbench.regularizers import BY_CLASS, REGULARIZERS, Arm, Regularizer, rank
+from regbench.regularizers import BY_CLASS, REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.plugins import load_file
 from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.arms import arms_of
@@ -398,7 +398,19 @@ def test_order_of_loading_changes_no_sum(tmp_path: Path) -> None:
         load_file(str(path))
     (arm,) = arms_of("ARM", "bbb=0.1+aaa=0.2+early-stopping=3")
     assert arm.name == "early-stopping=3+aaa=0.2+bbb=0.1"
-    assert sorted(arm.parts, key=rank) == list(arm.parts)
+
+
+def test_plugin_that_inherits_from_a_regularizer_acts_after_all_of_them() -> None:
+    class Halved(WeightDecay):
+        """Weight decay of another name."""
+
+        command: ClassVar[str] = "halved"
+
+    arm = Halved(0.1) + rb.Dropout(0.5) + rb.L1(0.1)
+    assert [part.command for part in arm.parts] == ["dropout", "l1", "halved"]
+
+
+def test_registry_lists_the_regularizers_of_the_package_first() -> None:
     assert [kind.command for kind in BY_CLASS.values()] == list(REGULARIZERS)[: len(BY_CLASS)]
 
 
