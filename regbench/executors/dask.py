@@ -79,8 +79,7 @@ class Dask:
             where = self.engine, self.device, BLOCK_SCHEMA, cloudpickle.dumps(arms)
             for worker, found in client.run(provenance_there, *where, on_error="return").items():
                 if problem := self.misfit(f"worker {worker}", found):
-                    hint = "" if isinstance(found, Exception) else "--allow-mixed records that"
-                    raise UsageError("scheduler", self.address, problem=problem, hint=hint)
+                    raise UsageError("scheduler", self.address, problem=problem)
             return sum(client.nthreads().values())
 
     def misfit(self, worker: str, found: Provenance | Exception) -> str:
@@ -91,7 +90,7 @@ class Dask:
             return ""
         own = {"source": BLOCK_SCHEMA}
         apart = differences(own | self.provenance, own | found, "here", "there")
-        return f"where {worker} computes otherwise: {apart}"
+        return f"where {worker} computes otherwise: {apart}; --allow-mixed records that"
 
     def train(self, batches: Iterable[Batch], listener: Listener) -> Iterator[Trained]:
         """Send all batches, and yield what comes back; see `Executor`."""
