@@ -168,7 +168,10 @@ def test_scale_shows_outputs_law_and_the_articles_draw(p: tuple[float, ...], uni
     assert expected.sum() == pytest.approx(50, rel=0.05)
     assert any("9868" in text for text in texts_of(figure)) == (units == 10_000)
     if units == 10_000:
-        assert scale.title(result) == "The article's 9868 is ordinary luck: z = −1.32, p = 0.19"
+        assert (
+            scale.title(result)
+            == "The article's 9868 is ordinary luck: z = −1.32, probability 0.19"
+        )
         wrong = dataclasses.replace(result.scales[0], eval_output=1.0)
         result = dataclasses.replace(result, scales=[wrong])
         assert scale.title(result) == "torch's dropout does not fit the binomial law at p=0.5"

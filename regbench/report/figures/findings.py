@@ -57,8 +57,8 @@ def bracket(value: float, ci: Interval | None, sign: str = "") -> str:
 def cut(values: Any, ends: tuple[float, float]) -> str:
     """Return how far values reach beyond the ends of an axis, or nothing."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    up = f"▲ up to {short(high)}  " if high > ends[1] else ""
-    return up + (f"▼ down to {short(low)}" if low < ends[0] else "")
+    told = [f"▲ up to {short(high)}"] if high > ends[1] else []
+    return "  ".join([*told, f"▼ down to {short(low)}"] if low < ends[0] else told)
 
 
 class Cast:
