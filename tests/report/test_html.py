@@ -107,6 +107,7 @@ def test_slider_moves_fits_and_weights_to_the_epoch(page: Page, result: Result) 
 
 
 def test_tables_sort_by_key_and_say_so(page: Page) -> None:
+    page.ask("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     head = "document.querySelector('table.sorts thead th:nth-child(6)')"
     page.ask(f"{head}.firstChild.focus()")
     for word in ("ascending", "descending"):
@@ -142,7 +143,8 @@ def test_page_is_light_dark_and_printed(page: Page) -> None:
 
 
 def test_tab_reaches_every_control(page: Page) -> None:
-    controls = "a[href], button:not([hidden]), input, [tabindex]"
+    page.ask("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    controls = "summary, a[href], button:not([hidden]), input, [tabindex]"
     places = f"[...document.querySelectorAll('{controls}')].indexOf(document.activeElement)"
     expected = list(range(page.ask(f"document.querySelectorAll('{controls}').length")))
     assert len(expected) > 20

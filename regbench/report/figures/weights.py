@@ -1,4 +1,4 @@
-"""Where the weights of each layer went: before training as an outline, at the end filled."""
+"""Where the weights of each layer went: outlined before training, filled at the end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.analysis.history import evenly
-from regbench.report.claims import measures_of
-from regbench.report.figures.findings import Cast, short
+from regbench.report.figures.findings import Cast, sentence_of, short
 from regbench.report.figures.palette import BAD, GREY, INK, readable
 from regbench.report.figures.sheet import EDGE, name_width, ticks
 
@@ -27,23 +26,30 @@ def size(result: Result) -> tuple[float, float]:
 
 
 def title(result: Result) -> str:
-    """Return whether the weights are nearer 0 with the best arm, and in which layers they are."""
+    """Return whether the weights are nearer 0 with the best arm, and in which layers they are not.
+
+    By mean norms and mean rms over replicates, both of which the picture says.
+    """
     cast = Cast(result)
-    if not cast.best:
-        return "The weights of every arm diverged"
-    label, name = cast.labels[cast.best], result.study.arm_names[cast.best]
-    found = {c.measure: c for c in measures_of(result) if c.arm == name}
+    name, arm = cast.names[cast.best], result.study.arm_names[cast.best]
+    found = {c.measure: c for c in result.measures if c.arm == arm}
     norm = found["weight_norm"]
     change = f"norm {norm.value:.1f}, the baseline's {norm.baseline:.1f}"
     words = {"lower": "nearer to 0", "higher": "further from 0"}
     if norm.replicates == 1:
-        return f"{label}: {change} (one replicate)"
+        return sentence_of(f"{name}: {change} (one replicate)")
     if norm.verdict not in words:
-        return f"{label}: whether the weights are nearer to 0 cannot be told ({change})"
+        return sentence_of(f"{name}: cannot tell whether the weights are nearer to 0 ({change})")
     (other,) = words.keys() - {norm.verdict}
     layers = [n for n in result.study.network.layer_names if found[f"rms_{n}"].verdict == other]
-    but = f", but those of {' and '.join(layers)} {words[other]}" if layers else ""
-    return f"{label} leaves the weights {words[norm.verdict]} ({change}){but}"
+    those = " and ".join(map(layer_text, layers))
+    but = f", but on average those of {those} {words[other]}" if layers else ""
+    return sentence_of(f"{name} leaves the weights {words[norm.verdict]} ({change}){but}")
+
+
+def layer_text(layer: str) -> str:
+    """Return a layer's name in words: `hidden layer 1`, `the output layer`."""
+    return layer.replace("hidden", "hidden layer ").replace("output", "the output layer")
 
 
 def draw(result: Result, sheet: Sheet) -> None:
@@ -51,12 +57,13 @@ def draw(result: Result, sheet: Sheet) -> None:
     cast, layers = Cast(result), result.study.network.layer_names
     shown, columns = cast.shown, evenly(len(layers), MOST_LAYERS)
     some = f" {len(columns)} of {len(layers)} layers are shown." * (len(columns) < len(layers))
+    of = f"the mean of all {result.study.replicates} replicates" if cast.several else "of this one"
     top = 0.42 + sheet.heading(
         title(result),
-        f"Weights of one network, that of the first replicate, before training (outline) and at "
-        f"epoch {result.history.kept_epochs[-1]}. Height: share of the layer's weights in a bin; "
-        f"↑ a bar is cut off, at its share; what lies beyond the axis is in its last bin. rms: "
-        f"root mean square. Norms are means of all replicates.{some}{cast.omitted}",
+        f"Drawn: the weights of the first replicate alone, seed {result.study.seed}, before "
+        f"training (outline) and at epoch {result.history.kept_epochs[-1]}; ▲ a bar is cut off, at "
+        f"its share of the layer's weights; what lies beyond the axis is in its last bin. Written: "
+        f"the root mean square (rms), {of}, as are the norms.{some}{cast.omitted}",
     )
     left = name_width([cast.labels[index] for index in shown]) + 0.1
     width, height = (sheet.width - left - EDGE) / len(columns), sheet.height - top - 0.35
@@ -93,13 +100,13 @@ def draw(result: Result, sheet: Sheet) -> None:
                 row + 1 - heights, edges, fill=True, color=color, alpha=0.75, baseline=row + 1
             )
             style = dict[str, Any](va="top", size=8, color=tone)
-            rms = float(np.sqrt(np.square(values[1, row]).mean()))
+            rms = result.history.arrays[f"measures/rms_{layer}"][-1, index].mean(dtype=float)
             panel.text(reach, row + 0.1, f"rms {short(rms)}", ha="right", weight="bold", **style)
             if shares[1, row].max() > 1.01 * FULL * unit:
-                panel.text(-reach, row + 0.1, f"↑ {100 * shares[1, row].max():.0f} %", **style)
+                panel.text(-reach, row + 0.1, f"▲ {100 * shares[1, row].max():.0f} %", **style)
         ticks(panel, "x", most=3)
-        name = layer.replace("hidden", "hidden layer ").replace("output", "output layer")
-        start = short(float(np.sqrt(np.square(values[0, 0]).mean())))
+        name = layer_text(layer).removeprefix("the ")
+        start = short(result.history.arrays[f"measures/rms_{layer}"][0, 0].mean(dtype=float))
         sheet.text(side, top - 0.22, name, 10, weight="bold", va="bottom")
         sheet.text(
             side, top - 0.05, f"{count} weights, start rms {start}", 7.5, color=GREY, va="bottom"
