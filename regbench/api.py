@@ -11,10 +11,12 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from regbench.analysis.shown import Shown
 from regbench.errors import UsageError, differences
 from regbench.experiments import command_of, stored_command
 from regbench.program import carry_out, go_on, measure_scale, plan, read_back
 from regbench.regularizers import REGULARIZERS
+from regbench.report import notebook
 from regbench.report.base import Viewer
 from regbench.settings.command import Request
 from regbench.settings.dropout_scale import DropoutScale
@@ -28,10 +30,21 @@ from regbench.storage.run_folder import MANIFEST, create_run, in_use
 if TYPE_CHECKING:
     from regbench.analysis.over import OverResult
     from regbench.analysis.result import Result
+    from regbench.report.figures import Figures
     from regbench.settings.over import Over
     from regbench.settings.study import Study
     from regbench.storage.run_folder import Run
     from regbench.verify.dropout_scale import ScaleResult
+
+
+def figures_of(result: Shown) -> Figures:
+    """Return the pictures of a result."""
+    from regbench.report.figures import Figures
+
+    return Figures(result)
+
+
+Shown.make_figures, Shown.make_html = staticmethod(figures_of), staticmethod(notebook)
 
 
 # fmt: off

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     suite in the background.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    importlib.import_module("regbench.api")  # which says how results show themselves
     is_full = config.getoption("--faults")
     count = 25_000 if is_full else 300
     slow = [HealthCheck.too_slow]

@@ -375,4 +375,4 @@ def test_hints_speak_python() -> None:
     assert "lower seed, replicates or confirm, or raise target_width" in str(refused.value)
     with pytest.raises(rb.UsageError) as refused:
         rb.run(small_study(arms=rb.L1(0.1)), machine=rb.Machine(engine="fused", device="cuda"))
-    assert "choose engine batched or device cpu" in str(refused.value)
+    assert 'choose engine="batched" or device="cpu"' in str(refused.value)

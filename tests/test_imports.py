@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from pathlib import Path
 
 import regbench
@@ -139,6 +140,12 @@ LATE = {"experiments/feasibility.py", "experiments/training.py", "experiments/st
 FOR_TYPES_ONLY = {"regularizers", "settings"}
 """Rooms that import heavy libraries for type checkers alone, in no function either."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
+NAMES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in MODULES
+    if path != PACKAGE / "__init__.py"  # which imports each public name where it is first used
+}
+"""The path of each module by its name."""
 MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 8, 16, 500
 
 
@@ -202,6 +209,30 @@ def test_table_has_no_circle_and_no_part_that_is_gone() -> None:
     for part, (parts, _) in ALLOWED.items():
         assert parts <= below, part
         below.add(part)
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the package's modules that a module imports when it runs, at once or later."""
+    found, tree = set[str](), ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and is_for_types(node):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+            (given,) = node.args
+            assert isinstance(given, ast.Constant), f"{path}: a computed name"
+            found.add(str(given.value))
+    for name in imported(tree) | found:
+        parents = [name, name.rpartition(".")[0]]
+        found |= {*[own for own in parents if own in NAMES][:1]}
+    return found
+
+
+def test_imports_have_no_circle_and_no_computed_name() -> None:
+    graph = {name: imported_modules(path) - {name} for name, path in NAMES.items()}
+    order = graphlib.TopologicalSorter(graph)
+    order.prepare()  # or it raises CycleError, which names the circle
+    assert len(graph["regbench.program"]) > 5
 
 
 def test_root_has_few_modules() -> None:

@@ -5,19 +5,22 @@ What draws, and what else is slow to import, is imported where it is used.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regbench.experiments import command_of
+from regbench.settings.command import Request
 from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.over import Over
+from regbench.settings.question import Question
+from regbench.storage.run_folder import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from regbench.report.base import View
     from regbench.report.figures import Picture
-    from regbench.settings.command import Request
     from regbench.settings.output import Output
-    from regbench.storage.run_folder import Run
 
 VIEWS = ("figures", "tensorboard", "html")
 """The outputs that can be left out, and made again from a run's blocks."""
@@ -49,6 +52,16 @@ def view_of(run: Run, result: Any, is_whole: bool) -> View:
     if isinstance(study, Over):
         return over.view(run, result, is_whole)
     return training.view(run, result, is_whole)
+
+
+def notebook(result: Any) -> str:
+    """Return the answer and its tables as HTML for a notebook, of light or dark ground."""
+    from regbench.report.html import render
+
+    study = result.study
+    request = Request(command_of(study), study, getattr(result, "question", Question()))
+    view = view_of(Run(Path(), request, {}), result, is_whole=True)
+    return render("notebook.html", view=view)
 
 
 def outputs_of(output: Output) -> list[str]:

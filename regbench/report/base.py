@@ -46,6 +46,7 @@ class View:
 
     document: Callable[[], dict[str, Any]]
     run: Run | None = None  # a list of runs has none
+    header: Sequence[str] = ()  # what was run, a paragraph each
     answer: Table | None = None  # where a sentence for each arm would be too long
     tables: Sequence[Table] = ()
     remark: str = ""  # explains the tables

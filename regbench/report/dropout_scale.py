@@ -35,6 +35,7 @@ def view(run: Run, result: ScaleResult) -> View:
     }
     return View(
         run=run,
+        header=header(run.request, result.study),
         document=lambda: document_of(
             run, result.environment, True, {"scales": [*map(scale_record, result.scales)]}
         ),

@@ -74,8 +74,10 @@ def view(run: Run, result: OverResult, is_complete: bool) -> View:
             for value, own in views.items()
             for table in own.tables
         ]
+    where = result.environment.engine or "", result.environment.device
     return View(
         run=run,
+        header=header(run.request, result.study, *where),
         document=document,
         tables=tables,
         sentences=sentences(result),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import asdict, replace
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,8 +113,10 @@ def view(run: Run, result: Result, is_complete: bool) -> View:
             tables.append(difference_table(result))
     pictures = pictures_of(result)
     gate = [gate_line(label, result.question, c, said) for label, c, said in result.judgements]
+    where = result.environment.engine or "", result.environment.device
     return View(
         run=run,
+        header=header(run.request, result.study, *where),
         document=lambda: document_of(
             run,
             result.environment,
@@ -135,15 +136,17 @@ def view(run: Run, result: Result, is_complete: bool) -> View:
         pictures=pictures,
         subject=result,
         words=WORDS if result.study.replicates > 1 else {},
-        moving=partial(moving, result) if pictures else None,
+        moving=partial(shown_of_every_epoch, result) if pictures else None,
         moved=("fan", "weights"),
         logs=partial(logs, result),
     )
 
 
-def moving(result: Result) -> dict[str, Any]:
+def shown_of_every_epoch(result: Result) -> dict[str, Any]:
     """Return what a page shows of every kept epoch."""
-    return dict(import_module("regbench.report.html.moving").moving(result))
+    from regbench.report.html.moving import moving
+
+    return moving(result)
 
 
 def effects_of(result: Result) -> dict[str, list[float]]:

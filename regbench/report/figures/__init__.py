@@ -12,7 +12,6 @@ from regbench.report.plain import plain
 # isort: split
 import io
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from regbench.report.figures import (
+    claims,
+    course,
+    fan,
+    over,
+    pairs,
+    risk_over_strength,
+    scale,
+    weights,
+)
 from regbench.report.figures.sheet import Sheet
 from regbench.storage.files import write_whole
 
@@ -31,9 +40,17 @@ if TYPE_CHECKING:
 
     from regbench.report.base import View
 
-PICTURES = (
-    "claims", "risk_over_strength", "pairs", "fan", "course", "weights", "scale", "over",
-)  # fmt: skip
+PICTURES: dict[str, Any] = {
+    "claims": claims,
+    "risk_over_strength": risk_over_strength,
+    "pairs": pairs,
+    "fan": fan,
+    "course": course,
+    "weights": weights,
+    "scale": scale,
+    "over": over,
+}
+"""The modules of the pictures, by name."""
 DPI, COLORS = 200, 224
 MEDIAN_CUT, NO_DITHER = Image.Quantize.MEDIANCUT, Image.Dither.NONE
 """Looks like full colour at a third of the size."""
@@ -48,6 +65,8 @@ class Picture:
     files: Mapping[str, bytes]  # by format
     width: int
     height: int
+    title: str
+    what: str  # what kind of picture it is, in a sentence
 
 
 class ShownFigure(Figure):
@@ -69,13 +88,13 @@ class Figures:
     def __dir__(self) -> list[str]:
         """Return the names of its pictures, for completion."""
         own = {"OverResult": ["over"], "ScaleResult": ["scale"]}
-        return own.get(type(self.result).__name__, [*PICTURES[:-2]])
+        return own.get(type(self.result).__name__, [*PICTURES][:-2])
 
     def __getattr__(self, name: str) -> Any:
         """Return what draws a picture into the area of some axes and returns their figure."""
         if name not in PICTURES:
             raise AttributeError(f"no picture is called {name!r}; there are {', '.join(PICTURES)}")
-        module = import_module(f"regbench.report.figures.{name}")
+        module = PICTURES[name]
 
         @np.errstate(all="ignore")  # of what has diverged
         def draw(axes: Axes | None = None) -> Any:
@@ -106,7 +125,9 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
                 form = "svg" if suffix == "html" else suffix
                 figure.savefig(file, format=form, metadata=NO_DATES[form])
             files[suffix] = file.getvalue()
-    return Picture(name, files, width, height)
+    module = PICTURES[name]
+    what = (module.__doc__ or "").partition("\n")[0]
+    return Picture(name, files, width, height, module.title(result), what)
 
 
 def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""One page of everything, `report.html`, and what a result shows in a notebook.
+"""One page of everything, `report.html`, and the templates of what a notebook shows.
 
 The page asks for nothing from outside, and its policy forbids it to. Templates stand beside this.
 """
@@ -8,20 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from importlib import import_module
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench import __version__
 from regbench.errors import UsageError, printable, shareable
-from regbench.experiments import command_of
-from regbench.report import header_of, view_of
 from regbench.report.format import tone_of
-from regbench.settings.command import Request
-from regbench.settings.question import Question
 from regbench.storage.files import write_text
-from regbench.storage.run_folder import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,10 +60,9 @@ def page(view: View, pictures: Sequence[Picture], is_alone: bool = False) -> str
     return render(
         "page.html",
         view=view,
-        header=header_of(request, result.study, environment.engine or "", environment.device),
         replicates=getattr(result.study, "replicates", 0),
         moving=view.moving() if view.moving and request.output.plots else None,
-        pictures=[inline(picture, result) for picture in pictures if "html" in picture.files],
+        pictures=[inline(picture) for picture in pictures if "html" in picture.files],
         command=request.command_line,
         configuration=tomli_w.dumps(request.to_file()),
         files={} if is_alone else {n: w for n, w in FILES.items() if (view.folder / n).exists()},
@@ -81,14 +73,6 @@ def page(view: View, pictures: Sequence[Picture], is_alone: bool = False) -> str
         script=script,
         hashes=[digest(style), digest(script)],
     )
-
-
-def notebook(result: Any) -> str:
-    """Return the answer and its tables as HTML for a notebook, of light or dark ground."""
-    study = result.study
-    request = Request(command_of(study), study, getattr(result, "question", Question()))
-    view = view_of(Run(Path(), request, {}), result, is_whole=True)
-    return render("notebook.html", view=view)
 
 
 def render(template: str, **values: Any) -> str:
@@ -112,17 +96,16 @@ def digest(text: str) -> str:
     return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def inline(picture: Picture, result: Any) -> dict[str, Any]:
+def inline(picture: Picture) -> dict[str, Any]:
     """Return a picture's SVG for a page: its names are its own there, its font is the page's."""
-    module = import_module(f"regbench.report.figures.{picture.name}")
     svg = picture.files["html"].decode().partition("<svg ")[2]
     svg = re.sub(r"(?s)<metadata>.*?</metadata>|<style.*?</style>| font-family:[^;]*;", "", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{picture.name}-", svg)
     attributes, _, content = svg.partition(">")
     return {
         "name": picture.name,
-        "title": module.title(result),
-        "what": (module.__doc__ or "").partition("\n")[0],
+        "title": picture.title,
+        "what": picture.what,
         "attributes": attributes,
         "content": content,
     }
