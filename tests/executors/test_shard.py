@@ -102,6 +102,19 @@ def test_merged_shards_are_the_run_of_one_machine_bit_for_bit(
     assert regbench("report", "merged", "--quiet").code == 0
 
 
+def test_merging_is_the_cache_with_the_folders_that_are_named(
+    regbench: Command, trained: Trained, shards: list[str]
+) -> None:
+    # The same command without --shard finds the blocks of its neighbours.
+    assert regbench("merge", *shards, "--out=elsewhere/merged").code == 0
+    trained.clear()
+    command = [option for option in THREE_PARTS if option != "--no-cache"]
+    found = regbench(*command, "--out=one")
+    assert (found.code, trained) == (0, [])
+    assert blocks_of("one") == blocks_of("elsewhere/merged")
+    assert numbers_of("one") == numbers_of("elsewhere/merged")
+
+
 def test_duration_of_a_merged_run_is_that_of_all_shards_together(
     regbench: Command, shards: list[str]
 ) -> None:
