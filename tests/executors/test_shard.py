@@ -112,7 +112,9 @@ def test_merging_is_the_cache_with_the_folders_that_are_named(
     found = regbench(*command, "--out=one")
     assert (found.code, trained) == (0, [])
     assert blocks_of("one") == blocks_of("elsewhere/merged")
-    assert numbers_of("one") == numbers_of("elsewhere/merged")
+    one, merged = numbers_of("one"), numbers_of("elsewhere/merged")
+    assert one.pop("config") == {**merged.pop("config"), "cache": True}
+    assert one == merged
 
 
 def test_duration_of_a_merged_run_is_that_of_all_shards_together(
