@@ -12,7 +12,7 @@ from regbench.report.json import finite
 from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from regbench.analysis.result import Result
     from regbench.report.base import View
@@ -48,19 +48,22 @@ def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
     return ()
 
 
-def csv_pieces(result: Result) -> Iterator[bytes]:
+def csv_pieces(by_value: Mapping[Any, Result], key: str = "") -> Iterator[bytes]:
     """Yield the table in pieces: its header, then the rows of an arm at an epoch.
 
-    Fresh replicates that confirm an arm are at the stage `confirming`.
+    Results at several values of a setting have its key and value in the first column. Fresh
+    replicates that confirm an arm are at the stage `confirming`.
     """
-    yield b"stage,arm,replicate,seed,epoch,measure,value\n"
-    yield from rows_of("training", result)
-    if result.confirmation:
-        yield from rows_of("confirming", result.confirmation)
+    yield f"{key},stage,arm,replicate,seed,epoch,measure,value\n".removeprefix(",").encode()
+    for value, result in by_value.items():
+        first = f"{value}," if key else ""
+        yield from rows_of(f"{first}training", result)
+        if result.confirmation:
+            yield from rows_of(f"{first}confirming", result.confirmation)
 
 
 def rows_of(stage: str, result: Result) -> Iterator[bytes]:
-    """Yield the rows of a stage; see `csv_pieces`."""
+    """Yield the rows of a stage, with what stands before them; see `csv_pieces`."""
     history, seeds = result.history, list(enumerate(result.study.seeds))
     for epoch_index, epoch in enumerate(history.epochs.tolist()):
         for arm_index, arm in enumerate(result.study.arm_names):
@@ -69,4 +72,4 @@ def rows_of(stage: str, result: Result) -> Iterator[bytes]:
                 yield "".join(
                     f"{stage},{arm},{replicate},{seed},{epoch},{measure},{value!r}\n"
                     for (replicate, seed), value in zip(seeds, values, strict=True)
-                ).encode("ascii")
+                ).encode()

@@ -14,6 +14,7 @@ from regbench.analysis.statistics import AT_BEST
 from regbench.report import training
 from regbench.report.base import Table, View
 from regbench.report.claims import CHANGES, MARKS, OTHERS, TITLES, best_cell, is_comparable
+from regbench.report.csv import csv_pieces
 from regbench.report.format import interval_text, number, percent, rounded
 from regbench.report.json import document_of
 
@@ -87,7 +88,7 @@ def view(run: Run, result: OverResult, is_complete: bool) -> View:
         effects={f"{c.arm} at {key}={v}": [c.mean_difference, *c.ci] for v, c in effects if c.ci},
         rows=[{key: value, **row} for value, own in views.items() for row in own.rows],
         exit_code=next(code for code in EXIT_CODES if code in codes),
-        csv=csv_pieces(key, views),
+        csv=csv_pieces(result.by_value, key),
         pictures=["over"] * any(map(is_comparable, result.over)),
         subject=result,
         logs=partial(logs, key, views),
@@ -173,17 +174,6 @@ def effect_table(result: OverResult) -> Table:
     note = "Best epochs and the other claims are told at each value alone; ?: cannot tell."
     few = [(6,), (3, 6), (3, 4, 6), (3, 4, 6, 8, 9, 10)]
     return Table(rows, caption, note, left=(1, 2), dispensable=few, is_grouped=True)
-
-
-def csv_pieces(key: str, views: Views) -> Iterator[bytes]:
-    """Yield the tables of all values as one, with the value in the first column."""
-    for value, own in views.items():
-        header, *pieces = own.csv
-        if value == next(iter(views)):
-            yield f"{key},".encode() + header
-        for piece in pieces:
-            for line in piece.splitlines(keepends=True):
-                yield f"{value},".encode() + line
 
 
 def logs(key: str, views: Views) -> Iterator[tuple[str, Log]]:

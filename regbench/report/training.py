@@ -132,7 +132,7 @@ def view(run: Run, result: Result, is_complete: bool) -> View:
         effects=effects_of(result),
         exit_code=result.exit_code,
         rows=[measure_row(found) for found in measures_of(result)],
-        csv=csv_pieces(result),
+        csv=csv_pieces({None: result}),
         pictures=pictures,
         subject=result,
         words=WORDS if result.study.replicates > 1 else {},

@@ -15,7 +15,7 @@ from regbench.report.csv import csv_pieces
 
 def test_every_number_stands_beside_its_arm_seed_epoch_and_measure() -> None:
     result = make_result(strengths=(0.1, 0.2), replicates=3, seed=40)
-    text = b"".join(csv_pieces(result)).decode("ascii")
+    text = b"".join(csv_pieces({None: result})).decode("ascii")
     found = {}
     for row in csv.DictReader(text.splitlines()):
         assert (row["stage"], int(row["seed"])) == ("training", 40 + int(row["replicate"]))
@@ -39,7 +39,7 @@ def test_every_number_stands_beside_its_arm_seed_epoch_and_measure() -> None:
 def test_answer_of_a_confirmation_can_be_computed_from_the_file_alone() -> None:
     result = make_result(strengths=(0.1, 0.2), replicates=4, seed=1)
     fresh = make_result(strengths=(0.2,), replicates=5, seed=5)
-    text = b"".join(csv_pieces(dataclasses.replace(result, confirmation=fresh))).decode()
+    text = b"".join(csv_pieces({None: dataclasses.replace(result, confirmation=fresh)})).decode()
     risk: dict[tuple[str, str], list[float]] = {}
     for row in csv.DictReader(text.splitlines()):
         if (row["measure"], row["epoch"]) == ("risk", "30"):
