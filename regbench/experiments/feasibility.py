@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from regbench.analysis.history import GRID_POINTS
+from regbench.analysis.history import GRID_POINTS, WEIGHT_BINS
 from regbench.errors import UsageError
 from regbench.limits import memory_limits
 
@@ -89,7 +89,8 @@ def memory_estimate(*studies: Study) -> float:
 
 def kept_bytes(study: Study) -> float:
     """Return about how many bytes are kept of a study: its arrays, twice, and the document."""
-    kept = 15 * (study.replicates * GRID_POINTS + 2 * study.network.parameter_count)
+    bins = WEIGHT_BINS * (study.network.depth + 1) * (1 + study.replicates / BATCH_REPLICATES)
+    kept = 15 * (study.replicates * GRID_POINTS + bins) + study.network.parameter_count
     measured = 900 * study.replicates * (study.training.logged_count + 20)
     return float(len(study.arms) * (2 * BYTES[study.dtype] * kept + measured))
 

@@ -12,7 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from regbench.analysis.history import Gathering, select_arms
+from regbench.analysis.history import Gathering
 from regbench.analysis.over import OverResult
 from regbench.errors import UsageError, option_of
 from regbench.executors.shard import part_of, share
@@ -185,7 +185,8 @@ def complete_one(
         def keep(batch: Batch, arm_index: int, history: History | None) -> None:
             is_there[batch.seeds[0], study.arm_names[arm_index]] = history is not None
             if history and not shard:
-                gathering.add(history, [arm_index], batch.first_replicate)
+                first = batch.first_replicate
+                gathering.add(history, arm_index, first, first)
 
         with observer.stage(work, total, {} if shard else study.labels) as advance:
             missing = find_missing(own, archive, keep, advance, observer)
@@ -246,7 +247,7 @@ def train(
     listener = Listener(advance, observer.warn, observer.finish)
     for batch, history, provenance in plan.executor.train(some_arms(), listener):
         for position, arm_index in enumerate(batch.indices):
-            one = select_arms(history, [position])
+            one = history.part(A=slice(position, position + 1))
             if archive:
                 archive.save(batch, arm_index, one, provenance)
             keep(batch, arm_index, one)

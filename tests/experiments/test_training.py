@@ -66,7 +66,7 @@ def test_batches_are_the_replicates_in_turn(engine: str) -> None:
     alone = train(make_study(replicates=1, seed=155, **values), engine)
     np.testing.assert_allclose(history.test_loss[:, :, -1], alone.test_loss[:, :, 0], rtol=1e-5)
     np.testing.assert_array_equal(history.train_y[-1], alone.train_y[0])
-    # Snapshots are of the run's first replicate, not of each batch's.
+    # Parameters are those of the run's first replicate, not of each batch's.
     first = train(make_study(replicates=1, seed=6, **values), engine)
     assert len(first.named("parameters")) == 4
     for name, parameter in first.named("parameters").items():

@@ -114,7 +114,7 @@ def assert_same(
     """Compare the arms of these indices in one history with those of `of` in another, in bits."""
     assert actual.arrays.keys() == expected.arrays.keys()
     for name, values in by_arm(expected).items():
-        left, right = actual.arrays[name][:, list(arm_indices)], values[:, list(of)]
+        left, right = by_arm(actual)[name][:, list(arm_indices)], values[:, list(of)]
         assert left.tobytes() == right.tobytes(), name
 
 

@@ -10,9 +10,10 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from training import ENVIRONMENT, make_result
+from training import ENVIRONMENT, final_weights, make_result
 
 from regbench.analysis.measures import LOSSES
+from regbench.engines.base import draw_start
 from regbench.engines.threads import nothing
 from regbench.regularizers import REGULARIZERS, Arm
 from regbench.regularizers.weight_decay import WeightDecay
@@ -100,8 +101,9 @@ def spoil(result: Result, arms: list[int], bad: float, replicates: int = 1) -> R
     for values in changed.values():
         values[1:, arms, :replicates] = bad
     history = result.history.replaced(**changed)
-    for values in history.named("parameters").values():
-        values[1:, arms] = bad
+    for name, values in history.named("measures").items():
+        if name.startswith("rms_"):
+            values[1:, arms, :replicates] = bad
     return dataclasses.replace(result, history=history)
 
 
@@ -251,25 +253,33 @@ def test_course_says_when_the_baseline_was_best_only_where_it_got_worse() -> Non
     )
 
 
-def test_weights_has_the_shares_of_every_layer_before_and_after_on_one_axis() -> None:
-    result = make_result(strengths=(0.1,))
-    figure = drawn("weights", result)
-    parameters = result.history.named("parameters")
-    for panel, layer in zip(figure.axes[1:], result.study.network.layer_names, strict=True):
-        values = parameters[f"{layer}.weight"]
+def test_weights_has_the_shares_of_all_replicates_before_and_after_on_one_axis() -> None:
+    result = make_result(strengths=(0.1,), replicates=20)
+    figure, weights = drawn("weights", result), final_weights(result.study)
+    starts = [draw_start(result.study, seed).parameters[0][::2] for seed in result.study.seeds]
+    for index, layer in enumerate(result.study.network.layer_names):
+        panel, texts = (
+            figure.axes[1:][index],
+            [text.get_text() for text in figure.axes[1:][index].texts],
+        )
         assert panel.get_ylim() == (2, 0)
-        for index in (0, 1):
-            rms = np.sqrt(np.square(values[-1, index]).mean())
-            assert f"rms {rms:.3f}" in [text.get_text() for text in panel.texts]
-        outlines = [patch.get_data() for patch in panel.patches if not patch.get_fill()]  # type: ignore[attr-defined]
-        counts = np.histogram(values[0, 0], outlines[0].edges)[0] / values[0, 0].size
-        heights = 1 - outlines[0].values
-        np.testing.assert_allclose(heights / heights.sum(), counts / counts.sum(), atol=1e-9)
+        for values in weights[layer]:
+            each = np.sqrt(np.square(values.reshape(20, -1)).mean(axis=1))
+            assert f"rms {each.mean():.3f}" in texts
+        before = np.concatenate([start[index].numpy().ravel() for start in starts])
+        patches: Any = panel.patches
+        outlines = [patch.get_data() for patch in patches if not patch.get_fill()]
+        bars = [patch.get_data() for patch in patches if patch.get_fill()]
+        for shown, values, base in ((outlines[0], before, 1), (bars[0], weights[layer][0], 1)):
+            inside = np.clip(values, *np.nextafter(shown.edges[[0, -1]], 0))
+            counts = np.histogram(inside, shown.edges)[0] / values.size
+            heights = base - shown.values
+            assert heights / heights.sum() == pytest.approx(counts, abs=3 / values.size)
 
 
 def test_a_spike_of_weights_is_cut_off_at_its_share() -> None:
-    result = make_result(strengths=(0.1,))
-    result.history.named("parameters")["hidden1.weight"][-1, 1] = 0
+    result = make_result("l1", strengths=(3.0,), epochs=300, replicates=2)
+    assert (result.history.rms_hidden1[-1, 1] == 0).all()
     assert "↑ 100 %" in texts_of(drawn("weights", result))
 
 

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis.history import evenly
+from regbench.analysis.history import evenly, weight_edges
 from regbench.report.claims import measures_of
 from regbench.report.figures.findings import Cast, short
 from regbench.report.figures.palette import BAD, GREY, INK, readable
 from regbench.report.figures.sheet import EDGE, name_width, ticks
 
 if TYPE_CHECKING:
+    from regbench.analysis.history import Array
     from regbench.analysis.result import Result
     from regbench.report.figures.sheet import Sheet
 
-BINS, MOST_LAYERS = 44, 5
+MOST_BARS, MOST_LAYERS = 64, 5
 ABOVE, FULL = 2.6, 0.74
 """How many times as high as before training a row is at most, and the share of it for bars."""
 
@@ -46,6 +47,28 @@ def title(result: Result) -> str:
     return f"{label} leaves the weights {words[norm.verdict]} ({change}){but}"
 
 
+def bars_of(result: Result, cast: Cast, layer: str) -> tuple[Array, Array, Array]:
+    """Return edges of bars, their shares and the mean rms of a layer's weights in the shown arms.
+
+    The shares `(K, arms, bars)` are of all replicates' weights. Nearly all weights lie between the
+    edges, before training and at the end; the outermost bars have what lies beyond. The rms
+    `(K, arms)` is not finite where weights are not.
+    """
+    history, edges = result.history, weight_edges(result.study.network)[layer]
+    counts = history.named("weight_counts")[layer][:, cast.shown]
+    kept = np.searchsorted(history.epochs, history.kept_epochs)
+    rms = history.arrays[f"measures/rms_{layer}"][kept][:, cast.shown].mean(axis=2, dtype=float)
+    middle, total = len(edges) // 2, counts[0, 0].sum()
+    within = (counts[..., middle:] + counts[..., middle - 1 :: -1]).cumsum(axis=-1)
+    reach = (within < 0.995 * total).sum(axis=-1) + 1
+    half = max(reach[0, 0], reach[-1, np.isfinite(rms[-1])].max(initial=0))
+    merged = next(m for m in (1, 2, 4) if 2 * half <= m * MOST_BARS)
+    half = -(-half // merged) * merged
+    chosen = np.arange(middle - half, middle + half + 1, merged)
+    shares = np.add.reduceat(counts, [0, *chosen[1:-1]], axis=-1) / total
+    return edges[chosen], shares, rms
+
+
 def draw(result: Result, sheet: Sheet) -> None:
     """Draw a column for each layer and in it a row for each arm, over one axis of weights."""
     cast, layers = Cast(result), result.study.network.layer_names
@@ -53,32 +76,23 @@ def draw(result: Result, sheet: Sheet) -> None:
     some = f" {len(columns)} of {len(layers)} layers are shown." * (len(columns) < len(layers))
     top = 0.42 + sheet.heading(
         title(result),
-        f"Weights of one network, that of the first replicate, before training (outline) and at "
-        f"epoch {result.history.kept_epochs[-1]}. Height: share of the layer's weights in a bin; "
-        f"↑ a bar is cut off, at its share; what lies beyond the axis is in its last bin. rms: "
-        f"root mean square. Norms are means of all replicates.{some}{cast.omitted}",
+        f"Weights of all replicates before training (outline) and at epoch "
+        f"{result.history.kept_epochs[-1]}. Height: share of the layer's weights in a bin; ↑ a bar "
+        f"is cut off, at its share; what lies beyond the axis is in its last bin. rms: root mean "
+        f"square. It and the norms are means over replicates.{some}{cast.omitted}",
     )
     left = name_width([cast.labels[index] for index in shown]) + 0.1
     width, height = (sheet.width - left - EDGE) / len(columns), sheet.height - top - 0.35
-    step, weights = height / len(shown), result.history.named("parameters")
+    step = height / len(shown)
     for column, layer in enumerate(layers[index] for index in columns):
-        values = weights[f"{layer}.weight"].astype(float)
-        values = values.reshape(*values.shape[:2], -1)[[0, -1]][:, shown]  # (2, arms, weights)
-        count, is_fine = values.shape[-1], np.isfinite(values[1]).all(axis=1)
-        is_fine &= [index not in cast.lost for index in shown]
-        tails = (
-            np.quantile(np.abs(values[1, is_fine]), 0.995, axis=1) if is_fine.any() else np.zeros(1)
-        )
-        usual = max(np.abs(values[0]).max(), tails[0])
-        reach = min(max(usual, tails.max()), 3 * usual) or 1.0
-        edges, inside = np.linspace(-reach, reach, BINS + 1), reach * (1 - 1e-12)
+        edges, shares, rms = bars_of(result, cast, layer)
+        shares, reach = shares[[0, -1]], edges[-1]
+        is_fine = np.isfinite(rms[-1]) & [index not in cast.lost for index in shown]
         side = left + column * width
         panel = sheet.panel(
             side, top, width - 0.2, height, xlim=(-reach, reach), ylim=(len(shown), 0)
         )
         panel.spines[["left", "bottom"]].set_visible(False)
-        inside = np.clip(np.nan_to_num(values), -inside, inside)
-        shares = np.array([[np.histogram(v, edges)[0] / count for v in epoch] for epoch in inside])
         before = shares[0].max()
         unit = max(before, min(shares[1, is_fine].max(initial=0), ABOVE * before)) / FULL
         for row, index in enumerate(shown):
@@ -93,16 +107,16 @@ def draw(result: Result, sheet: Sheet) -> None:
                 row + 1 - heights, edges, fill=True, color=color, alpha=0.75, baseline=row + 1
             )
             style = dict[str, Any](va="top", size=8, color=tone)
-            rms = float(np.sqrt(np.square(values[1, row]).mean()))
-            panel.text(reach, row + 0.1, f"rms {short(rms)}", ha="right", weight="bold", **style)
+            text = f"rms {short(rms[-1, row])}"
+            panel.text(reach, row + 0.1, text, ha="right", weight="bold", **style)
             if shares[1, row].max() > 1.01 * FULL * unit:
                 panel.text(-reach, row + 0.1, f"↑ {100 * shares[1, row].max():.0f} %", **style)
         ticks(panel, "x", most=3)
         name = layer.replace("hidden", "hidden layer ").replace("output", "output layer")
-        start = short(float(np.sqrt(np.square(values[0, 0]).mean())))
+        start, own = short(rms[0, 0]), result.history.named("parameters")[f"{layer}.weight"][0]
         sheet.text(side, top - 0.22, name, 10, weight="bold", va="bottom")
         sheet.text(
-            side, top - 0.05, f"{count} weights, start rms {start}", 7.5, color=GREY, va="bottom"
+            side, top - 0.05, f"{own.size} weights, start rms {start}", 7.5, color=GREY, va="bottom"
         )
     tones = [GREY if index in cast.lost else cast.colors[index] for index in shown]
     middles = top + (np.arange(len(shown)) + 0.65) * step
