@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from regbench.analysis.history import GRID_POINTS, WEIGHT_BINS
 from regbench.errors import UsageError
 from regbench.limits import memory_limits
+from regbench.settings.study import MOST_KEPT
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +91,7 @@ def memory_estimate(*studies: Study) -> float:
 def kept_bytes(study: Study) -> float:
     """Return about how many bytes are kept of a study: its arrays, twice, and the document."""
     bins = WEIGHT_BINS * (study.network.depth + 1) * (1 + study.replicates / BATCH_REPLICATES)
-    kept = 15 * (study.replicates * GRID_POINTS + bins) + study.network.parameter_count
+    kept = MOST_KEPT * (study.replicates * GRID_POINTS + bins) + study.network.parameter_count
     measured = 900 * study.replicates * (study.training.logged_count + 20)
     return float(len(study.arms) * (2 * BYTES[study.dtype] * kept + measured))
 

@@ -135,7 +135,7 @@ def test_measured_epochs_are_even_over_decades_and_then_the_logged_ones() -> Non
     assert Training(epochs=5, log_every=200).measured_epochs == [0, 1, 2, 3, 4, 5]
 
 
-def test_kept_epochs_are_few_however_many_are_logged() -> None:
+def test_kept_epochs_are_few_and_in_about_equal_ratios_however_many_are_logged() -> None:
     for epochs in (1, 2, 7, 150, 2000, 12345):
         for every in (1, 3, 10, 200, 5000):
             training = Training(epochs=epochs, log_every=every)
@@ -143,4 +143,7 @@ def test_kept_epochs_are_few_however_many_are_logged() -> None:
             assert kept == sorted(set(kept)), (epochs, every)
             assert set(kept) <= set(measured)
             assert (kept[0], kept[-1]) == (0, epochs)
-            assert len(kept) <= 15
+            assert len(kept) <= 20
+    often = np.array(Training(epochs=100_000, log_every=1).kept_epochs[8:])
+    assert np.ptp(np.log(often[1:] / often[:-1])) < 0.05
+    assert Training(epochs=8, log_every=1).kept_epochs == [*range(9)]
