@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 PICTURES = (
     "claims", "risk_over_strength", "pairs", "fan", "course", "weights", "scale", "over",
 )  # fmt: skip
-DPI, COLORS = 200, 224
-MEDIAN_CUT, NO_DITHER = Image.Quantize.MEDIANCUT, Image.Dither.NONE
-"""Looks like full colour at a third of the size."""
+DPI = 200
 NO_DATES: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
@@ -100,7 +98,7 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
             if suffix == "png":
                 figure.canvas.draw()
                 pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-                image = Image.fromarray(pixels).quantize(COLORS, MEDIAN_CUT, dither=NO_DITHER)
+                image = Image.fromarray(pixels)  # to find a palette would take longer than this
                 image.save(file, "png", compress_level=1, dpi=(DPI, DPI))
             else:
                 form = "svg" if suffix == "html" else suffix
