@@ -399,14 +399,15 @@ def test_title_of_many_arms_names_the_one_that_lowers_the_risk_most_and_counts_t
     assert verdicts == ["▼ lower"] * 2 + ["▲ higher"] * 2 + ["? cannot tell"] * 2
 
 
-def test_weights_title_is_of_the_mean_norms_and_rms_that_are_written() -> None:
+def test_weights_title_is_of_the_mean_rms_that_is_written() -> None:
     result = make_result(strengths=(0.1,), replicates=5)
     measures = result.history.named("measures")
-    measures["weight_norm"][-1] = [[9.0 + r for r in range(5)], [4.0 + r for r in range(5)]]
+    for layer in ("hidden1", "hidden2"):
+        measures[f"rms_{layer}"][-1] = [[0.9 + r / 9 for r in range(5)], [r / 9 for r in range(5)]]
     measures["rms_output"][-1] = [[0.1 + r / 9 for r in range(5)], [0.2 + r / 9 for r in range(5)]]
     assert weights.title(result) == (
-        "Weight decay 0.1 leaves the weights nearer to 0 (norm 6.0, the baseline's 11.0), but on "
-        "average those of the output layer further from 0"
+        "Weight decay 0.1 draws the weights of 2 of 3 layers nearer to 0; those of the output "
+        "layer are further from 0 on average"
     )
     said = texts_of(drawn("weights", result))
     assert {"rms 0.322", "rms 0.422"} <= {*said}
