@@ -118,7 +118,7 @@ def test_files_are_a_picture_and_logs_by_value_and_arm(regbench: Command) -> Non
 @pytest.mark.parametrize(("count", "most"), [(2, 2), (9, 3), (30, 1), (3, 11)])
 @pytest.mark.parametrize("replicates", [1, 4])
 def test_picture_shows_every_effect_and_every_text(count: int, most: int, replicates: int) -> None:
-    arms = tuple(f"wdecay={number / 100:g}+l1=0.01" for number in range(1, 1 + most))
+    arms = tuple(f"wdecay={number / 100:g}+l1={number / 100:g}" for number in range(1, 1 + most))
     values = [3 * (index + 1) for index in range(count)]
     asked = {"command": "compare", "arms": arms, "hidden": 3}
     result = make_over("points", values, replicates=replicates, **asked)

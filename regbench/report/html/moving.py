@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from regbench.analysis.history import evenly
-from regbench.report.figures.course import LEFT, panel_width, shares_of
+from regbench.report.figures.course import LEFT, RIGHT, shares_of, size
 from regbench.report.figures.findings import Cast, short
 from regbench.report.figures.sheet import limits
 from regbench.report.figures.weights import BINS, MOST_LAYERS, Shares
@@ -43,7 +43,7 @@ def moving(result: Result) -> dict[str, Any]:
     fits = history.predictions[-1]
     seen = [truth, history.train_y[0], fits[0], fits[cast.best]]
     low, high = limits(*([(v.min(), v.max()) for v in values] for values in (seen, fits[fine])))
-    left, width = POINTS_PER_INCH * LEFT, POINTS_PER_INCH * panel_width(result, cast)
+    left, width = POINTS_PER_INCH * LEFT, POINTS_PER_INCH * (size(result)[0] - LEFT - RIGHT)
     marks = left + width * shares_of(history.kept_epochs, epochs[-1])
     layers, bars = weights(result, cast)
     frames = []
