@@ -130,15 +130,12 @@ def view(run: Run, result: Result | None, is_complete: bool) -> View:
         pictures=pictures,
         subject=result,
         words=WORDS if result.study.replicates > 1 else {},
-        moving=partial(moving, result) if pictures else None,
+        moving=(lambda: import_module("regbench.report.html.moving").moving(result))
+        if pictures
+        else None,
         moved=("fan", "weights"),
         logs=partial(logs, result),
     )
-
-
-def moving(result: Result) -> dict[str, Any]:
-    """Return what a page shows of every kept epoch."""
-    return dict(import_module("regbench.report.html.moving").moving(result))
 
 
 def effects_of(result: Result) -> dict[str, list[float]]:

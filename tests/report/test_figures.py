@@ -392,7 +392,7 @@ def test_title_of_many_arms_names_the_one_that_lowers_the_risk_most_and_counts_t
     last[6] += np.array([1, -1, 1, -1, 1, -1]) / 50
     assert pairs.title(result) == (
         "Weight decay 0.02 lowers the test loss most, by 0.1975, in 6 of 6 replicates; "
-        "weight decay 0.01 lowers it too; 2 arms raise it; 2 others: cannot tell"
+        "lower too with weight decay 0.01; higher with 2 others; cannot tell for 2 others"
     )
     figure = drawn("pairs", result)
     verdicts = [text for text in texts_of(figure) if text.startswith(("▼", "▲", "?"))]
