@@ -291,5 +291,5 @@ def test_people_read_symbols_where_they_are_clear_and_files_have_names(
         assert any(re.match(begin, line) for line in lines)
     assert sorted(path.name for path in Path("run/tensorboard").iterdir()) == sorted(names)
     assert {path.name for path in Path("run/figures").iterdir()} == {
-        f"{name}.png" for name in ("fan", "pairs", "course", "weights", "parts", "fit")
+        f"{name}.png" for name in ("claims", "fan", "pairs", "course", "weights")
     }  # fmt: skip

@@ -9,6 +9,8 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from regbench.analysis.best_epochs import MEASURE
 from regbench.report.base import Table
 from regbench.report.format import interval_text, number, percent, rounded
@@ -62,6 +64,18 @@ def claims_table(result: Result) -> Table:
         dispensable=[(3, 4), (3, 4, 7)] if is_few else [],
         is_grouped=is_few,
     )
+
+
+def finite_arms(result: Result) -> list[bool]:
+    """Return of each arm whether its last headline measure and risk are finite everywhere."""
+    last = result.headline[-1] + result.history.risk[-1]
+    return [bool(value) for value in np.isfinite(last).all(axis=1)]
+
+
+def is_comparable(result: Result) -> bool:
+    """Whether the baseline and another arm are finite at the end."""
+    first, *others = finite_arms(result)
+    return first and any(others)
 
 
 def has_answer_table(result: Result) -> bool:

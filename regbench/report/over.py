@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.analysis.best_epochs import MEASURE
 from regbench.report import training
 from regbench.report.base import Table, View
-from regbench.report.claims import CHANGES, MARKS, OTHERS, TITLES, best_cell
+from regbench.report.claims import CHANGES, MARKS, OTHERS, TITLES, best_cell, is_comparable
 from regbench.report.format import interval_text, number, percent, rounded
 from regbench.report.json import document_of
 
@@ -86,7 +86,7 @@ def view(run: Run, result: OverResult, is_complete: bool) -> View:
         rows=[{key: value, **row} for value, own in views.items() for row in own.rows],
         exit_code=next(code for code in EXIT_CODES if code in codes),
         csv=csv_pieces(key, views),
-        pictures=["over"],
+        pictures=["over"] * any(map(is_comparable, result.over)),
         subject=result,
         logs=partial(logs, key, views),
     )

@@ -20,6 +20,7 @@ from regbench.report.claims import (
     answer_table,
     claims_table,
     has_answer_table,
+    is_comparable,
     measures_of,
     why_table,
 )
@@ -54,7 +55,7 @@ WORDS = {
 }
 """Of the answer, what a reader may not know."""
 FEWEST_SWEPT = 3
-"""Strengths of which there is a picture of the risk over strength, in place of its parts."""
+"""Strengths of which there is a picture of the risk over strength, in place of pairs."""
 GROUPS = {"risk": "error", "test_loss": "error", "train_loss": "loss", "train_loss_eval": "loss"}
 """In which TensorBoard shows curves, of other measures than the network's own."""
 MOST_HISTOGRAMS = 10
@@ -114,6 +115,7 @@ def view(run: Run, result: Result, is_complete: bool) -> View:
             tables.insert(0, claims_table(result))
         if has_details:
             tables.append(difference_table(result))
+    pictures = pictures_of(result)
     gate = [gate_line(label, result.question, c, said) for label, c, said in result.judgements]
     return View(
         run=run,
@@ -133,11 +135,13 @@ def view(run: Run, result: Result, is_complete: bool) -> View:
         exit_code=result.exit_code,
         rows=[measure_row(found) for found in measures_of(result)],
         csv=csv_pieces(result),
-        pictures=pictures_of(result),
+        pictures=pictures,
         subject=result,
         words=WORDS if result.study.replicates > 1 else {},
-        moving=lambda: import_module("regbench.report.html.moving").moving(result),
-        moved=("fan", "weights", "fit"),
+        moving=(lambda: import_module("regbench.report.html.moving").moving(result))
+        if pictures
+        else None,
+        moved=("fan", "weights"),
         logs=partial(logs, result),
     )
 
@@ -157,12 +161,13 @@ def measure_row(found: Difference) -> dict[str, Any]:
 
 
 def pictures_of(result: Result) -> list[str]:
-    """Return which pictures there are: over replicates of several, over strengths of a sweep."""
+    """Return which pictures there are, the most telling first; none where nothing is comparable."""
+    if not is_comparable(result):
+        return []
     is_sweep = len(sweep_of(result.study.arms[1:])) >= FEWEST_SWEPT
-    names = ["fan", "parts"] if result.study.replicates > 1 else []
-    if is_sweep:
-        names = [*names[:1], "risk_over_strength"]
-    return [*names, "pairs", "course", "weights", "fit"]
+    first = ["risk_over_strength", "claims"] if is_sweep else ["claims", "pairs"]
+    first = first if result.study.replicates > 1 else [first[0].replace("claims", "pairs")]
+    return [*first, "fan", "course", "weights"]
 
 
 def gate_content(result: Result, lines: Sequence[str]) -> dict[str, Any] | None:

@@ -92,6 +92,6 @@ def test_many_arms_and_values_of_a_setting_say_so_and_pictures_are_drawn(
     assert many.code == 0, many.err
     assert "did nothing" in many.out
     assert "note: no" not in many.err
-    assert {path.stem for path in Path("many", "figures").iterdir()} >= {"pairs", "weights"}
+    assert {path.stem for path in Path("many", "figures").iterdir()} >= {"claims", "weights"}
     over = regbench("wdecay", "--lambda=0", "--over=lr=0.01,0.02", *TINY, *NO_FILES)
     assert "λ=0.0 does nothing at lr=0.01, 0.02" in " ".join(over.out.split())

@@ -127,7 +127,7 @@ def test_run_leaves_the_documented_files(regbench: Command, tmp_path: Path) -> N
         "report.html", "summary.json", "tensorboard",
     ]  # fmt: skip
     assert sorted(path.name for path in (folder / "figures").iterdir()) == [
-        f"{name}.png" for name in ("course", "fan", "fit", "pairs", "parts", "weights")
+        f"{name}.png" for name in ("claims", "course", "fan", "pairs", "weights")
     ]  # fmt: skip
     assert {path.name for path in (folder / "tensorboard").iterdir()} == {
         "baseline", "wdecay=0.1", "wdecay=0.2",

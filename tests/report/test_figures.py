@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.text import Text
@@ -15,25 +14,24 @@ from training import ENVIRONMENT, final_weights, make_result
 from regbench.analysis.measures import LOSSES
 from regbench.engines.base import draw_start
 from regbench.engines.threads import nothing
-from regbench.regularizers import REGULARIZERS, Arm
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.errors import UsageError
+from regbench.regularizers import REGULARIZERS
 from regbench.report import figures
 from regbench.report.figures import (
+    claims,
     course,
     fan,
-    fit,
+    marks,
     pairs,
-    palette,
-    parts,
     risk_over_strength,
     scale,
-    sheet,
     weights,
 )  # fmt: skip
 from regbench.report.plain import plain
 from regbench.report.training import pictures_of
 from regbench.report.verdicts import sentences
 from regbench.settings.dropout_scale import DropoutScale
+from regbench.settings.study import Network, Task, Training
 from regbench.verify.dropout_scale import ScaleResult, measure_scale
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
 
 MODULES = {
     module.__name__.rpartition(".")[2]: module
-    for module in (fan, risk_over_strength, pairs, course, weights, parts, fit, scale)
+    for module in (claims, fan, risk_over_strength, pairs, course, weights, scale)
 }
 SUMS = {
     "three": tuple(f"wdecay=0.0{digit}234567+dropout=0.2345678+l1=0.001234567" for digit in (1, 2)),
@@ -112,7 +110,9 @@ def spoil(result: Result, arms: list[int], bad: float, replicates: int = 1) -> R
 def test_every_text_is_seen_with_any_number_of_arms(arms: int, replicates: int) -> None:
     strengths = tuple(0.123456789 / (index + 1) for index in range(arms))
     result = make_result(strengths=strengths, epochs=10, replicates=replicates)
-    assert {"risk_over_strength", "parts"} & {*pictures_of(result)} or replicates == 1
+    own = "risk_over_strength" if arms > 2 else "pairs"
+    claims_too = ["claims"] * (replicates > 1)
+    assert {*pictures_of(result)} == {own, *claims_too, "fan", "course", "weights"}
     for name in pictures_of(result):
         assert_texts_are_seen(drawn(name, result))
 
@@ -127,19 +127,33 @@ def test_every_text_is_seen_with_long_labels(length: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
-@pytest.mark.parametrize("lost", [[1], [0], [0, 1, 2], [2]])
 @pytest.mark.parametrize("replicates", [1, 3])
-def test_what_is_not_finite_is_said_and_draws_nothing(
-    bad: float, lost: list[int], replicates: int
+def test_an_arm_that_is_not_finite_is_said_to_be_and_moves_no_axis(
+    bad: float, replicates: int
 ) -> None:
     healthy = make_result(strengths=(0.1, 0.2), replicates=replicates, epochs=20)
-    result = spoil(healthy, lost, bad, replicates)
-    result.history.risk[1:, lost] = np.inf
+    result = spoil(healthy, [2], bad, replicates)
+    result.history.risk[1:, 2] = np.inf
+    without = healthy.history.part(A=slice(2))
+    alone = dataclasses.replace(
+        healthy, history=without, study=healthy.study.replaced(arms=healthy.study.arms[:2])
+    )
     for name in pictures_of(result):
         figure = drawn(name, result)
         assert_texts_are_seen(figure)
         assert any("diverged" in text for text in texts_of(figure)) or bad == 1e30
+        if name in ("fan", "course"):
+            assert figure.axes[1].get_ylim() == drawn(name, alone).axes[1].get_ylim()
     assert "nan" not in " ".join(texts_of(drawn("pairs", result)))
+
+
+@pytest.mark.parametrize("lost", [[0], [1, 2], [0, 1, 2]])
+def test_where_nothing_can_be_compared_there_are_no_pictures(lost: list[int]) -> None:
+    result = spoil(make_result(strengths=(0.1, 0.2), epochs=20), lost, np.nan, 3)
+    result.history.risk[1:, lost] = np.inf
+    assert pictures_of(result) == []
+    with pytest.raises(UsageError, match="the baseline or every other arm diverged"):
+        result.figures.fan()
 
 
 @pytest.mark.parametrize(("p", "units"), [((0.5,), 10_000), ((0.0, 0.9), 5), ((0.1,), 1)])
@@ -156,7 +170,10 @@ def test_scale_shows_outputs_law_and_the_articles_draw(p: tuple[float, ...], uni
     assert expected.sum() == pytest.approx(50, rel=0.05)
     assert any("9868" in text for text in texts_of(figure)) == (units == 10_000)
     if units == 10_000:
-        assert scale.title(result) == "The article's 9868 is ordinary luck: z = −1.32, p = 0.19"
+        assert (
+            scale.title(result)
+            == "The article's 9868 is ordinary luck: z = −1.32, probability 0.19"
+        )
         wrong = dataclasses.replace(result.scales[0], eval_output=1.0)
         result = dataclasses.replace(result, scales=[wrong])
         assert scale.title(result) == "torch's dropout does not fit the binomial law at p=0.5"
@@ -167,56 +184,102 @@ def test_fan_shows_every_fit_the_mean_and_where_the_error_stands() -> None:
     figure, history = drawn("fan", result), result.history
     for index, (upper, lower) in enumerate(zip(figure.axes[1::2], figure.axes[2::2], strict=True)):
         fits = history.predictions[-1, index].astype(float)
-        (collection,) = upper.collections
+        collection, points = upper.collections
+        assert np.asarray(points.get_offsets())[:, 1] == pytest.approx(history.train_y[0])
         segments = np.array(collection.get_segments())  # type: ignore[attr-defined]
         np.testing.assert_allclose(segments[..., 1], fits)
-        truth, _, mean = curves_of(upper, 200)
+        truth, _, mean, first = curves_of(upper, 200)
         np.testing.assert_allclose(truth, history.grid_truth)
         np.testing.assert_allclose(mean, fits.mean(axis=0))
-        *baseline, variance, bias = curves_of(lower, 200)
+        np.testing.assert_allclose(first, fits[0])
+        bias, *baseline, variance = curves_of(lower, 200)
         assert len(baseline) == index
         found = result.decompositions[-1][index]
         assert found
         assert variance.mean() == pytest.approx(found.variance.value)
         assert bias.mean() == pytest.approx(found.bias_squared.value, abs=1e-9)
-    ends = [f"{d.variance.value:.3f}" for d in result.decompositions[-1] if d]
-    assert " from {} to {}".format(*ends) in fan.title(result).replace("(", " ").replace(")", "")
+    variances = history.predictions[-1].astype(float).var(axis=1, ddof=1).mean(axis=1)
+    ends = "from {:.3f} to {:.3f}".format(*variances)
+    assert ends in fan.title(result)
 
 
-def test_pairs_has_a_dot_for_each_replicate_the_interval_and_the_screens_numbers() -> None:
+def test_fan_of_one_replicate_is_its_fit_and_squared_error() -> None:
+    result = make_result(strengths=(0.1,), replicates=1)
+    history, figure = result.history, drawn("fan", result)
+    for index, (upper, lower) in enumerate(zip(figure.axes[1::2], figure.axes[2::2], strict=True)):
+        fit = history.predictions[-1, index, 0].astype(float)
+        np.testing.assert_allclose(curves_of(upper, 200)[-1], fit)
+        error = (fit - history.grid_truth) ** 2
+        np.testing.assert_allclose(curves_of(lower, 200)[-1], error, atol=1e-12)
+    base, arm = history.risk[-1, :, 0]
+    expected = f"Weight decay 0.1 has the risk {arm:.3f}, the baseline {base:.3f} (one replicate)"
+    assert fan.title(result) == expected
+
+
+def test_pairs_has_a_dot_for_each_replicate_and_differences_that_add_up() -> None:
     result = make_result(strengths=(0.1, 0.2), replicates=5)
-    figure = drawn("pairs", result)
+    figure, history = drawn("pairs", result), result.history
     panel = figure.axes[1]
     dots = [c for c in panel.collections if np.shape(c.get_offsets()) == (5, 2)]
-    bars = [line for line in panel.lines if line.get_linewidth() == 4.5]
-    for index, (dot, bar, c) in enumerate(zip(dots, bars, result.comparisons, strict=True), 1):
-        values = result.headline[-1].astype(float)
-        expected = np.sort(values[index] - values[0])
-        np.testing.assert_allclose(np.asarray(dot.get_offsets())[:, 0], expected)
-        assert np.asarray(bar.get_xdata()).tolist() == pytest.approx(c.ci)
-        assert any(text == f"{c.wins} of 5" for text in texts_of(figure))
+    (bars,) = [c for c in panel.collections if np.allclose(c.get_linewidth(), 4.5)]
+    segments = np.array(bars.get_segments())[..., 0].reshape(2, 3, 2)  # type: ignore[attr-defined]
+    risks = history.risk[-1].astype(float)
+    variances = history.predictions[-1].astype(float).var(axis=1, ddof=1).mean(axis=-1)
+    for index, (dot, own, c) in enumerate(zip(dots, segments, result.comparisons, strict=True), 1):
+        differences = risks[index] - risks[0]
+        shown = np.asarray(dot.get_offsets())[:, 0]
+        np.testing.assert_allclose(shown, np.sort(differences), atol=1e-12)
+        risk, variance, bias = own.mean(axis=1)
+        assert risk == pytest.approx(differences.mean())
+        assert variance == pytest.approx(variances[index] - variances[0])
+        assert risk == pytest.approx(variance + bias)
+        assert own[0].tolist() == pytest.approx(c.ci)
+        assert f"{(differences < 0).sum()} of 5" in texts_of(figure)
     titles = pairs.title(result)
     for sentence in sentences(result)[:2]:
-        label, _, rest = sentence.partition(" ")
-        if "lowers" in rest and label in titles:
-            assert rest.split(" (")[0].replace("-", "−").split(" by ")[1] in titles
+        if "lowers" in sentence and f"decay {sentence[2:5]}" in titles:
+            assert sentence.split(" (")[0].replace("-", "−").split(" by ")[1] in titles
 
 
-def test_pairs_of_one_arm_shows_both_networks_of_each_replicate() -> None:
-    result = make_result(strengths=(0.1,), replicates=4)
-    slopes = drawn("pairs", result).axes[1].collections[0]
-    segments = np.array(slopes.get_segments())  # type: ignore[attr-defined]
-    np.testing.assert_allclose(segments[..., 1], result.headline[-1].T)
+def test_claims_show_each_replicates_difference_and_mark_the_first_pair() -> None:
+    result = make_result(strengths=(0.1, 0.2), replicates=5)
+    figure, history = drawn("claims", result), result.history
+    measured = "train_loss_eval", "risk", "rms_slope", "weight_norm"
+    for panel, measure in zip(figure.axes[1:], measured, strict=True):
+        values = history.arrays[f"measures/{measure}"][-1].astype(float)
+        dots = [c for c in panel.collections if np.shape(c.get_offsets()) == (5, 2)]
+        marks_ = [line for line in panel.lines if line.get_marker() == "D"]
+        for index, (dot, mark) in enumerate(zip(dots, marks_, strict=True), 1):
+            differences = values[index] - values[0]
+            shown = np.asarray(dot.get_offsets())[:, 0]
+            np.testing.assert_allclose(shown, np.sort(differences), rtol=1e-6)
+            assert np.asarray(mark.get_xdata()) == pytest.approx(differences[0])
+    signs = {"train_loss_eval": 1, "risk": -1, "rms_slope": -1, "weight_norm": -1}
+    for arm, name in zip(result.study.compared, ("0.1", "0.2"), strict=True):
+        found = {d.measure: d.ci for d in result.measures if d.arm == arm}
+        holds = sum(min(s * e for e in found[m] or ()) > 0 for m, s in signs.items())
+        word = "all 4 claims hold" if holds == 4 else f"{holds} of 4 hold"
+        assert f"eight decay {name}: {word}" in claims.title(result)
+
+
+def test_only_the_tutorials_own_pair_is_called_that() -> None:
+    small = " ".join(texts_of(drawn("claims", make_result(strengths=(0.1,)))))
+    assert "The first pair, seed 1, is the" in " ".join(small.split())
+    study = make_result(strengths=(0.1,)).study
+    default = study.replaced(task=Task(), network=Network(), training=Training())
+    assert claims.is_articles(default)
+    assert not claims.is_articles(default.replaced(seed=2))
+    assert not claims.is_articles(default.replaced(task=Task(points=11)))
 
 
 def test_no_dot_of_a_swarm_covers_another_and_it_is_always_the_same() -> None:
     places = np.sort(np.random.default_rng(1).normal(0, 3, 200))
-    offsets = pairs.swarm(places)
+    offsets = marks.swarm(places)
     points = np.stack([places, offsets], axis=1)
     apart = np.linalg.norm(points[:, None] - points, axis=2)[~np.eye(200, dtype=bool)]
     assert apart.min() >= 1 - 1e-6
-    assert (offsets == pairs.swarm(places)).all()
-    assert pairs.swarm(np.arange(5.0)).tolist() == [0] * 5
+    assert (offsets == marks.swarm(places)).all()
+    assert marks.swarm(np.arange(5.0)).tolist() == [0] * 5
 
 
 def test_course_begins_before_training_and_has_means_medians_and_bands() -> None:
@@ -235,22 +298,33 @@ def test_course_begins_before_training_and_has_means_medians_and_bands() -> None
         for index, (line, start) in enumerate(zip(lines, starts, strict=True), first):
             np.testing.assert_allclose(np.asarray(line.get_ydata()), curves[1:, index], atol=1e-6)
             np.testing.assert_allclose(np.asarray(start.get_ydata()), curves[:2, index], atol=1e-6)
-            np.testing.assert_allclose(
-                np.asarray(line.get_xdata()), np.log10([1, 2, 3, 4, 6, 7, 10])
-            )
+            places = np.asarray(line.get_xdata())
+            logs = np.log10([1, 2, 3, 4, 6, 7, 10])
+            np.testing.assert_allclose((places - places[0]) / np.ptp(places), logs)
+            assert np.asarray(start.get_xdata())[0] < places[0]
     assert loss.get_yscale() == "log"
 
 
 def test_course_says_when_the_baseline_was_best_only_where_it_got_worse() -> None:
-    result = make_result(strengths=(0.1,), replicates=5, epochs=20)
+    result = make_result(strengths=(0.1,), replicates=5, epochs=60, log_every=60)
     risk = result.history.risk
     risk[:] = np.linspace(1, 0.5, len(risk))[:, None, None]
-    assert course.title(result) == "The baseline's risk ends at 0.50; λ=0.1 ends at 0.50"
-    risk[3] = 0.25 + np.arange(5) / 100
-    at = result.history.epochs[3]
-    assert course.title(result) == (
-        f"The baseline is best at epoch {at} (risk 0.27) and ends at 0.50; λ=0.1 ends at 0.50"
-    )
+    arm = "weight decay 0.1 ends at 0.50"
+    assert course.title(result) == f"The baseline's risk ends at 0.50; {arm}"
+    at = result.history.at(13)
+    assert result.history.epochs[at] == 13
+    risk[at] = 0.25 + np.arange(5) / 100
+    best = "best near epoch 10 (risk 0.27)"  # 13, to one digit: its neighbours are about as good
+    assert course.title(result) == f"The baseline is {best} and ends at 0.50; {arm}"
+
+
+def test_bands_are_drawn_of_three_replicates_or_more_and_never_below_the_noise() -> None:
+    result = make_result(strengths=(0.1,), epochs=10, replicates=3)
+    (lower, *_) = drawn("course", result).axes[1].collections
+    heights = np.asarray(lower.get_paths()[0].vertices)[:, 1]
+    assert heights.min() >= result.study.task.test_noise**2 - 1e-12
+    two = make_result(strengths=(0.1,), epochs=10, replicates=2)
+    assert not [panel for panel in drawn("course", two).axes[1:] if panel.collections]
 
 
 def test_weights_has_the_shares_of_all_replicates_before_and_after_on_one_axis() -> None:
@@ -280,43 +354,7 @@ def test_weights_has_the_shares_of_all_replicates_before_and_after_on_one_axis()
 def test_a_spike_of_weights_is_cut_off_at_its_share() -> None:
     result = make_result("l1", strengths=(3.0,), epochs=300, replicates=2)
     assert (result.history.rms_hidden1[-1, 1] == 0).all()
-    assert "↑ 100 %" in texts_of(drawn("weights", result))
-
-
-def test_parts_are_bars_that_add_up_and_a_negative_bias_reaches_left_of_0() -> None:
-    result = make_result(strengths=(0.1, 0.2), replicates=5)
-    bars = drawn("parts", result).axes[1].patches
-    noise, variances, biases = bars[:3], bars[3:6], bars[6:]
-    for found, *own in zip(result.decompositions[-1], noise, variances, biases, strict=True):
-        assert found
-        widths = [bar.get_width() for bar in own]  # type: ignore[attr-defined]
-        assert widths == pytest.approx([0.09, found.variance.value, found.bias_squared.value])
-        assert sum(widths) == pytest.approx(found.expected_test_error.value)
-        start = own[2].get_x()  # type: ignore[attr-defined]
-        assert start == pytest.approx(0 if widths[2] < 0 else sum(widths[:2]))
-
-
-def test_parts_has_the_paired_differences_of_variance_and_bias() -> None:
-    result = make_result(strengths=(0.1, 0.2), replicates=5)
-    for panel, name in zip(
-        drawn("parts", result).axes[2:], ("variance", "bias_squared"), strict=True
-    ):
-        bars = [line for line in panel.lines if line.get_linewidth() == 4.5]
-        cis = [getattr(change, name).ci for change in result.decomposition_differences[-1]]
-        for bar, ci in zip(bars, cis, strict=True):
-            assert np.asarray(bar.get_xdata()).tolist() == pytest.approx(ci)
-
-
-def test_fit_shows_the_first_replicate_at_first_and_last_epoch() -> None:
-    result = make_result(strengths=(0.1,))
-    panels = drawn("fit", result).axes[1:]
-    for panel, kept in ((panels[0], 0), (panels[-1], -1)):
-        curves = curves_of(panel, 200)
-        np.testing.assert_allclose(curves[0], result.history.grid_truth)
-        np.testing.assert_allclose(curves[1:], result.history.predictions[kept, :, 0])
-        points = np.asarray(panel.collections[0].get_offsets())
-        np.testing.assert_allclose(points[:, 1], result.history.train_y[0])
-    assert "epoch 30" in texts_of(panels[0].figure)  # type: ignore[arg-type]
+    assert "▲ 100 %" in texts_of(drawn("weights", result))
 
 
 def test_sweep_is_drawn_over_strength_with_its_best() -> None:
@@ -343,41 +381,59 @@ def test_titles_are_sentences_of_the_numbers() -> None:
     last = result.headline[-1]
     last[:] = np.linspace(0.3, 0.4, 6)
     last[1] -= 0.1 + np.arange(6) / 1000
-    assert pairs.title(result) == "λ=0.1 lowers the risk by 0.1025, in 6 of 6 replicates"
+    assert pairs.title(result) == "Weight decay 0.1 lowers the risk by 0.1025, in 6 of 6 replicates"
     fresh = make_result(strengths=(0.1,), replicates=6)
     fresh.headline[-1, 1] = fresh.headline[-1, 0] - 0.25 - np.arange(6) / 1000
     confirmed = dataclasses.replace(result, confirmation=fresh)
-    assert pairs.title(confirmed) == "λ=0.1 lowers the risk by 0.2525, in 6 of 6 fresh replicates"
+    of = "in 6 of 6 fresh replicates"
+    assert pairs.title(confirmed) == f"Weight decay 0.1 lowers the risk by 0.2525, {of}"
     one = make_result(strengths=(0.1,), replicates=1)
     assert pairs.title(one).endswith("than the baseline's (one replicate, no interval)")
 
 
-def test_an_arm_has_the_same_colour_everywhere_and_strengths_differ_in_lightness() -> None:
-    study = make_result("compare", arms=SUMS["nine"], epochs=1).study
-    colors = palette.colors_of(study.arms)
-    assert len(set(colors)) == 10
-    assert colors[0] == palette.BASELINE
-    for first in (1, 4, 7):
-        lightness = [np.mean(mpl.colors.to_rgb(color)) for color in colors[first : first + 3]]
-        assert lightness == sorted(lightness, reverse=True)
-    assert {*palette.RAMPS} == {*REGULARIZERS, "plug-in"}
+def test_title_of_many_arms_names_the_one_that_lowers_the_risk_most_and_counts_the_others() -> None:
+    strengths = tuple(0.01 * (1 + index) for index in range(6))
+    result = make_result(strengths=strengths, replicates=6, by="test-loss")
+    last, own = result.headline[-1], np.arange(6) / 1000
+    last[:] = 0.3
+    for index, shift in enumerate((-0.1, -0.2, 0.1, 0.1), 1):
+        last[index] += shift + own
+    last[5] += np.array([-0.9, -0.9, 0.1, -0.2, 0.3, 0.1])  # the lowest mean, but cannot tell
+    last[6] += np.array([1, -1, 1, -1, 1, -1]) / 50
+    assert pairs.title(result) == (
+        "Weight decay 0.02 lowers the test loss most, by 0.1975, in 6 of 6 replicates; "
+        "lower too with weight decay 0.01; higher with 2 others; cannot tell for 2 others"
+    )
+    figure = drawn("pairs", result)
+    verdicts = [text for text in texts_of(figure) if text.startswith(("▼", "▲", "?"))]
+    assert verdicts == ["▼ lower"] * 2 + ["▲ higher"] * 2 + ["? cannot tell"] * 2
 
 
-def test_plug_ins_differ_from_each_other_and_from_all_others() -> None:
-    plugins = [type(f"P{n}", (WeightDecay,), {"command": f"own-{n}"}) for n in range(3)]
-    kinds = [REGULARIZERS["group-lasso"], *plugins]
-    colors = palette.colors_of([Arm(()), *(Arm((kind(0.5),)) for kind in kinds)])
-    assert len(set(colors)) == 5
+def test_weights_title_is_of_the_mean_rms_that_is_written() -> None:
+    result = make_result(strengths=(0.1,), replicates=5)
+    measures = result.history.named("measures")
+    for layer in ("hidden1", "hidden2"):
+        measures[f"rms_{layer}"][-1] = [[0.9 + r / 9 for r in range(5)], [r / 9 for r in range(5)]]
+    measures["rms_output"][-1] = [[0.1 + r / 9 for r in range(5)], [0.2 + r / 9 for r in range(5)]]
+    assert weights.title(result) == (
+        "Weight decay 0.1 draws the weights of 2 of 3 layers nearer to 0; those of the output "
+        "layer are further from 0 on average"
+    )
+    said = texts_of(drawn("weights", result))
+    assert {"rms 0.322", "rms 0.422"} <= {*said}
+    assert "the weights of all 5 replicates" in " ".join(said).replace("\n", " ")
 
 
-def test_short_labels_stay_apart() -> None:
-    study = make_result("compare", arms=("wdecay=0.12345678", "l1=1e-20"), epochs=1).study
-    assert list(palette.labels_of(study).values()) == ["baseline", "wdecay=0.1235", "l1=1e-20"]
-    close = make_result(strengths=(0.12345678, 0.12345679), epochs=1).study
-    assert palette.labels_of(close) == close.labels
-
-
-def test_labels_are_spread_apart_as_little_as_can_be() -> None:
-    assert sheet.spread(np.array([0.5, 0.1]), 0.1, 0, 1).tolist() == [0.5, 0.1]
-    assert sheet.spread(np.array([0.5, 0.5]), 0.1, 0, 1) == pytest.approx([0.45, 0.55])
-    assert sheet.spread(np.array([1.0, 1.0, 0.0]), 0.1, 0, 1) == pytest.approx([0.9, 1.0, 0.0])
+def test_what_is_cut_off_has_an_arrowhead_and_its_value() -> None:
+    strengths = (0.001, 0.002, 0.003, 0.004, 0.005)
+    result = make_result(strengths=strengths, replicates=4, by="test-loss")
+    far = result.headline[-1]
+    far[5] += 90
+    figure = drawn("risk_over_strength", result)
+    for panel in figure.axes[1:]:
+        assert panel.get_ylim()[1] < 90
+    (arrow,) = [line for line in figure.axes[2].lines if line.get_marker() == "^"]
+    assert np.asarray(arrow.get_xdata())[0] > np.log10(0.0045)
+    said = texts_of(figure)
+    assert f"▲ test loss {far[5].mean():.3f}" in said
+    assert f"▲ up to {(far[5] - far[0]).max():.3f}" in said

@@ -105,7 +105,33 @@ def test_slider_moves_fits_and_weights_to_the_epoch(page: Page, result: Result) 
     assert bars == all_of(page, ".outline", "e.getAttribute('d')")  # none is trained at epoch 0
 
 
+def test_mark_of_the_slider_is_where_the_course_has_the_epoch(page: Page, result: Result) -> None:
+    figure = result.figures.course()
+    panel = figure.axes[1]
+    line = max(panel.lines, key=lambda line: len(line.get_xdata()))
+    by_epoch = dict(zip(result.history.epochs[1:].tolist(), line.get_xdata(), strict=True))
+    page.ask("document.getElementById('epoch').focus()")
+    for key, epoch in (("End", 40), ("ArrowLeft", 18)):
+        page.press(key)
+        assert page.ask("document.getElementById('shown').textContent") == str(epoch)
+        (path,) = all_of(page, ".mark", "e.getAttribute('d')")
+        pixels = panel.transData.transform((by_epoch[epoch], 0))[0]
+        assert float(path[1:].split()[0]) == pytest.approx(pixels / figure.dpi * 72, abs=0.1)
+
+
+def test_page_begins_with_its_pictures_and_folds_its_tables(page: Page) -> None:
+    names = all_of(page, ".scroll:has(> .picture)", "e.ariaLabel")
+    assert names == ["claims", "pairs", "course"]
+    tops = all_of(page, ".scroll:has(> .picture), #h-moving", "e.getBoundingClientRect().top")
+    assert tops == sorted(tops)
+    assert tops[0] < 800
+    assert page.ask("document.documentElement.scrollHeight") < 3600
+    assert not any(all_of(page, "details", "e.open"))
+    assert all_of(page, "table", "e.closest('details') !== null") == [True] * 3
+
+
 def test_tables_sort_by_key_and_say_so(page: Page) -> None:
+    page.ask("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     head = "document.querySelector('table.sorts thead th:nth-child(6)')"
     page.ask(f"{head}.firstChild.focus()")
     for word in ("ascending", "descending"):
@@ -141,7 +167,8 @@ def test_page_is_light_dark_and_printed(page: Page) -> None:
 
 
 def test_tab_reaches_every_control(page: Page) -> None:
-    controls = "a[href], button:not([hidden]), input, [tabindex]"
+    page.ask("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    controls = "summary, a[href], button:not([hidden]), input, [tabindex]"
     places = f"[...document.querySelectorAll('{controls}')].indexOf(document.activeElement)"
     expected = list(range(page.ask(f"document.querySelectorAll('{controls}').length")))
     assert len(expected) > 20
@@ -222,6 +249,19 @@ def test_without_pictures_the_page_has_tables_and_matplotlib_is_not_imported(
     text = (tmp_path / "run" / "report.html").read_text()
     assert text.count("<table") == 3
     assert "<svg" not in text
+
+
+def test_page_says_the_cause_first_where_nothing_can_be_compared(regbench: Command) -> None:
+    given = ["--lr=10", "--epochs=100", "--log-every=50", "--hidden=20", "--replicates=2"]
+    finished = regbench(
+        "wdecay", "--lambda=0.1", "--points=6", *given, "--no-tensorboard", "--out=run"
+    )
+    assert finished.code == 1
+    text = Path("run/report.html").read_text()
+    (title,) = re.findall(r"<h1>(.*?)</h1>", text)
+    assert title.startswith("baseline diverged in 2 of 2 replicates")
+    assert "<svg" not in text
+    assert not [*Path("run/figures").iterdir()]
 
 
 def test_many_arms_and_replicates_stay_small_and_the_page_says_so() -> None:

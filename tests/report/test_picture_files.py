@@ -31,6 +31,8 @@ def test_files_are_the_same_whenever_they_are_drawn_again(suffix: str) -> None:
     if suffix == "png":
         image = Image.open(io.BytesIO(first.files["png"]))
         assert image.size == (first.width, first.height)
+        assert {(255, 255, 255), (0, 0, 0)} <= {rgb for _, rgb in image.getcolors(10**6) or ()}
+        assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
 
 
 def test_result_draws_into_axes_that_are_given_and_without_any_changes_nothing_global() -> None:
@@ -38,7 +40,7 @@ def test_result_draws_into_axes_that_are_given_and_without_any_changes_nothing_g
     figure = Figure(figsize=(12, 8))
     left, right = figure.subplots(1, 2)
     assert result.figures.fan(left) is figure
-    assert result.figures.parts(right) is figure
+    assert result.figures.course(right) is figure
     middle = figure.bbox.width / 2
     assert all(axes.get_window_extent().x1 <= middle for axes in figure.axes[2:6])
     with pytest.raises(AttributeError, match="no picture is called 'fam'"):

@@ -94,11 +94,11 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
 
 
 def test_pictures_stand_with_the_baseline_alone(result: Result, tmp_path: Path) -> None:
-    pictures = [draw(name, result, {"png"}) for name in ("fit", "pairs")]
+    pictures = [draw(name, result, {"png"}) for name in ("fan", "pairs")]
     write(result, tmp_path, pictures)
     for name in result.study.arm_names:
         reader = read(tmp_path / "tensorboard" / name)
-        assert reader.Tags()["images"] == (["fit", "pairs"] if name == "baseline" else [])
+        assert reader.Tags()["images"] == (["fan", "pairs"] if name == "baseline" else [])
     reader = read(tmp_path / "tensorboard" / "baseline")
     for picture in pictures:
         (image,) = reader.Images(picture.name)
@@ -198,7 +198,7 @@ def test_command_writes_logs_that_can_be_read(regbench: Command, tmp_path: Path)
     reader = read(tmp_path / "run" / "tensorboard" / "wdecay=0.01")
     assert [event.step for event in reader.Scalars("error/test_loss")] == [0, 1, 2, 4]
     reader = read(tmp_path / "run" / "tensorboard" / "baseline")
-    assert [image.step for image in reader.Images("fit")] == [4]
+    assert [image.step for image in reader.Images("fan")] == [4]
 
 
 def test_arm_whose_name_is_too_long_for_a_folder_has_a_shorter_one(regbench: Command) -> None:

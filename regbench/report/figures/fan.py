@@ -1,4 +1,4 @@
-"""All replicates' fits of each arm at the last epoch, and where along x their error stands."""
+"""Fits of all replicates at the last epoch, and where along x their error is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from regbench.report.figures.findings import Cast, amount, bracket, short
-from regbench.report.figures.palette import BAD, BASELINE, INK, TRUTH, readable
-from regbench.report.figures.sheet import EDGE, ticks, width_of, wrapped
+from regbench.report.figures.findings import Cast, amount, bracket, cut, sentence_of, short
+from regbench.report.figures.palette import BAD, BASELINE, INK, POINTS, TRUTH, readable
+from regbench.report.figures.sheet import EDGE, limits, ticks, width_of, wrapped
 
 if TYPE_CHECKING:
     from regbench.analysis.result import Result
@@ -37,46 +37,56 @@ def size(result: Result) -> tuple[float, float]:
 def title(result: Result) -> str:
     """Return what the best arm does to the variance of the fits, and to bias² if that is told."""
     cast = Cast(result)
-    if not cast.best or 0 in cast.lost:
-        return f"The fits of {'the baseline' if cast.best else 'every arm'} diverged"
+    if not cast.several:
+        risks = result.history.risk[-1, :, 0]
+        ends = f"{short(risks[cast.best])}, the baseline {short(risks[0])}"
+        return sentence_of(f"{cast.names[cast.best]} has the risk {ends} (one replicate)")
     before, after = (cast.parts[index].variance.value for index in (0, cast.best))
-    change, label = result.decomposition_differences[-1][cast.best - 1], cast.labels[cast.best]
+    change, name = result.decomposition_differences[-1][cast.best - 1], cast.names[cast.best]
     variance, bias = change.variance, change.bias_squared
     ends = f"from {short(before)} to {short(after)}"
-    said = f"{label}: no change of the variance of the fits can be told ({ends})"
+    clauses = [f"{name}: cannot tell whether the variance of the fits changes ({ends})"]
     if variance.ci and not variance.ci[0] <= 0 <= variance.ci[1]:
         verb = "lowers" if variance.value < 0 else "raises"
-        said = f"{label} {verb} the variance of the fits {ends}"
+        clauses = [f"{name} {verb} the variance of the fits {ends}"]
     if bias.ci and not bias.ci[0] <= 0 <= bias.ci[1]:
         verb = "raises" if bias.value > 0 else "lowers"
-        said += f"; it {verb} bias² by {amount(abs(bias.value), bias.ci)}"
-    return said
+        clauses.append(f"it {verb} bias² by {amount(abs(bias.value), bias.ci)}")
+    return sentence_of(*clauses)
 
 
 def draw(result: Result, sheet: Sheet) -> None:
     """Draw a panel of fits for each arm, over one of variance and bias² at each input."""
     history, cast, task = result.history, Cast(result), result.study.task
-    count = min(MOST_LINES, result.study.replicates)
-    top = sheet.heading(
-        title(result),
-        f"{cast.networks}. A thin line is the network of one replicate"
+    count, seed = min(MOST_LINES, result.study.replicates), result.study.seed
+    said = (
+        f"{cast.networks}. A thin line is the fit of one replicate"
         f"{f' ({count} are drawn)' * (count < result.study.replicates)}, the thick one their mean, "
-        f"the dashed one the truth. Below, at each input x: the area is the variance of the fits, "
-        f"dotted is bias², the grey line is the baseline's variance. "
-        f"[ ]: paired {cast.interval}.{cast.omitted}",
+        f"the dashed one the truth. Yellow: the training points of the first replicate, seed "
+        f"{seed}; black: its fit. Below, at each input x: the area is the variance of the fits, "
+        f"dotted is bias², the grey line is the baseline's variance. [ ]: paired {cast.interval}."
     )
+    if not cast.several:
+        said = (
+            f"One replicate, seed {seed}, epoch {history.epochs[-1]}. A line is a fit, the dashed "
+            "one the truth; yellow: the training points. Below: squared error at each input x; the "
+            "grey line is the baseline's."
+        )
+    top = sheet.heading(title(result), said + cast.omitted)
     x, truth = history.grid_x, history.grid_truth
     fits = history.predictions[-1].astype(float)
-    means, variances = fits.mean(axis=1), fits.var(axis=1, ddof=1)
+    means, variances = fits.mean(axis=1), fits.var(axis=1, ddof=int(cast.several))
     biases = (means - truth) ** 2 - variances / fits.shape[1]
+    areas = variances if cast.several else biases
     fine = [index for index in cast.shown if index not in cast.lost]
-    seen = np.array(
-        [np.percentile(fits[index], (0.2, 99.8)) for index in fine] + [[truth.min(), truth.max()]]
-    )
-    far = 1.5 * max(np.ptp(truth), np.ptp(history.train_y)) or 1.0
-    low, high = max(seen.min(), truth.min() - far), min(seen.max(), truth.max() + far)
-    tops = np.percentile(variances[fine], 98, axis=1) if fine else np.ones(1)
-    above = 1.15 * min(tops.max(), 3 * tops[0]) or 1.0
+    reached = [(fits[i].min(), fits[i].max()) for i in fine if i not in (0, cast.best)]
+    shown = (0, cast.best)
+    points = history.train_y[0]
+    seen = [(v.min(), v.max()) for v in (truth, points, *(fits[index] for index in shown))]
+    low, high = limits(seen, reached)
+    errors = np.stack([variances, biases], axis=1)
+    tops = {i: (min(0, errors[i].min()), errors[i].max()) for i in fine}
+    least, most = limits([tops.pop(index) for index in shown], [*tops.values()])
 
     rows, columns = grid(result)
     width = (sheet.width - LEFT - EDGE) / columns - GAP
@@ -85,7 +95,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     title_height = 0.16 * max(map(len, names.values())) + 0.02
     above_panel = title_height + NAMED
     tall = 0.7 * (height - above_panel - BETWEEN - 0.35)
-    limits = dict[str, Any](xlim=(task.x_min, task.x_max))
+    limited = dict[str, Any](xlim=(task.x_min, task.x_max))
     for place, index in enumerate(cast.shown):
         row, column = divmod(place, columns)
         left, over, color = LEFT + column * (width + GAP), top + row * height, cast.colors[index]
@@ -94,21 +104,20 @@ def draw(result: Result, sheet: Sheet) -> None:
         sheet.text(
             left, over + title_height, "\n".join(names[index]), 8.5 if is_small else 10, **style
         )
-        panel = sheet.panel(left, over + above_panel, width, tall, ylim=(low, high), **limits)
+        panel = sheet.panel(left, over + above_panel, width, tall, ylim=(low, high), **limited)
         under = over + above_panel + tall + BETWEEN
-        lower = sheet.panel(
-            left, under, width, tall / 0.7 * 0.3, ylim=(-0.06 * above, above), **limits
-        )
-        for axes, most in ((panel, 4), (lower, 2)):
+        shape = dict[str, Any](ylim=(least, most), **limited)
+        lower = sheet.panel(left, under, width, tall / 0.7 * 0.3, **shape)
+        for axes, number in ((panel, 4), (lower, 2)):
             ticks(axes, "x", most=3, is_labelled=axes is lower)
-            ticks(axes, "y", most=most, is_labelled=not column)
+            ticks(axes, "y", most=number, is_labelled=not column)
         panel.plot(x, truth, color=TRUTH, lw=1.5, dashes=(4, 2), zorder=4)
         if index in cast.lost:
             said = "\n".join(wrapped(cast.lost[index], width - 0.1, 8.5, most=3))
             sheet.text(left, over + title_height + 0.03, said, 8.5, color=BAD)
             continue
         said = f"risk {short(history.risk[-1, index].mean(dtype=float))}"
-        if index and result.question.headline == "risk" and 0 in fine:
+        if index and result.question.judged_by == "risk":
             c = result.comparisons[index - 1]
             said += f"\n{bracket(c.mean_difference, c.ci, '+')}"
         sheet.text(left, over + title_height + 0.03, said, 8.5 if width > 1.9 else 7.5)
@@ -117,11 +126,22 @@ def draw(result: Result, sheet: Sheet) -> None:
         panel.add_collection(LineCollection(list(lines), colors=color, **style), autolim=False)
         panel.plot(x, means[index], color="white", lw=3.6, zorder=3)
         panel.plot(x, means[index], color=color, lw=2.3, zorder=3)
-        lower.fill_between(x, 0, variances[index], color=color, alpha=0.3, lw=0)
-        if index and 0 in fine:
-            lower.plot(x, variances[0], color=BASELINE, lw=0.9)
-        lower.plot(x, variances[index], color=color, lw=1.4)
-        lower.plot(x, biases[index], color=INK, lw=1.1, ls=":")
-        parts = cast.parts[index]
-        values = short(parts.variance.value), short(parts.bias_squared.value)
-        sheet.text(left, under - 0.03, "variance {}   bias² {}".format(*values), 8, va="bottom")
+        if cast.several:
+            panel.plot(x, fits[index, 0], color=INK, lw=1, zorder=3)
+            lower.plot(x, biases[index], color=INK, lw=1.1, ls=":")
+        style = dict[str, Any](
+            color=POINTS, edgecolors=INK, linewidths=0.6, zorder=5, clip_on=False
+        )
+        panel.scatter(history.train_x, points, 16, **style)
+        lower.fill_between(x, 0, areas[index], color=color, alpha=0.3, lw=0)
+        if index:
+            lower.plot(x, areas[0], color=BASELINE, lw=0.9)
+        lower.plot(x, areas[index], color=color, lw=1.4)
+        said = "squared error"
+        if parts := cast.parts[index]:
+            values = short(parts.variance.value), short(parts.bias_squared.value)
+            said = "variance {}   bias² {}".format(*values)
+        sheet.text(left, under - 0.03, said, 8, va="bottom")
+        style = dict[str, Any](ha="right", color=readable(color))
+        sheet.text(left + width, over + above_panel, cut(fits[index], (low, high)), 7.5, **style)
+        sheet.text(left + width, under, cut(errors[index], (least, most)), 7.5, **style)

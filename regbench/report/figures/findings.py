@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.analysis.history import evenly
-from regbench.report.figures.palette import colors_of, labels_of
+from regbench.errors import UsageError
+from regbench.report.claims import finite_arms, is_comparable
+from regbench.report.figures.palette import colors_of, labels_of, names_of
 from regbench.report.format import count, percent, rounded
 
 if TYPE_CHECKING:
     from regbench.analysis.result import Result
-    from regbench.analysis.statistics import Comparison, Interval
+    from regbench.analysis.statistics import Interval
 
 MOST_PANELS = 8
 """Arms that have panels of their own; of more, some are shown."""
@@ -24,6 +26,8 @@ MOST_PANELS = 8
 
 def amount(value: float, ci: Interval | None, sign: str = "") -> str:
     """Return a number with the decimals that its interval gives it; `+` gives it a sign."""
+    if ci is None:
+        return short(value, sign)
     plus = sign if value > 0 else ""
     return plus + rounded(value, ci).replace("-", "−")
 
@@ -50,34 +54,47 @@ def bracket(value: float, ci: Interval | None, sign: str = "") -> str:
     return amount(value, ci, sign) + ends
 
 
+def cut(values: Any, ends: tuple[float, float]) -> str:
+    """Return how far values reach beyond the ends of an axis, or nothing."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    told = [f"▲ up to {short(high)}"] if high > ends[1] else []
+    return "  ".join([*told, f"▼ down to {short(low)}"] if low < ends[0] else told)
+
+
 class Cast:
     """The arms of a result as pictures show them: lists by index, and what is said of them.
 
     Attributes:
-        labels, colors: Of each arm, the baseline first.
+        labels, names, colors: Of each arm, the baseline first; titles use the names.
         lost: What is said of arms that are not finite at the end, by index.
-        shown: The arms that have panels: the baseline, the best, and the rest evenly.
+        best: The index of the arm that is judged the best.
+        shown: The arms that have panels: the baseline, and the others evenly by their effect.
         several: Whether there are replicates to speak of.
+
+    Raises:
+        UsageError: The baseline or every other arm has diverged, so that nothing can be compared.
     """
 
     def __init__(self, result: Result) -> None:
         self.result, study = result, result.study
-        last = np.isfinite(result.headline[-1] + result.history.risk[-1])
-        self.labels, self.colors = [*labels_of(study).values()], colors_of(study.arms)
+        if not is_comparable(result):
+            problem = "a picture compares arms, and the baseline or every other arm diverged"
+            raise UsageError("figures", problem=problem)
+        self.labels, self.names = ([*f(study).values()] for f in (labels_of, names_of))
+        self.colors = colors_of(study.arms)
+        is_finite = finite_arms(result)
         self.lost = {
             index: f"diverged in {number} of {study.replicates}, first seen at epoch {epoch}"
             for index, epoch, number in result.divergences
-            if not last[index].all()
+            if not is_finite[index]
         }
-        self.several, arms = study.replicates > 1, len(study.arms)
-        self.best = study.arm_names.index(result.best_arm.name) if result.best_arm else 0
-        self.shown = [0, *(index + 1 for index in evenly(arms - 1, MOST_PANELS - 1))]
-        if self.best not in self.shown:
-            nearest = min(self.shown[1:], key=lambda index: abs(index - self.best))
-            self.shown[self.shown.index(nearest)] = self.best
+        losses = np.where(is_finite, result.judged.mean(axis=1, dtype=float), np.inf)
+        order = (1 + losses[1:].argsort(kind="stable")).tolist()
+        self.best, self.several, arms = order[0], study.replicates > 1, len(study.arms)
+        self.shown = [0, *sorted(order[rank] for rank in evenly(len(order), MOST_PANELS - 1))]
         self.networks = f"{count(study.replicates, 'replicate')}, epoch {result.history.epochs[-1]}"
         is_some = len(self.shown) < arms
-        self.omitted = f" {len(self.shown)} of {arms} arms are shown." if is_some else ""
+        self.omitted = f" {len(self.shown)} of {arms} arms are shown, by effect." if is_some else ""
         simultaneous = "simultaneous " if arms > 2 else ""
         self.interval = f"{simultaneous}{percent(result.question.confidence)} interval"
 
@@ -88,49 +105,48 @@ class Cast:
         return found
 
 
-def judged(result: Result) -> list[Comparison]:
-    """Return the comparison that counts for each arm: the confirmation's, where there is one."""
-    fresh = {c.arm: c for c in result.confirmation.comparisons} if result.confirmation else {}
-    return [fresh.get(c.arm, c) for c in result.comparisons]
+def sentence_of(*clauses: str) -> str:
+    """Return clauses as a title, which begins with a capital letter."""
+    text = "; ".join(clauses)
+    return text[:1].upper() + text[1:]
 
 
 def headline_title(result: Result) -> str:
-    """Return the finding about the headline measure: of the best arm first, then what differs."""
-    labels, what = labels_of(result.study), result.question.words
-    found = [c for c in judged(result) if c.verdict != "diverged"]
-    if not found:
-        return f"No comparison: a {what} is not finite"
-    best = next(c for c in found if result.best_arm and c.arm == result.best_arm.name)
-    label, size, ci = labels[best.arm], abs(best.mean_difference), best.ci
+    """Return the finding about the headline measure: of one arm, then what differs from it.
+
+    That arm is the confirmed one, or the one that lowers the measure most, or else the best.
+    """
+    cast, what, margin = Cast(result), result.question.words, result.question.margin
+    fresh = {c.arm: c for c in result.confirmation.comparisons} if result.confirmation else {}
+    found = [fresh.get(c.arm, c) for c in result.comparisons]
+    names = dict(zip(result.study.arm_names, cast.names, strict=True))
+    better = [c for c in found if c.verdict == "better"]
+    first = [c for c in found if c.arm in fresh] or better or [found[cast.best - 1]]
+    best = min(first, key=lambda c: c.mean_difference)
+    others = [c for c in found if c is not best]
+    name, size, ci = names[best.arm], amount(abs(best.mean_difference), best.ci), best.ci
+    of = f"{best.wins} of {best.replicates}{' fresh' * bool(fresh)} replicates"
+    change = bracket(best.mean_difference, ci, "+")
     if best.replicates == 1:
         side = "lower" if best.mean_difference < 0 else "higher"
-        rest = "one replicate, no interval"
-        return f"{label}: {what} {amount(size, None)} {side} than the baseline's ({rest})"
-    is_fresh = result.confirmation is not None and best in result.confirmation.comparisons
-    of = f"{best.wins} of {best.replicates}{' fresh' * is_fresh} replicates"
-    by = f"by {amount(size, ci)}"
-    others = [c for c in found if c is not best]
-    if best.verdict == "did nothing":
-        title = f"{label} did nothing"
-    elif best.verdict == "equal":
-        within, change = result.question.margin, bracket(best.mean_difference, ci, "+")
-        title = f"{label}: the {what} is equal within ±{within:g}, {change}"
-    elif best.verdict == "better":
-        title = (
-            f"{label} lowers the {what}{' most,' * (bool(others) and not is_fresh)} {by}, in {of}"
-        )
-    elif best.verdict == "worse":
-        title = f"{label} raises the {what} {by}, and is better in {of}"
-    else:
-        change = bracket(best.mean_difference, ci, "+")
-        title = f"{label}: no change of the {what} can be told, {change}"
-    for verdict, one, many in (
-        ("worse", "{} raises it", "{} arms raise it"),
-        ("equal", "{} leaves it equal", "{} others leave it equal"),
-        ("did nothing", "{} did nothing", "{} others did nothing"),
-        ("inconclusive", "for {} it cannot be told", "for {} others it cannot be told"),
-    ):
-        such = [labels[c.arm] for c in others if c.verdict == verdict]
-        if such and verdict != best.verdict:
-            title += "; " + (one.format(*such) if len(such) == 1 else many.format(len(such)))
-    return title
+        than = f"{what} {size} {side} than the baseline's (one replicate, no interval)"
+        return sentence_of(f"{name}: {than}")
+    most = " most," * (bool(others) and not fresh)
+    clauses = [
+        {
+            "better": f"{name} lowers the {what}{most} by {size}, in {of}",
+            "worse": f"{name} raises the {what} by {size}, and is better in {of}",
+            "equal": f"{name}: the {what} is equal within ±{margin:g}, {change}",
+            "did nothing": f"{name} did nothing",
+            "diverged": f"{name} diverged on fresh replicates",
+        }.get(best.verdict, f"{name}: cannot tell, the {what} changes by {change}")
+    ]
+    for verdict, words in (
+        ("better", "lower too with"), ("worse", "higher with"), ("equal", "equal with"),
+        ("did nothing", "nothing done by"), ("inconclusive", "cannot tell for"),
+        ("diverged", "diverged with"),
+    ):  # fmt: skip
+        such = [names[c.arm] for c in others if c.verdict == verdict]
+        who = such[0] if len(such) == 1 else f"{len(such)} others"
+        clauses += [f"{words} {who}"] * bool(such)
+    return sentence_of(*clauses)

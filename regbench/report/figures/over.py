@@ -1,4 +1,7 @@
-"""The paired difference of each arm over the values of a setting, below the risks themselves."""
+"""The arms at each value of a setting: their paired differences, as rows on one axis.
+
+Of a sweep the risk over strength at each value, one below the other, with its best strength.
+"""
 
 from __future__ import annotations
 
@@ -6,103 +9,139 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.report.claims import FEW_ARMS
-from regbench.report.figures.findings import Cast, short
-from regbench.report.figures.palette import BASELINE, GREY, labels_of
-from regbench.report.figures.sheet import label_ends, ticks
+from regbench.analysis.history import evenly
+from regbench.report.claims import FEW_ARMS, is_comparable
+from regbench.report.figures.findings import Cast, bracket, cut, sentence_of, short
+from regbench.report.figures.marks import BAR, Row, draw_rows
+from regbench.report.figures.pairs import VERDICTS
+from regbench.report.figures.palette import BASELINE, BEST, GREY, INK, names_of
+from regbench.report.figures.risk_over_strength import Sweep, curves_of, draw_curves
+from regbench.report.figures.sheet import limits, name_width, ticks
 from regbench.report.format import count, percent
 from regbench.report.over import findings, text_of
 
 if TYPE_CHECKING:
-    from regbench.analysis.history import Array
     from regbench.analysis.over import OverResult
+    from regbench.analysis.result import Result
     from regbench.report.figures.sheet import Sheet
 
-LEFT, RIGHT = 0.75, 1.75
-"""Inches left and right of the panels."""
-LEAST_RATIO = 10
-"""Of the largest value to the smallest, from which the axis is logarithmic."""
+LEFT, RIGHT, TABLE, MOST_PANELS = 1.5, 1.9, 4.6, 8
+"""Inches left and right of the panels of a sweep and of the texts of rows; values with a panel."""
 
 
 def size(result: OverResult) -> tuple[float, float]:
     """Return width and height of the file in inches."""
-    return 8.4, 6.2
+    if sweeps := sweeps_of(result):
+        return 8.4, 2.0 + 1.1 * min(MOST_PANELS, len(sweeps))
+    return 9.4, 2.0 + BAR * len(rows_of(result))
 
 
 def title(result: OverResult) -> str:
-    """Return where each of few arms helps, or of many how many do at either end."""
-    study, what = result.study.study, result.question.words
+    """Return the best strength at either end, where each of few arms helps, or the best arms."""
+    study, what, key = result.study.study, result.question.words, result.study.key
+    values = [*map(text_of, result.by_value)]
+    ends = {values[index]: result.over[index] for index in (0, -1)}
     if result.over[0].study.replicates == 1:
         return "One pair at each value cannot tell where an arm helps"
+    if sweeps := sweeps_of(result):
+        told = [f"{best_text(one)} at {key}={value}" for value, one in ends.items()]
+        return sentence_of(f"{what} is lowest at {sweeps[0].part.symbol}* = {' and '.join(told)}")
     if len(study.compared) <= FEW_ARMS:
-        return "; ".join(findings(result, labels_of(study)))
-    first, *_, last = zip(map(text_of, [*result.by_value] * 2), result.effects * 2, strict=True)
-    told = [
-        f"by {sum(e.verdict == 'better' for e in own)} of {len(own)} at {result.study.key}={value}"
-        for value, own in (first, last)
-    ]
-    return f"Of these arms the {what} is lowered {' and '.join(told)}"
+        return sentence_of(*findings(result, names_of(study)))
+    lowest = dict[str, list[str]]()
+    for value, one in ends.items():
+        means = np.nan_to_num(one.judged.mean(axis=1), nan=np.inf)
+        name = [*names_of(study).values()][int(means.argmin())]
+        lowest.setdefault(name, []).append(value)
+    told = [f"{name} at {key}={' and '.join(where)}" for name, where in lowest.items()]
+    return sentence_of(f"{what} is lowest with {' and with '.join(told)}")
+
+
+def sweeps_of(result: OverResult) -> list[Sweep]:
+    """Return the sweep at each value, or nothing where one has no best strength."""
+    has_best = all(is_comparable(one) and one.optimum for one in result.over)
+    return [Sweep(one) for one in result.over] if has_best else []
+
+
+def best_text(result: Result) -> str:
+    """Return the best strength of a sweep, with its interval."""
+    found = result.optimum
+    ci = " [{:.2g}, {:.2g}]".format(*found.ci) if found and found.ci else ""
+    return f"{found.strength:.2g}{ci}" if found else ""
+
+
+def rows_of(result: OverResult) -> list[Row]:
+    """Return a row for each arm at each value, arm by arm."""
+    cast, rows = Cast(next(filter(is_comparable, result.over))), list[Row]()
+    for index in cast.shown[1:]:
+        label, color = cast.labels[index], cast.colors[index]
+        for value, one, effects in zip(result.by_value, result.over, result.effects, strict=True):
+            found, means = effects[index - 1], one.judged.mean(axis=1, dtype=float)
+            texts = [(0.0, bracket(found.mean_difference, found.ci, "+"), INK)]
+            texts.append((1.9, f"{short(means[0])} → {short(means[index])}", INK))
+            if cast.several and found.verdict != "diverged":
+                texts.append((3.35, *VERDICTS[found.verdict]))
+            lost = "diverged" * (found.verdict == "diverged")
+            bars = [(found.mean_difference, found.ci)]
+            name = f"{label}, {result.study.key}={text_of(value)}"
+            rows.append(Row(name, GREY if lost else color, bars, [texts], lost=lost))
+    return rows
 
 
 def draw(result: OverResult, sheet: Sheet) -> None:
-    """Draw the headline measure of all arms, and below it each arm's paired difference."""
-    cast, what, key = Cast(result.over[0]), result.question.words, result.study.key
-    texts, x, is_log = [*map(text_of, result.by_value)], np.arange(float(len(result.over))), False
-    if not isinstance(next(iter(result.by_value)), str):
-        x = np.array([*result.by_value], dtype=float)
-        is_log = bool(x.min() > 0 and x.max() >= LEAST_RATIO * x.min())
-        x = np.log10(x) if is_log else x
-    order = np.argsort(x)
+    """Draw a panel for each value of a sweep, or else a row for each arm at each value."""
+    what, sweeps, several = (
+        result.question.words,
+        sweeps_of(result),
+        result.over[0].study.replicates > 1,
+    )
     said = f"{count(result.over[0].study.replicates, 'replicate')} at each value, last epoch."
-    if cast.several:
-        interval = f"{percent(result.question.confidence)} intervals"
-        said += f" Bars: {interval} of the means, which hold together for all arms and values."
-    if lost := [v for v, one in zip(texts, result.over, strict=True) if one.has_diverged]:
-        said += f" Diverged: an arm at {key}={', '.join(lost)}."
-    top = sheet.heading(title(result), said + cast.omitted) + 0.3
-    width, height = sheet.width - LEFT - RIGHT, sheet.height - top - 1.1
-    pad = 0.06 * float(np.ptp(x)) or 1.0
-    inch, steps = (float(np.ptp(x)) + 2 * pad) / width, np.diff(x[order])
-    shown = [order[0]]
-    for index in order[1:]:
-        shown += [index] if x[index] - x[shown[-1]] >= 0.6 * inch else []
-
-    # Means by value and arm, the baseline first; those of differences with their intervals.
-    risks = np.array([one.judged.mean(axis=1, dtype=float) for one in result.over])[..., None]
-    effects = np.zeros((*risks.shape[:2], 3))
-    for own, three in zip(result.effects, effects, strict=True):
-        three[1:] = [(e.mean_difference, *(e.ci or (e.mean_difference,) * 2)) for e in own]
-    apart = min(0.09 * inch, 0.8 * float(steps.min(initial=np.inf)) / len(cast.shown))
-    difference, below = f"paired difference in {what}, arm − baseline", top + 0.4 * height + 0.5
-    for arms, numbers, name, place, tall in (
-        (cast.shown, risks, f"{what}, mean   ↓ lower is better", top, 0.4 * height),
-        (cast.shown[1:], effects, difference, below, 0.6 * height),
-    ):
-        is_lower, sign = numbers is effects, "+" if numbers is effects else ""
-        limits = {"xlim": (x.min() - pad, x.max() + pad), "ylim": bounds(numbers[:, arms])}
-        panel = sheet.panel(LEFT, place, width, tall, **limits)
-        sheet.text(LEFT, place - 0.07, name, color=GREY, va="bottom")
-        panel.axhline(0, color=BASELINE, lw=1.6 * is_lower)
-        ends = [(0.0, "as the baseline", BASELINE)] * is_lower
-        for index, arm in enumerate(arms):
-            color, (mean, *interval) = cast.colors[arm], numbers[order, arm].T
-            at = x[order] + apart * is_lower * (index - (len(arms) - 1) / 2)
-            panel.plot(at, mean, "o-", color=color, ms=4.5, mec="white", mew=0.6)
-            if interval:
-                panel.vlines(at, *interval, color=color, lw=4.5, alpha=0.5, zorder=1)
-            for last in mean[np.isfinite(mean)][-1:]:
-                ends.append((last, f"{cast.labels[arm]} {short(last, sign)}", color))
-        label_ends(panel, ends, tall)
-        ticks(panel, "x", x[shown], [texts[index] for index in shown], is_labelled=is_lower)
-        ticks(panel, "y", sign=sign)
-    scale = f"{key}, log scale" if is_log else key
-    sheet.text(LEFT + width / 2, sheet.height - 0.27, scale, ha="center")
+    interval = f"{percent(result.question.confidence)} interval"
+    if sweeps:
+        said += (
+            f" Bands: {interval} of each curve alone, dashed: the baseline, yellow: {interval} of"
+        )
+        said += f" the best strength {sweeps[0].part.symbol}*."
+    elif several:
+        said += f" Bars: mean and {interval}; they hold together for all arms and values."
+    lost = [text_of(value) for value, one in result.by_value.items() if one.has_diverged]
+    said += f" Diverged: an arm at {result.study.key}={', '.join(lost)}." * bool(lost)
+    if sweeps:
+        draw_sweeps(result, sweeps, sheet, sheet.heading(title(result), said) + 0.3)
+        return
+    rows, omitted = rows_of(result), Cast(next(filter(is_comparable, result.over))).omitted
+    top = sheet.heading(title(result), said + omitted) + 0.28
+    left, right = name_width([row.label for row in rows], 2.2) + 0.1, sheet.width - TABLE
+    ys = draw_rows(sheet, left, top, right - left, rows, "")
+    sheet.text(left, sheet.height - 0.27, f"paired difference in {what}, arm − baseline", 8.5)
+    for x, head in ((0.1, "difference"), (2.0, f"{what}: baseline → arm")):
+        sheet.text(right + x, top - 0.06, head, 8.5, color=GREY, va="bottom")
+    sheet.names([row.label for row in rows], [row.color for row in rows], ys, left - 0.1)
 
 
-def bounds(numbers: Array) -> tuple[float, float]:
-    """Return the ends of an axis: 0 and what is finite, but for what lies far beyond the rest."""
-    finite = numbers[np.isfinite(numbers)]
-    far = 3 * float(np.quantile(np.abs(finite), 0.7, method="lower")) if len(finite) else 1.0
-    low, high = max(-far, finite.min(initial=0.0)), min(far, finite.max(initial=0.0))
-    margin = 0.08 * (high - low) or 1.0
-    return low - margin * (low < 0), high + margin
+def draw_sweeps(result: OverResult, sweeps: list[Sweep], sheet: Sheet, top: float) -> None:
+    """Draw the risk over strength at each value, one below the other on the same scales."""
+    shown = evenly(len(sweeps), MOST_PANELS)
+    width, step = sheet.width - LEFT - RIGHT, (sheet.height - top - 0.55) / len(shown)
+    curves = {i: curves_of(result.over[i], sweeps[i].rows)[:1] for i in shown}
+    bases = {i: curves_of(result.over[i], [0])[0][2][:, 0] for i in shown}
+    bands = {i: values[1:].T for i, ((_, _, values),) in curves.items()}
+    bests = [bands[i][values[0].argmin()] for i, ((_, _, values),) in curves.items()]
+    ends = limits([*bests, *(base[1:] for base in bases.values())], [*bands.values()])
+    heading = f"{result.question.words}   ↓ lower is better"
+    sheet.text(LEFT, top - 0.06, heading, color=GREY, va="bottom")
+    for place, index in enumerate(shown):
+        over, sweep, one = top + place * step, sweeps[index], result.over[index]
+        panel = sheet.panel(LEFT, over, width, step - 0.12, xlim=sweep.ends, ylim=ends)
+        panel.axhline(bases[index][0], color=BASELINE, lw=1.6, dashes=(5, 2), zorder=1)
+        draw_curves(panel, sweep.x, curves[index])
+        sweep.mark_best(panel, one)
+        sweep.ticks(panel, width, is_labelled=place == len(shown) - 1)
+        ticks(panel, "y", most=2)
+        name = f"{result.study.key}={text_of([*result.by_value][index])}"
+        middle, right = over + (step - 0.12) / 2, LEFT + width
+        sheet.text(LEFT - 0.5, middle, name, 8.5, ha="right", va="center", weight="bold")
+        said = f"{sweep.part.symbol}* {best_text(one)}"
+        sheet.text(right + 0.1, middle, said, 8.5, color=BEST, va="center", weight="bold")
+        sheet.text(right + 0.1, over, cut(bands[index], ends), 7.5, color=GREY)
+    sheet.text(LEFT + width / 2, sheet.height - 0.27, sweeps[0].heading, ha="center")

@@ -1,7 +1,8 @@
 """The colours of arms and verdicts, and what arms are called in pictures.
 
 A colour says what kind of regularizer an arm is, its lightness how strong. Sums are a kind too.
-Ramps were chosen by their distances under simulated deuteranopia, protanopia and tritanopia.
+Ramps were chosen by their distances under simulated deuteranopia, protanopia and tritanopia, and
+begin at a contrast of 3 on white (WCAG 2, 1.4.11). Red and green are for verdicts alone.
 """
 
 from __future__ import annotations
@@ -24,19 +25,27 @@ NOISE, RULE, POINTS, OUTSIDE = "#D4D4D4", "#DDDDDD", "#FFD000", "#B5338A"
 VARIANCE, BIAS, BEST = "#0E7C86", "#8A5A12", "#6B5900"
 GOOD, BAD = "#1A7F37", "#B42318"
 RAMPS = {
-    "wdecay": ("#8CC3EA", "#3E95D3", "#1463A8", "#082F63"),
-    "dropout": ("#F7B267", "#E8850C", "#C25A00", "#6E2F00"),
-    "l1": ("#9BDCC0", "#45B98E", "#12875F", "#064B35"),
-    "decoupled": ("#F3C3DA", "#E08AB5", "#B64A82", "#5E1F40"),
-    "gaussian-dropout": ("#C9B8A3", "#9C8261", "#6B5234", "#38291A"),
-    "max-norm": ("#8FD3D6", "#3FA7AD", "#13757C", "#04444A"),
-    "early-stopping": ("#D5E38A", "#A9C23A", "#738A10", "#3A4A00"),
-    "input-noise": ("#C9C3F0", "#9A8FE0", "#5F4FBF", "#2C1F70"),
-    "group-lasso": ("#B9D5B0", "#86B377", "#4F8040", "#24451A"),
-    "plug-in": ("#E3C9C0", "#C09484", "#8A5A48", "#452A1F"),
+    "wdecay": ("#3E95D3", "#1463A8", "#082F63"),
+    "dropout": ("#DA7D0B", "#C25A00", "#6E2F00"),
+    "l1": ("#3EA67F", "#12875F", "#064B35"),
+    "decoupled": ("#C97CA2", "#B64A82", "#5E1F40"),
+    "gaussian-dropout": ("#9C8261", "#6B5234", "#38291A"),
+    "max-norm": ("#3DA2A8", "#13757C", "#04444A"),
+    "early-stopping": ("#899D2F", "#738A10", "#3A4A00"),
+    "input-noise": ("#9489D7", "#5F4FBF", "#2C1F70"),
+    "group-lasso": ("#779F69", "#4F8040", "#24451A"),
+    "plug-in": ("#B38A7B", "#8A5A48", "#452A1F"),
 }
-"""By command; of a plug-in the last one, of more than one others that no arm has."""
-SUMS = ("#F2A0A6", "#DD5765", "#A81E36", "#5A0A1A")
+"""Keyed by command. The first plug-in takes the last ramp, further ones any unused ramp."""
+SUMS = ("#A35CF0", "#7A1CC4", "#3F0A6B")
+NAMES = {
+    "wdecay": "weight decay",
+    "l1": "L1",
+    "decoupled": "decoupled weight decay",
+    "gaussian-dropout": "Gaussian dropout",
+    "early-stopping": "early stopping at epoch",
+}
+"""What titles call a regularizer, where that is not its command."""
 
 
 def colors_of(arms: Sequence[Arm]) -> list[str]:
@@ -52,7 +61,7 @@ def colors_of(arms: Sequence[Arm]) -> list[str]:
             own.sort(key=lambda index: arms[index].parts[0].strength)
             if arms[own[0]].parts[0].neutral > 0:  # of bounds the lower one is the stronger
                 own.reverse()
-        ends = {1: (0.55, 0.55), 2: (0.28, 0.9), 3: (0.28, 0.9)}.get(len(own), (0, 1))
+        ends = (0.35, 0.35) if len(own) == 1 else (0.0, 1.0)
         ramp = np.array([to_rgb(color) for color in ramps[kind]])
         for index, place in zip(own, np.linspace(*ends, len(own)), strict=True):
             steps = np.linspace(0, 1, len(ramp))
@@ -74,6 +83,21 @@ def readable(color: str) -> str:
 
 def labels_of(study: Study) -> dict[str, str]:
     """Return what arms are called by name: as on the screen, to four digits where that is clear."""
-    labels, number = study.labels, re.compile(r"(?<==)[\d.]+(e[+-]\d+)?")
-    short = {n: number.sub(lambda m: f"{float(m[0]):.4g}", text) for n, text in labels.items()}
-    return short if len({*short.values()}) == len(short) else labels
+    return shortened(study.labels)
+
+
+def names_of(study: Study) -> dict[str, str]:
+    """Return what titles call arms by name: `weight decay 0.01 + dropout 0.5`."""
+    names = {}
+    for arm in study.arms:
+        kinds = [NAMES.get(part.command, part.command.replace("-", " ")) for part in arm.parts]
+        told = [f"{kind} {part.values}" for kind, part in zip(kinds, arm.parts, strict=True)]
+        names[arm.name] = " + ".join(told) or arm.name
+    return shortened(names)
+
+
+def shortened(texts: dict[str, str]) -> dict[str, str]:
+    """Return texts with numbers of four digits, where that tells all of them apart."""
+    number = re.compile(r"(?<=[= ])[\d.]+(e[+-]\d+)?")
+    short = {n: number.sub(lambda m: f"{float(m[0]):.4g}", text) for n, text in texts.items()}
+    return short if len({*short.values()}) == len(short) else texts

@@ -29,9 +29,9 @@ def title(result: ScaleResult) -> str:
     """Return how ordinary the article's draw is, or whether torch's dropout fits the law."""
     for scale in result.scales:
         if scale.article_z is not None and scale.fits_law:
-            z, p = f"{scale.article_z:.2f}".replace("-", "−"), scale.article_probability
-            luck = "ordinary luck" if p and p >= 0.05 else "unusual luck"
-            return f"The article's {ARTICLE} is {luck}: z = {z}, p = {p:.2f}"
+            z, chance = f"{scale.article_z:.2f}".replace("-", "−"), scale.article_probability or 0
+            luck = "ordinary luck" if chance >= 0.05 else "unusual luck"
+            return f"The article's {ARTICLE} is {luck}: z = {z}, probability {chance:.2f}"
     wrong = [f"p={scale.drop_probability!r}" for scale in result.scales if not scale.fits_law]
     if wrong:
         return f"torch's dropout does not fit the binomial law at {', '.join(wrong)}"
@@ -90,9 +90,8 @@ def draw_law(scale: Scale, sheet: Sheet, top: float, height: float) -> None:
     sheet.text(at, top + 0.36, text, 9, color=BASELINE, weight="bold", ha=side, va="bottom")
     drawn = f"mean {whole(scale.outputs.mean())}, sd {scale.outputs.std(ddof=1):.4g}"
     said = f"p={scale.drop_probability!r}\n{drawn}\nin theory {scale.units}, sd {sd:.4g}"
-    p = probability(scale.keep_probability)
-    sheet.text(sheet.width - 0.3, top + 0.4, f"{said}\nthe law's p of the number kept {p}", 8.5,
-               color=readable(FULL), ha="right")  # fmt: skip
+    said += f"\nprobability of the number kept {probability(scale.keep_probability)}"
+    sheet.text(sheet.width - 0.3, top + 0.4, said, 8.5, color=readable(FULL), ha="right")
 
 
 def draw_conventions(scale: Scale, sheet: Sheet, top: float) -> None:

@@ -27,6 +27,8 @@ EDGE = 0.12
 AXIS = "#888888"
 LINE = 1.35 / 72
 """Inches from one line of text to the next, for each point of its size."""
+REACH = 2.5
+"""Up to so many times an arm may lengthen an axis; see `limits`."""
 
 
 class Sheet:
@@ -100,19 +102,48 @@ def name_width(labels: Sequence[str], most: float = 1.7) -> float:
 def wrapped(
     text: str, width: float, size: float, weight: str = "normal", most: int = 2
 ) -> list[str]:
-    """Return the lines of a text, broken behind a space or a plus; the last one may be cut off."""
+    """Return the lines of a text, broken behind a space or a plus.
+
+    What is too long has an ellipsis: at its end, or before its value as in `a_long_na…=0.03`.
+    """
     lines = [""]
     for piece in text.replace(" ", " \0").replace("+", "+\0").split("\0"):
         if lines[-1] and width_of((lines[-1] + piece).rstrip(), size, weight) > width:
             lines.append("")
         lines[-1] += piece
-    cut, lines = lines[most:], lines[:most]
+    lines = lines[: most - 1] + ["".join(lines[most - 1 :])] * (len(lines) >= most)
     for index, line in enumerate(lines):
-        is_cut = bool(cut) and index == most - 1
-        while width_of(line.rstrip() + "…" * is_cut, size, weight) > width:
-            line, is_cut = line[:-1], True
-        lines[index] = line.rstrip() + "…" * is_cut
+        fitted = line.rstrip()
+        head, *end = fitted.rpartition("=") if "=" in fitted[-12:] else (fitted, "")
+        while head and width_of(fitted, size, weight) > width:
+            head = head[:-1]
+            fitted = "".join([head, "…", *end])
+        lines[index] = fitted
     return lines
+
+
+def limits(inside: Any, others: Any = (), dots: Any = ()) -> tuple[float, float]:
+    """Return the ends of an axis: the one rule of all pictures.
+
+    Each argument lists low and high ends. All of `inside` is seen, such as the baseline and the
+    best arm with their intervals. `others` are seen too, but for those with which the axis would be
+    more than `REACH` times as long as with the rest. `dots` are seen as far as the axis is at most
+    three times as long with them. What is cut needs an arrowhead, and its value or a count.
+    """
+    seen, more, dotted = (np.reshape(e, (-1, 2)).astype(float) for e in (inside, others, dots))
+    seen, more = (ends[np.isfinite(ends).all(axis=1)] for ends in (seen, more))
+    low, high = seen[:, 0].min(initial=np.inf), seen[:, 1].max(initial=-np.inf)
+    longer = np.maximum(more[:, 1], high) - np.minimum(more[:, 0], low)
+    usual = np.quantile(longer, 0.5, method="higher") if len(more) else 0.0
+    more = more[longer <= REACH * max(high - low, usual)]
+    low, high = min(low, more[:, 0].min(initial=low)), max(high, more[:, 1].max(initial=high))
+    if not low <= high:
+        return -1.0, 1.0
+    length, dotted = high - low, dotted[(dotted[:, 0] <= high) & (dotted[:, 1] >= low)]
+    low = max(low - length, dotted[:, 0].min(initial=low))
+    high = min(high + length, dotted[:, 1].max(initial=high))
+    margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    return float(low - margin), float(high + margin)
 
 
 def spread(places: Array, gap: float, low: float, high: float) -> Array:
@@ -148,25 +179,11 @@ def label_ends(panel: Any, named: Sequence[tuple[float, str, str]], height: floa
     where = dict[str, Any](xycoords="axes fraction", textcoords="axes fraction", parse_math=False)
     places = spread(shares, 0.155 / height, 0, 1)
     for share, place, (_, text, color) in zip(shares, places, named, strict=True):
-        leader = dict[str, Any](arrowstyle="-", color=color, lw=0.7, shrinkA=0, shrinkB=0)
+        line = dict[str, Any](arrowstyle="-", color=color, lw=0.7, relpos=(0, 0.5))
+        line |= {"shrinkA": 0, "shrinkB": 0}
+        leader = line if 0 < share < 1 else None  # what is cut has an arrowhead
         style = dict[str, Any](va="center", color=readable(color), weight="bold", size=8.5)
         panel.annotate(text, (1, share), (1.025, place), arrowprops=leader, **where, **style)
-
-
-def draw_intervals(
-    panel: Any,
-    ys: Array,
-    means: Sequence[float],
-    cis: Sequence[Any],
-    colors: Sequence[str],
-    tall: float,
-) -> None:
-    """Draw means as thin tall ticks of half the height `tall` on thick bars, their intervals."""
-    for y, ci, color in zip(ys, cis, colors, strict=True):
-        if ci is not None:
-            panel.plot(ci, [y, y], color=color, lw=4.5, solid_capstyle="butt", zorder=3)
-    panel.vlines(means, ys - tall, ys + tall, color="white", lw=3.4, zorder=4)
-    panel.vlines(means, ys - tall, ys + tall, color=colors, lw=1.8, zorder=5)
 
 
 def ticks(

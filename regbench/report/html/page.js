@@ -7,7 +7,8 @@ if (data) {
   const moves = [...document.querySelectorAll(".moves")];
   const show = at => {
     frames[at].forEach((value, index) => {
-      const element = moves[index];
+      const element = moves[index]; // the last one is missing where the course could not be drawn
+      if (!element) return;
       if (element.localName === "path") element.setAttribute("d", value);
       else element.textContent = value;
     });
@@ -33,6 +34,8 @@ if (data) {
   slider.value = slider.max; // a browser may remember another
   show(slider.value);
 }
+
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(d => { d.open = true; }));
 
 const order = new Intl.Collator();
 const key = cell => { // a text without its numbers, then the first of them
