@@ -21,12 +21,14 @@ class Batch:
         seeds: One for each of the R replicates.
         first_replicate: The index of the first one in the study.
         arm_indices: Which of the study's arms; None for all.
+        kept_index: The replicate whose final parameters are kept, if `has_snapshots`.
     """
 
     study: Study
     seeds: range
     first_replicate: int = 0
     arm_indices: tuple[int, ...] | None = None
+    kept_index: int = 0
 
     @property
     def arms(self) -> tuple[Arm, ...]:

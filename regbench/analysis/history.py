@@ -1,4 +1,4 @@
-"""What training leaves behind: measures, predictions and a few snapshots, as arrays by name.
+"""What training leaves behind: measures, predictions and weights, as arrays by name.
 
 Everything that people look at is derived from this. One table says which axes each array has; how
 arrays are joined, stored and listed follows from it. Knows nothing about how they were made.
@@ -7,6 +7,9 @@ arrays are joined, stored and listed follows from it. Knows nothing about how th
 from __future__ import annotations
 
 import itertools
+import math
+import threading
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +20,17 @@ from regbench.tasks.measures import Array as Array
 from regbench.tasks.measures import measure_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from regbench.analysis.batch import Batch
+    from regbench.settings.study import Network
 
+WEIGHT_BINS, BINS_PER_BOUND = 256, 16
+"""Bins of a layer's weights, and how many lie between 0 and the bound of the initial weights."""
 AXES = {
     "epochs": "E",
     "kept_epochs": "K",
+    "weight_counts": "KAB",
     "train_x": "N",
     "train_y": "RN",
     "test_x": "T",
@@ -32,27 +39,28 @@ AXES = {
     "grid_truth": "G",
     "measures": "EAR",
     "predictions": "KARG",
-    "parameters": "KA",
-    "gradients": "KA",
+    "parameters": "A",
 }
-"""The axes of every array; of `measures`, `parameters` and `gradients` there is one for each name,
-behind a slash. What those of the last two have more is the parameter's own shape."""
+"""The axes of every array; of `measures`, `weight_counts` and `parameters` there is one for each
+name, behind a slash. `weight_counts` are sums over R; `parameters` also have their own shape."""
 
 
 @dataclass(frozen=True, repr=False)
 class History:
     """What was measured for A arms of R replicates. Arrays are attributes; measures too.
 
-    **Shape:** see `AXES`, with E measured and K kept epochs.
+    **Shape:** see `AXES`, with E measured and K kept epochs, and B bins.
 
     - `epochs`: int64, 0 for before the first step; see `Training.measured_epochs`.
-    - `kept_epochs`: int64, those of `predictions` and snapshots.
+    - `kept_epochs`: int64, those of `predictions` and `weight_counts`.
+    - `weight_counts`: int64, by layer's name: how many weights of all replicates lie in each bin of
+      `weight_edges`.
     - `train_x`, `train_y`, `test_x`, `test_y`: the data.
     - `grid_x`, `grid_truth`: the middles of the cells, and the truth there.
     - `predictions`: in evaluation mode, on the grid.
     - `test_loss` and so on: see `Task.measures`.
-    - `parameters`, `gradients`: by parameter's name, of the study's first replicate, in its batch
-      only. The gradient is that of the loss in the epoch's update, without penalty; NaN at epoch 0.
+    - `parameters`: by parameter's name, after the last epoch, of the study's first replicate, in
+      its batch only.
     """
 
     arrays: Mapping[str, Any]
@@ -71,7 +79,7 @@ class History:
         return f"History of {sizes}: {', '.join(self.named('measures'))}"
 
     def named(self, kind: str) -> dict[str, Array]:
-        """Return the arrays of a kind, `measures`, `parameters` or `gradients`, by name."""
+        """Return the arrays of a kind, `measures`, `weight_counts` or `parameters`, by name."""
         parts = {name: name.partition("/") for name in self.arrays}
         return {part[2]: self.arrays[name] for name, part in parts.items() if part[0] == kind}
 
@@ -79,6 +87,10 @@ class History:
         """Return a history with other arrays, by the names of attributes."""
         keyed = {key if key in AXES else f"measures/{key}": arrays[key] for key in arrays}
         return History({**self.arrays, **keyed})
+
+    def part(self, **chosen: Any) -> History:
+        """Return the history of some arms or replicates, by an index of the axis `A` or `R`."""
+        return History({name: x[place_of(name, chosen)] for name, x in self.arrays.items()})
 
     def at(self, epoch: int) -> int:
         """Return the index of a measured epoch."""
@@ -94,22 +106,33 @@ def fields_of(batch: Batch) -> dict[str, tuple[tuple[int, ...], str]]:
         "K": len(study.training.kept_epochs),
         "A": 1,
         "R": len(batch.seeds),
+        "B": WEIGHT_BINS,
         **task.lengths,
     }
     own = [shape for inputs, units in sizes for shape in ((units, inputs), (units,))]
     snapshot = dict(zip(study.network.parameter_names, own, strict=True))
     names: dict[str, Mapping[str, tuple[int, ...]]] = {
         "measures": dict.fromkeys(measure_names(task.measures, study.network), ()),
+        "weight_counts": dict.fromkeys(study.network.layer_names, ()),
         "parameters": snapshot if batch.has_snapshots else {},
-        "gradients": snapshot if batch.has_snapshots else {},
     }
     fields: dict[str, tuple[tuple[int, ...], str]] = {}
     for kind, axes in AXES.items():
         shape = tuple(lengths[letter] for letter in axes)
-        dtype = "int64" if kind in ("epochs", "kept_epochs") else study.dtype
+        dtype = "int64" if kind in ("epochs", "kept_epochs", "weight_counts") else study.dtype
         for name, more in names.get(kind, {"": ()}).items():
             fields[f"{kind}/{name}" if name else kind] = ((*shape, *more), dtype)
     return fields
+
+
+def weight_edges(network: Network) -> dict[str, Array]:
+    """Return by layer's name the edges of the bins of its weights, `(B + 1,)`, equally far apart.
+
+    What lies beyond the first or the last edge is counted in the outermost bin.
+    """
+    edges = (np.arange(WEIGHT_BINS + 1) - WEIGHT_BINS / 2) / BINS_PER_BOUND
+    sizes = zip(network.layer_names, network.layer_sizes, strict=False)
+    return {layer: edges / math.sqrt(fan_in) for layer, fan_in in sizes}
 
 
 def evenly(count: int, most: int) -> list[int]:
@@ -117,63 +140,43 @@ def evenly(count: int, most: int) -> list[int]:
     return sorted({*np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()})
 
 
-def axis_of(name: str, letter: str) -> int:
-    """Return which axis of an array has a letter of `AXES`, or -1 for none."""
-    return AXES[name.partition("/")[0]].find(letter)
-
-
-def join(histories: Sequence[History], letter: str) -> History:
-    """Return one history of all, in turn along an axis: `R` for replicates, `A` for arms.
-
-    What has no such axis is that of the first.
-    """
-
-    def joined(name: str, axis: int) -> Array:
-        return np.concatenate([history.arrays[name] for history in histories], axis)
-
-    return changed_along(histories[0], letter, joined)
+def place_of(name: str, chosen: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the index of what is chosen of an array, by the letters of `AXES`."""
+    return tuple(chosen.get(letter, slice(None)) for letter in AXES[name.partition("/")[0]])
 
 
 class Gathering:
     """A history of A arms and R replicates that is put together of pieces, in any order.
 
-    Each piece is copied as it comes, and may then be let go of: half the memory that `join` takes.
+    Each piece is copied as it comes, from any thread, and may then be let go of. A sum over
+    replicates cannot be taken apart again, so that each batch has sums of its own.
     """
 
     def __init__(self, arms: int, replicates: int) -> None:
         self.sizes = {"A": arms, "R": replicates}
-        self.arrays: dict[str, Any] = {}
+        self.arrays: dict[str, Array] = {}
+        self.sums: dict[int, dict[str, Array]] = defaultdict(dict)
+        self.lock = threading.Lock()
 
-    def add(self, piece: History, arm_indices: Sequence[int], first_replicate: int) -> None:
-        """Put a piece where its arms and its replicates belong."""
-        replicates = slice(first_replicate, first_replicate + len(piece.train_y))
-        places: dict[str, Any] = {"A": list(arm_indices), "R": replicates}
+    def add(self, piece: History, arm: int, replicate: int, batch: int = 0) -> None:
+        """Put a piece where its arms and its replicates belong, by the indices of the first ones.
+
+        `batch` is the index of the first replicate of the batch that the piece is from.
+        """
+        _, arms, replicates = piece.risk.shape
+        chosen = {"A": slice(arm, arm + arms), "R": slice(replicate, replicate + replicates)}
         for name, array in piece.arrays.items():
-            axes = AXES[name.partition("/")[0]].ljust(array.ndim)
-            if name not in self.arrays:
-                shape = [self.sizes.get(*pair) for pair in zip(axes, array.shape, strict=True)]
-                self.arrays[name] = np.empty(shape, array.dtype)
-            self.arrays[name][tuple(places.get(letter, slice(None)) for letter in axes)] = array
+            axes, place = AXES[name.partition("/")[0]].ljust(array.ndim), place_of(name, chosen)
+            with self.lock:
+                arrays = self.sums[batch] if name.startswith("weight_counts") else self.arrays
+                if name not in arrays:
+                    shape = [self.sizes.get(*pair) for pair in zip(axes, array.shape, strict=True)]
+                    arrays[name] = np.zeros(shape, array.dtype)
+                whole = arrays[name]
+                whole[place] = array if arrays is self.arrays else whole[place] + array
 
     def history(self, replicates: int) -> History:
         """Return the history of the first so many replicates, which must be there in all arms."""
-        first = slice(replicates)
-        return changed_along(
-            History(self.arrays),
-            "R",
-            lambda name, axis: self.arrays[name][(slice(None),) * axis + (first,)],
-        )
-
-
-def select_arms(history: History, arm_indices: Sequence[int]) -> History:
-    """Return the history of the arms of these indices."""
-    return changed_along(
-        history, "A", lambda name, axis: history.arrays[name].take(list(arm_indices), axis)
-    )
-
-
-def changed_along(history: History, letter: str, change: Callable[[str, int], Array]) -> History:
-    """Return a history with `change(name, axis)` for every array that has this axis of `AXES`."""
-    axes = {name: axis_of(name, letter) for name in history.arrays}
-    changed = {name: change(name, axis) for name, axis in axes.items() if axis >= 0}
-    return History({**history.arrays, **changed})
+        batches = [sums for first, sums in self.sums.items() if first < replicates]
+        sums = {name: np.sum([own[name] for own in batches], axis=0) for name in batches[0]}
+        return History({**self.arrays, **sums}).part(R=slice(replicates))

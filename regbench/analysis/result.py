@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -97,6 +98,18 @@ class Result(Shown):
         table = pandas.DataFrame({"value": values}, index).reset_index()
         table["seed"] = table["replicate"] + self.study.seed
         return table[["arm", "replicate", "seed", "epoch", "measure", "value"]]
+
+    def network(self, seed: int | None = None, arm: str | None = None) -> Any:
+        """Return a network of the run, trained again: a `torch.nn.Sequential` in evaluation mode.
+
+        Its parameters are the run's at the last epoch, to the bit on the same kind of machine with
+        the same versions. The first seed and the best arm are taken where none is given.
+
+        Raises:
+            UsageError: There is no such replicate or arm, the arm's plug-in is not loaded, or the
+                machine lacks the run's engine or device.
+        """
+        return import_module("regbench.experiments.training").network(self, seed, arm)
 
     @property
     def task(self) -> Task:

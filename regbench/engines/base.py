@@ -5,6 +5,7 @@ Knows nothing about how a batch is trained, stored or shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from regbench.analysis.batch import Batch, init_seed
-from regbench.analysis.history import Array, History, axis_of
+from regbench.analysis.history import BINS_PER_BOUND, WEIGHT_BINS, Array, History
 from regbench.engines.threads import in_threads, nothing
 from regbench.model.network import Parameters, draw_parameters, expand
 from regbench.model.randomness import replicate_generator
@@ -157,6 +158,14 @@ def padded(rows: Tensor, count: int) -> Tensor:
     return torch.cat([rows, rows.new_zeros(count - len(rows), *rows.shape[1:])])
 
 
+def weight_counts(weights: Tensor) -> Array:
+    """Return how many of a layer's weights `(R, out, in)` lie in each bin of `weight_edges`."""
+    places = weights * (BINS_PER_BOUND * math.sqrt(weights.shape[-1]))
+    bins = places.add_(WEIGHT_BINS / 2).clamp_(0, WEIGHT_BINS - 1).to(torch.uint8)
+    in_any_order = bins.as_strided((bins.numel(),), (1,))  # `flatten` would copy them
+    return torch.bincount(in_any_order, minlength=WEIGHT_BINS).cpu().numpy()
+
+
 class Record:
     """What R of a batch's replicates show in one arm, epoch by epoch.
 
@@ -170,56 +179,43 @@ class Record:
         self.epochs = dict.fromkeys(min(epoch, self.last) for epoch in training.measured_epochs)
         self.kept_epochs = sorted({min(epoch, self.last) for epoch in training.kept_epochs})
         self.counts, self.y = drawn.counts[replicates], drawn.y[replicates].numpy()
-        self.data = {
-            name: array if axis_of(name, "R") else array[replicates]
-            for name, array in drawn.arrays.items()
-        }
+        self.data = dict(History(drawn.arrays).part(R=replicates).arrays)
         self.has_snapshots = batch.has_snapshots and not replicates.start
         self.shown: list[tuple[Array, ...]] = []
         self.measures: list[dict[str, Array]] = []
         self.kept: list[dict[str, Array]] = []
 
-    def wants_snapshot(self, epoch: int) -> bool:
-        """Whether `add_snapshot` is to be called after `add` at an epoch."""
-        return self.has_snapshots and epoch in self.kept_epochs
-
     def add(
-        self, epoch: int, loss: Array, predictions: Array, zeros: Array, squares: Array
+        self, epoch: int, shown: tuple[Array, ...], parameters: Parameters, kept_index: int = 0
     ) -> None:
         """Take what the networks show after the next measured epoch; see `tasks.measures.Outcome`.
 
-        The training loss, which becomes that in evaluation mode at epoch 0, and `zeros` are `(R,)`,
-        predictions at the training rows and where else the task asks `(R, N + Q)`, squares
-        `(R, L, 2)`.
+        The training loss, which becomes that in evaluation mode at epoch 0, is `(R,)`, predictions
+        at the training rows and where else the task asks `(R, N + Q)`, `zeros` `(R,)`, squares
+        `(R, L, 2)`. Of the parameters, `(R, ...)`, those at `kept_index` may be kept after the last
+        epoch.
         """
-        self.shown.append((loss, predictions, zeros, squares))
+        self.shown.append(shown)
+        network, predictions = self.study.network, shown[1]
         if epoch in self.kept_epochs:
+            layers = zip(network.layer_names, parameters[::2], strict=True)
+            counts = {f"weight_counts/{layer}": weight_counts(weights) for layer, weights in layers}
             asked = predictions[:, self.task.points :]
-            self.kept.append({"predictions": asked[:, self.task.kept].copy()})
+            self.kept.append({"predictions": asked[:, self.task.kept].copy(), **counts})
+        if epoch == self.last and self.has_snapshots:
+            for name, values in zip(network.parameter_names, parameters, strict=True):
+                self.data[f"parameters/{name}"] = values[kept_index, None].cpu().numpy().copy()
         if len(self.shown) * predictions.size > PENDING_NUMBERS:
             self._measure()
 
     def add_network(
-        self,
-        epoch: int,
-        loss: float,
-        predictions: Array,
-        parameters: list[Array],
-        gradients: list[Array],
+        self, epoch: int, loss: float, predictions: Array, parameters: list[Array]
     ) -> None:
-        """Take what a single network shows, its snapshot too; see `add`."""
+        """Take what a single network shows; see `add`."""
         zeros = np.array([sum(np.count_nonzero(p == 0) for p in parameters)])
         squares = np.reshape([np.square(p, dtype=np.float64).sum() for p in parameters], (1, -1, 2))
-        self.add(epoch, np.array([loss], predictions.dtype), predictions[None], zeros, squares)
-        if self.wants_snapshot(epoch):
-            self.add_snapshot(parameters, gradients)
-
-    def add_snapshot(self, parameters: list[Array], gradients: list[Array]) -> None:
-        """Take the first replicate's parameters and gradients; of these there are none at first."""
-        missing = [np.full(p.shape, np.nan, p.dtype) for p in parameters]
-        for kind, arrays in (("parameters", parameters), ("gradients", gradients or missing)):
-            for name, array in zip(self.study.network.parameter_names, arrays, strict=True):
-                self.kept[-1][f"{kind}/{name}"] = array.copy()
+        shown = np.array([loss], predictions.dtype), predictions[None], zeros, squares
+        self.add(epoch, shown, [torch.from_numpy(p)[None] for p in parameters])
 
     def _measure(self) -> None:
         loss, predictions, zeros, squares = map(np.stack, zip(*self.shown, strict=True))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from regbench.analysis.history import History, join
+from regbench.analysis.history import Gathering, History
 from regbench.engines.base import BETA_1, BETA_2, EPSILON, Listener, Record, draw_batch, torch_dtype
 from regbench.engines.hooks import INPUTS, TARGETS, Hooks, Steps
 from regbench.engines.threads import in_threads
@@ -51,23 +51,27 @@ class Stack:
 
 def train_batched(batch: Batch, device: torch.device, threads: int, listener: Listener) -> History:
     """Train a batch, on the CPU in chunks that do not depend on `threads`; see `base.Engine`."""
+    gathering = Gathering(len(batch.arms), len(batch.seeds))
 
-    def train(chunk: Batch, advance: Callable[[int], None], drawing: int = 1) -> History:
-        history = train_stacks(chunk, advance, device, drawing)
-        listener.finish(chunk.arms, chunk.seeds, history)
-        return history
+    def train(chunk: Batch, advance: Callable[[int], None], drawing: int = 1) -> None:
+        replicate = chunk.first_replicate - batch.first_replicate
+        for arm_index, history in enumerate(train_stacks(chunk, advance, device, drawing)):
+            listener.finish([chunk.arms[arm_index]], chunk.seeds, history)
+            gathering.add(history, arm_index, replicate)
 
     if device.type == "cuda":
         with torch.cuda.device(device):
-            return train(batch, listener.advance, threads)
-    return join(in_threads(train, batch.cut(CHUNK_REPLICATES), threads, listener.advance), "R")
+            train(batch, listener.advance, threads)
+    else:
+        in_threads(train, batch.cut(CHUNK_REPLICATES), threads, listener.advance)
+    return gathering.history(len(batch.seeds))
 
 
 @torch.no_grad()  # what is recorded in inference mode can break later recordings outside it
 def train_stacks(
     batch: Batch, advance: Callable[[int], None], device: torch.device, drawing: int = 1
-) -> History:
-    """Train the replicates of a batch, which so many threads draw, together, epoch by epoch."""
+) -> list[History]:
+    """Return by arm what a batch gives, which so many threads draw, trained epoch by epoch."""
     study, dtype = batch.study, torch_dtype(batch.study)
     training = study.training
     drawn = draw_batch(batch, drawing)
@@ -107,7 +111,7 @@ def train_stacks(
     counted = shares if drawn.is_padded else None
     running = list(zip(stacks, records, strict=True))
     for stack, record in running:
-        measure(record, 0, stack, ([y], [], y), all_x, counted)
+        measure(record, 0, stack, ([y], [], y), all_x, counted, batch.kept_index)
     graph, networks, marks = None, len(stacks) * len(batch.seeds), list[torch.cuda.Event]()
     for epoch in range(1, training.epochs + 1):
         if any(record.last < epoch for _, record in running):
@@ -116,7 +120,7 @@ def train_stacks(
         if any(epoch in record.epochs for _, record in running):
             for (stack, record), done in zip(running, step(), strict=True):
                 if epoch in record.epochs:
-                    measure(record, epoch, stack, done, all_x, counted)
+                    measure(record, epoch, stack, done, all_x, counted, batch.kept_index)
         elif device.type != "cuda" or epoch <= EAGER_EPOCHS:
             step()
         else:
@@ -133,7 +137,7 @@ def train_stacks(
                     marks.pop(0).synchronize()
             advance(EPOCHS_PER_REPORT * networks)
     advance(training.epochs % EPOCHS_PER_REPORT * networks)
-    return join([record.history() for record in records], "A")
+    return [record.history() for record in records]
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
@@ -219,26 +223,25 @@ def gradient_of(parameter: Tensor, delta: Tensor, layer_input: Tensor) -> Tensor
 
 
 def measure(
-    record: Record, epoch: int, stack: Stack, done: Pass, all_x: Tensor, shares: Tensor | None
+    record: Record,
+    epoch: int,
+    stack: Stack,
+    done: Pass,
+    all_x: Tensor,
+    shares: Tensor | None,
+    kept_index: int,
 ) -> None:
     """Put what an arm shows after an epoch on record; at epoch 0 nothing was passed back.
 
     `shares` are what rows count in the loss, where some are padding.
     """
-    parameters, (activations, deltas, y) = stack.parameters, done
+    parameters, (activations, _, y) = stack.parameters, done
     errors = (activations[-1] - y).square()
+    squares = torch.stack([p.double().square().flatten(1).sum(1) for p in parameters], dim=1)
     shown = (
         errors.mean(dim=(1, 2)) if shares is None else (errors * shares).sum(dim=(1, 2)),
         forward(parameters, all_x)[-1].squeeze(-1),
         torch.stack([(p == 0).flatten(1).sum(1) for p in parameters]).sum(0),
-        torch.stack([p.double().square().flatten(1).sum(1) for p in parameters], dim=1),
+        squares.reshape(len(y), -1, 2),
     )
-    loss, predictions, zeros, squares = (values.cpu().numpy() for values in shown)
-    record.add(epoch, loss, predictions, zeros, squares.reshape(len(y), -1, 2))
-    if record.wants_snapshot(epoch):
-        gradients = [
-            gradient.cpu().numpy()
-            for delta, layer_input in zip(deltas, activations, strict=False)
-            for gradient in (delta[0].mT @ layer_input[0], delta[0].sum(0))
-        ]
-        record.add_snapshot([p[0].cpu().numpy() for p in parameters], gradients)
+    record.add(epoch, tuple(values.cpu().numpy() for values in shown), parameters, kept_index)

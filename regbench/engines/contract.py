@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from regbench.analysis.batch import Batch
-from regbench.analysis.history import select_arms
 from regbench.engines.base import Listener
 from regbench.engines.batched import train_batched
 from regbench.engines.isolation import isolated
@@ -54,7 +53,7 @@ def failure_of(part: Regularizer, study: Study, _: object = None) -> str:
         before = torch.get_rng_state()
         try:
             one = train_batched(batch, cpu, 1, Listener())
-            again = select_arms(train_batched(Batch(more, range(2)), cpu, 1, Listener()), (0, 1))
+            again = train_batched(Batch(more, range(2)), cpu, 1, Listener()).part(A=slice(2))
             other = train_reference(batch, cpu, 1, Listener())
         except Exception as error:  # of `Hooks`, or whatever a hook raises
             return f"whose hooks fail: {unexpected(error)}"

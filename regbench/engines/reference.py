@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from regbench.analysis.history import History, join
-from regbench.engines.base import Listener, Record, Start, draw_batch, torch_dtype
+from regbench.analysis.history import Gathering, History
+from regbench.engines.base import Listener, Record, draw_batch, torch_dtype
 from regbench.engines.hooks import INPUTS, TARGETS, Hooks, Steps
 from regbench.regularizers.dropout import Dropout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from regbench.analysis.batch import Batch
+    from regbench.model.network import Parameters
     from regbench.regularizers import Regularizer
-    from regbench.settings.study import Training
+    from regbench.settings.study import Study, Training
 
 EPOCHS_PER_REPORT = 50
 
@@ -28,21 +31,24 @@ def train_reference(
     batch: Batch, device: torch.device, threads: int, listener: Listener
 ) -> History:
     """Train a batch, on the CPU with one thread; see `engines.base.Engine`."""
-    return join([train_replicate(alone, device, listener) for alone in batch.cut(1)], "R")
+    gathering = Gathering(len(batch.arms), len(batch.seeds))
+    for replicate, alone in enumerate(batch.cut(1)):
+        for arm_index, history in enumerate(train_replicate(alone, device, listener)):
+            gathering.add(history, arm_index, replicate)
+    return gathering.history(len(batch.seeds))
 
 
-def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> History:
-    """Train all arms of a batch of one replicate, one after the other."""
-    training, histories = batch.study.training, []
-    drawn = draw_batch(batch)
+def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> Iterator[History]:
+    """Train the arms of a batch of one replicate, one after the other."""
+    training, drawn = batch.study.training, draw_batch(batch)
     (rows,), (start,), all_x = drawn.counts, drawn.starts, drawn.all_x[0]
     x, y = drawn.x[0, :rows], drawn.y[0, :rows, None]
     loss_function = nn.MSELoss()
     for arm_index, arm in enumerate(batch.arms):
         hooks, record = Hooks(arm, Steps(batch, device, rows)), Record(batch, drawn, slice(1), arm)
-        network = build_network(batch, start, arm_index, hooks)
+        network = build_network(batch.study, start.parameters[arm_index], hooks)
         optimizer = make_optimizer(training, network)
-        measure(record, 0, network, 0.0, all_x, [])
+        measure(record, 0, network, 0.0, all_x)
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(start.generator_states[arm_index])
             for epoch in range(1, record.last + 1):
@@ -52,18 +58,17 @@ def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> H
                 loss = loss_function(network(seen), targets)
                 optimizer.zero_grad()
                 loss.backward()
-                gradients = [parameter.grad for parameter in network.parameters()]
                 before_step_(hooks, network)
                 optimizer.step()
                 after_step_(hooks, network, optimizer)
                 if epoch in record.epochs:
-                    measure(record, epoch, network, loss.item(), all_x, gradients)
+                    measure(record, epoch, network, loss.item(), all_x)
                 if epoch % EPOCHS_PER_REPORT == 0:
                     listener.advance(EPOCHS_PER_REPORT)
-        histories.append(record.history())
-        listener.finish([arm], batch.seeds, histories[-1])
+        history = record.history()
+        listener.finish([arm], batch.seeds, history)
         listener.advance(training.epochs - record.last // EPOCHS_PER_REPORT * EPOCHS_PER_REPORT)
-    return join(histories, "A")
+        yield history
 
 
 def make_optimizer(training: Training, network: nn.Module) -> torch.optim.Optimizer:
@@ -93,21 +98,23 @@ def after_step_(hooks: Hooks, network: nn.Module, optimizer: torch.optim.Optimiz
         hooks.change_("after_step_", index, parameter[None], momentum)
 
 
-def build_network(batch: Batch, start: Start, arm_index: int, hooks: Hooks) -> nn.Sequential:
-    """Return the network of one arm of a replicate, with its initial parameters.
+def build_network(
+    study: Study, parameters: Parameters, hooks: Hooks | None = None
+) -> nn.Sequential:
+    """Return a network with these parameters; without hooks, the layers alone.
 
     What multiplies hidden activations stands before every layer but the first, or before the only
     one. With independent pairing dropout is torch's own and goes on with the random numbers after
     the arm's weights, as in the article; otherwise its masks are those of the other engines.
     """
-    study, parameters, layers = batch.study, start.parameters[arm_index], list[nn.Module]()
+    layers, factors = list[nn.Module](), hooks.parts["factor"] if hooks else ()
     for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
         if layer > 0:
             layers.append(nn.ReLU())
-        for part in hooks.parts["factor"] if layer > 0 or study.network.depth == 0 else ():
+        for part in factors if layer > 0 or study.network.depth == 0 else ():
             if study.pairing == "independent" and isinstance(part, Dropout):
                 layers.append(nn.Dropout(part.strength))
-            else:
+            elif hooks:
                 layers.append(Noisy(part, hooks, max(layer - 1, 0)))
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws nothing
         linear.weight = nn.Parameter(weight.to(torch_dtype(study), copy=True))
@@ -132,17 +139,9 @@ class Noisy(nn.Module):
 
 
 @torch.no_grad()
-def measure(
-    record: Record,
-    epoch: int,
-    network: nn.Module,
-    loss: float,
-    all_x: Tensor,
-    gradients: list[Tensor | None],
-) -> None:
+def measure(record: Record, epoch: int, network: nn.Module, loss: float, all_x: Tensor) -> None:
     """Put what a network shows in evaluation mode on record."""
     network.eval()
     parameters = [parameter.detach().numpy() for parameter in network.parameters()]
-    found = [gradient.numpy() for gradient in gradients if gradient is not None]
-    record.add_network(epoch, loss, network(all_x)[:, 0].numpy(), parameters, found)
+    record.add_network(epoch, loss, network(all_x)[:, 0].numpy(), parameters)
     network.train()

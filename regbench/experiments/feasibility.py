@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from regbench.analysis.history import WEIGHT_BINS
 from regbench.errors import UsageError
 from regbench.limits import memory_limits
+from regbench.settings.study import MOST_KEPT
 from regbench.tasks import task_of
 
 if TYPE_CHECKING:
@@ -90,8 +92,9 @@ def memory_estimate(*studies: Study) -> float:
 def kept_bytes(study: Study) -> float:
     """Return about how many bytes are kept of a study: its arrays, twice, and the document."""
     task = task_of(study)
+    bins = WEIGHT_BINS * (study.network.depth + 1) * (1 + study.replicates / BATCH_REPLICATES)
     predictions = study.replicates * len(range(task.asked)[task.kept])
-    kept = 15 * (predictions + 2 * study.network.parameter_count)
+    kept = MOST_KEPT * (predictions + bins) + study.network.parameter_count
     measured = 900 * study.replicates * (study.training.logged_count + 20)
     return float(len(study.arms) * (2 * BYTES[study.dtype] * kept + measured))
 

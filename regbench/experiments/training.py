@@ -12,23 +12,26 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from regbench.analysis.history import Gathering, select_arms
+from regbench.analysis.batch import Batch
+from regbench.analysis.history import Gathering
 from regbench.analysis.over import OverResult
 from regbench.errors import UsageError, option_of
 from regbench.executors.shard import part_of, share
 from regbench.experiments.base import SILENT, Observer, Plan
 from regbench.experiments.stages import batches_of, run_stages
+from regbench.regularizers import REGULARIZERS
+from regbench.settings.machine import Machine
 from regbench.settings.over import Over
+from regbench.settings.question import PILOT_REPLICATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from regbench.analysis.batch import Batch
     from regbench.analysis.history import History
     from regbench.analysis.result import Result
     from regbench.executors import Executor
     from regbench.experiments.stages import Measured
-    from regbench.settings.machine import Environment, Machine
+    from regbench.settings.machine import Environment
     from regbench.settings.question import Question
     from regbench.settings.study import Study
     from regbench.storage.blocks import Archive
@@ -185,7 +188,8 @@ def complete_one(
         def keep(batch: Batch, arm_index: int, history: History | None) -> None:
             is_there[batch.seeds[0], study.arm_names[arm_index]] = history is not None
             if history and not shard:
-                gathering.add(history, [arm_index], batch.first_replicate)
+                first = batch.first_replicate
+                gathering.add(history, arm_index, first, first)
 
         with observer.stage(work, total, {} if shard else study.labels) as advance:
             missing = find_missing(own, archive, keep, advance, observer)
@@ -199,6 +203,38 @@ def complete_one(
 
     result = run_stages(plan.study, plan.question, plan.environment, measure, observer.say)
     return result, sum(is_there.values()), len(is_there)
+
+
+def network(result: Result, seed: int | None, arm: str | None) -> Any:
+    """Train a network of a result again, and return it; see `Result.network`."""
+    import torch
+
+    from regbench.engines import Listener
+    from regbench.engines.batched import CHUNK_REPLICATES
+    from regbench.engines.reference import build_network
+
+    study, where, names = result.study, result.environment, result.study.arm_names
+    seed = study.seed if seed is None else seed
+    arm = (result.best_arm or study.arms[0]).name if arm is None else arm
+    if seed not in study.seeds:
+        raise UsageError("seed", seed, f"{study.seeds[0]} to {study.seeds[-1]}")
+    if arm not in names:
+        raise UsageError("arm", arm, ", ".join(names))
+    parts = study.arms[names.index(arm)].parts
+    if any(part.origin and REGULARIZERS.get(part.command) is not type(part) for part in parts):
+        hint = "register its class or load its file, and then load the run again"
+        raise UsageError("arm", arm, problem="whose plug-in is not loaded", hint=hint)
+    machine = Machine().replaced(engine=where.engine, device=where.device)
+    executor: Any = plan_one(study, result.question, machine, None).executor
+    size: Any = where.batch_replicates
+    batches = batches_of(study, size, PILOT_REPLICATES if result.question.target_width else None)
+    if where.device == "cpu":
+        size = CHUNK_REPLICATES if where.engine == "batched" else 1  # what rounds together
+    (seeds,) = (one.seeds for batch in batches for one in batch.cut(size) if seed in one.seeds)
+    own = Batch(study, seeds, 0, (names.index(arm),), kept_index=seeds.index(seed))
+    ((_, history, _),) = executor.train([own], Listener())
+    parameters = history.named("parameters").values()
+    return build_network(study, [torch.from_numpy(values[0]) for values in parameters]).eval()
 
 
 def find_missing(
@@ -246,7 +282,7 @@ def train(
     listener = Listener(advance, observer.warn, observer.finish)
     for batch, history, provenance in plan.executor.train(some_arms(), listener):
         for position, arm_index in enumerate(batch.indices):
-            one = select_arms(history, [position])
+            one = history.part(A=slice(position, position + 1))
             if archive:
                 archive.save(batch, arm_index, one, provenance)
             keep(batch, arm_index, one)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from regbench.report.base import Table, View
 from regbench.report.format import count, probability
 from regbench.report.json import document_of
@@ -73,7 +75,7 @@ def logs(result: ScaleResult) -> Iterator[tuple[str, Log]]:
 
     for scale in result.scales:
         log = Log({**result.study.by_key(), "p": scale.drop_probability})
-        log.add_histogram("output/train", scale.outputs, 0)
+        log.add_histogram("output/train", *np.histogram(scale.outputs, bins=50), 0)
         values = {"mean": scale.outputs.mean(), "sd": scale.outputs.std(ddof=1)}
         for name, value in {**values, "eval": scale.eval_output}.items():
             log.add_curve(f"output/{name}", [(0, value, None)])

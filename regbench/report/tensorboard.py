@@ -27,7 +27,7 @@ from regbench.report.markdown import text_of
 from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from regbench.analysis.history import Array
@@ -37,25 +37,22 @@ if TYPE_CHECKING:
 
 Point = tuple[int, float, "Interval | None"]
 """Of a curve: epoch, value and its interval."""
-BINS, MOST_LETTERS = 50, 200
-"""Of a histogram, of which TensorBoard shows 30; of a folder's name, which must be below 256."""
+MOST_LETTERS = 200
+"""Most letters of a folder's name, which must be below 256."""
 
 
-def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
-    """Write a log for everything that is compared; says how many histograms none can show.
+def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
+    """Write a log for everything that is compared.
 
     The first has what is there once: the answer, the pictures, and the charts with margins.
     """
-    skipped = 0
     for index, (name, log) in enumerate(view.logs()):
         if index == 0:
             log.add_once(text_of(view), pictures)
         if len(name) > MOST_LETTERS:
             name = f"{name[:MOST_LETTERS]}-{sha256(name.encode()).hexdigest()[:16]}"
         log.write(view.folder / "tensorboard" / name)
-        skipped += log.skipped
-    if skipped:
-        yield f"note: {skipped} histograms left out: their values are not finite"
+    return ()
 
 
 class Log:
@@ -68,7 +65,7 @@ class Log:
     """
 
     def __init__(self, settings: Mapping[str, Any], has_failed: bool = False) -> None:
-        self.skipped = self.last_epoch = 0
+        self.last_epoch = 0
         self.margins: dict[str, list[str]] = {}  # by curve: the tags of its interval's ends
         self.buffer = io.BytesIO()
         self.records = RecordWriter(self.buffer)
@@ -98,25 +95,13 @@ class Log:
                 for end, bound in zip(ends, interval, strict=True):
                     self._add_value(epoch, tag=end, simple_value=float(bound))
 
-    def add_histogram(self, tag: str, values: Array, epoch: int) -> None:
-        """Add the distribution of values of any shape; of some not finite, only count it."""
-        values = values.astype(np.float64).ravel()
-        low, high = values.min(), values.max()
-        with np.errstate(all="ignore"):
-            width = high - low
-        if not np.isfinite(width):
-            self.skipped += 1
-            return
-        if width <= 1e-9 * max(abs(low), abs(high)):  # too narrow to be cut into bins
-            half = max(0.5, 1e-3 * abs(high))
-            low, high = low - half, high + half
-        bins = np.minimum((values - low) / (high - low) * BINS, BINS - 1).astype(np.intp)
-        counts, edges = np.bincount(bins, minlength=BINS), np.linspace(low, high, BINS + 1)[1:]
-        is_shown = (counts > 0) | np.append(counts[1:] > 0, True)  # runs of empty bins are one
-        counts, edges = counts[is_shown], edges[is_shown]
-        all_of_them = {"min": values.min(), "max": values.max(), "num": values.size}
-        sums = {"sum": values.sum(), "sum_squares": values @ values}
-        histogram = HistogramProto(**all_of_them, **sums, bucket_limit=edges, bucket=counts)
+    def add_histogram(self, tag: str, counts: Array, edges: Array, epoch: int) -> None:
+        """Add how many values lie in each bin between neighbours of `edges`, `(bins + 1,)`."""
+        (filled,) = np.nonzero(counts)
+        low, high = edges[filled[0]], edges[filled[-1] + 1]
+        bars = slice(filled[0], filled[-1] + 1)
+        ends = {"min": low, "max": high, "num": counts.sum()}
+        histogram = HistogramProto(**ends, bucket_limit=edges[1:][bars], bucket=counts[bars])
         self._add_value(epoch, tag=tag, histo=histogram)
 
     def add_once(self, text: str, pictures: Sequence[Picture]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis.history import evenly
+from regbench.analysis.history import evenly, weight_edges
 from regbench.analysis.optimum import sweep_of
 from regbench.analysis.statistics import mean_band
 from regbench.errors import shell_word
@@ -58,7 +58,7 @@ FEWEST_SWEPT = 3
 GROUPS = {"risk": "error", "test_loss": "error", "train_loss": "loss", "train_loss_eval": "loss"}
 """In which TensorBoard shows curves, of other measures than the network's own."""
 MOST_HISTOGRAMS = 10
-"""Of a parameter: at epochs from 0 to the last."""
+"""Of a layer: at epochs from 0 to the last."""
 VARIES = {
     "both": "",
     "data": "; data vary, initial weights and masks are those of the first",
@@ -192,7 +192,7 @@ def logs(result: Result) -> Iterator[tuple[str, Log]]:
     settings = {key: value for key, value in study.by_key().items() if key != "arms"}
     neutral = {command: kind.neutral for command, kind in REGULARIZERS.items()}
     lost = [arm_index for arm_index, *_ in result.divergences]
-    snapshots = {"weights": history.named("parameters"), "gradients": history.named("gradients")}
+    edges = weight_edges(study.network)
     kept_indices = evenly(len(history.kept_epochs), MOST_HISTOGRAMS)
     for arm_index, arm in enumerate(study.arms):
         strengths = {part.command: part.strength for part in arm.parts}
@@ -201,9 +201,11 @@ def logs(result: Result) -> Iterator[tuple[str, Log]]:
             log.add_curve(tag, points)
         for kept_index in kept_indices:
             epoch = int(history.kept_epochs[kept_index])
-            for kind, by_name in snapshots.items():
-                for name, values in by_name.items() if epoch or kind == "weights" else ():
-                    log.add_histogram(f"{kind}/{name}", values[kept_index, arm_index], epoch)
+            for layer, counts in history.named("weight_counts").items():
+                rms = history.arrays[f"measures/rms_{layer}"][history.at(epoch), arm_index]
+                if np.isfinite(rms).all():
+                    own = counts[kept_index, arm_index]
+                    log.add_histogram(f"weights/{layer}", own, edges[layer], epoch)
         yield arm.name, log
 
 

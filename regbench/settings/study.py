@@ -5,8 +5,8 @@ Knows nothing about where values come from, about tensors, or about what the set
 
 from __future__ import annotations
 
+import bisect
 import itertools
-import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, InstanceOf, field_validator, model_validator
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MOST_REPLICATES = 10_000_000
 LAST_SEED = 2**32 - 1
 """Largest seed: torch's CPU generator uses 32 bits."""
+MOST_KEPT = 20
+"""Most epochs of which predictions and counts of weights are kept."""
 LARGEST = 1e6
 """Largest magnitude accepted for task settings and the learning rate."""
 
@@ -156,10 +158,10 @@ class Training(Settings, title="Training"):
 
     @property
     def kept_epochs(self) -> list[int]:
-        """The measured epochs of which more is kept: 0, a few early and about ten logged ones."""
-        logged = self.logged_epochs
-        early = [epoch for epoch in (1, 10, 100, 1000) if epoch < logged[0]]
-        return [0, *early, *reversed(logged[:: -math.ceil(len(logged) / 10)])]
+        """The measured epochs of which more is kept: 0, and others in about equal ratios."""
+        measured, steps = self.measured_epochs, MOST_KEPT - 2
+        goals = [self.epochs ** (step / steps) for step in range(steps + 1)]
+        return [0, *sorted({measured[bisect.bisect_left(measured, goal)] for goal in goals})]
 
 
 class BaseStudy(Settings):

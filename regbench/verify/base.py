@@ -90,7 +90,7 @@ def initial_parameters(result: Result, replicate: int = 0) -> plain.Parameters:
 
 def final_parameters(result: Result, arm: int) -> Array:
     """Return the first replicate's parameters after the last epoch, in one row `(P,)`."""
-    return np.concatenate([p[-1, arm].ravel() for p in result.history.named("parameters").values()])
+    return np.concatenate([p[arm].ravel() for p in result.history.named("parameters").values()])
 
 
 def design_matrices(result: Result) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
-from training import CPU, assert_close, make_batch, make_study, train
+from training import CPU, assert_close, join, make_batch, make_study, train
 
 from regbench.engines import ENGINES, Listener, batched
 from regbench.engines.base import Record, draw_batch
@@ -77,7 +77,6 @@ def operations_of(
     """Yield what an epoch of a study does on a GPU that is not there, for one epoch and for two."""
     monkeypatch.setattr(batched, "measure", lambda *_: None)
     monkeypatch.setattr(Record, "history", lambda _: None)
-    monkeypatch.setattr(batched, "join", lambda *_: None)
     for epochs in (1, 2):
         batch = make_batch(study.replaced(training=study.training.replaced(epochs=epochs)))
         drawn, operations = draw_batch(batch), Operations()
@@ -178,7 +177,7 @@ def test_epochs_that_are_recorded_are_those_that_run_kernel_by_kernel(
     assert len(recorders) == (2 if kind == "early-stopping" else 1)
     eager = {1, 2, 3, *study.training.measured_epochs, *(arm.stops_at(30) for arm in study.arms)}
     assert sum(graph.replays for graph in recorders) == len({*range(1, 31)} - eager)
-    assert_close(recorded, train(study, "batched"), 1e-13)
+    assert_close(join(recorded, "A"), train(study, "batched"), 1e-13)
 
 
 def gpu_of(gigabytes: float, monkeypatch: pytest.MonkeyPatch) -> None:

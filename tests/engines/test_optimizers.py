@@ -88,7 +88,7 @@ def test_every_optimizer_and_penalty_is_the_plain_program(
     history = train(study, engine)
     expected = run_plain_program(study)
     for values, parameter in zip(history.named("parameters").values(), expected, strict=True):
-        np.testing.assert_allclose(values[-1, 1], parameter.numpy(), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(values[1], parameter.numpy(), rtol=1e-9, atol=1e-12)
 
 
 KNOWN = {"wdecay": 0.3, "dropout": 0.4, "decoupled": 0.5, "l1": 0.05}
@@ -133,7 +133,7 @@ def test_every_sum_is_the_numpy_program(
     )
     _, expected = next(itertools.islice(course, 49, None))
     for name, values in zip(study.network.parameter_names, expected, strict=True):
-        found = history.named("parameters")[name][-1, 1]
+        found = history.named("parameters")[name][1]
         np.testing.assert_allclose(found, values, rtol=1e-10, atol=1e-10, err_msg=name)
         assert np.isfinite(found).all()
 
@@ -152,7 +152,7 @@ def test_every_sum_with_independent_pairing_is_the_torch_program_in_reference(
     sizes, steps = study.network.layer_sizes, Steps(optimizer, 0.02, 0.7)
     expected = train_by_torch(4, sizes, study.task.points, 50, steps, strengths)
     for name, values in zip(study.network.parameter_names, expected, strict=True):
-        found = history.named("parameters")[name][-1, 1]
+        found = history.named("parameters")[name][1]
         np.testing.assert_allclose(found, values, rtol=1e-10, atol=1e-10, err_msg=name)
         assert np.isfinite(found).all()
 
@@ -166,7 +166,7 @@ def test_proximal_steps_give_exact_zeros_and_decay_does_not(engine: str, optimiz
         history = train(study, engine)
         assert (history.zero_share[-1, 1] > 0.1).all() == has_zeros
         assert (history.zero_share[:, 0] == 0).all()
-        values = np.concatenate([p[-1, 1].ravel() for p in history.named("parameters").values()])
+        values = np.concatenate([p[1].ravel() for p in history.named("parameters").values()])
         assert history.zero_share[-1, 1, 0] == pytest.approx((values == 0).mean(), rel=1e-6)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from commands import NO_FILES, TINY
-from training import make_request, make_study, train
+from training import make_request, make_result, make_study, train
 
 from regbench.engines import ENGINES
+from regbench.errors import UsageError
 from regbench.executors.here import is_out_of_memory
 from regbench.experiments import Observer
 from regbench.experiments.feasibility import memory_estimate
@@ -66,7 +67,7 @@ def test_batches_are_the_replicates_in_turn(engine: str) -> None:
     alone = train(make_study(replicates=1, seed=155, **values), engine)
     np.testing.assert_allclose(history.test_loss[:, :, -1], alone.test_loss[:, :, 0], rtol=1e-5)
     np.testing.assert_array_equal(history.train_y[-1], alone.train_y[0])
-    # Snapshots are of the run's first replicate, not of each batch's.
+    # Parameters are those of the run's first replicate, not of each batch's.
     first = train(make_study(replicates=1, seed=6, **values), engine)
     assert len(first.named("parameters")) == 4
     for name, parameter in first.named("parameters").items():
@@ -196,3 +197,40 @@ def test_torch_says_that_memory_is_out_as_is_known() -> None:
     with pytest.raises(RuntimeError) as failed:
         torch.empty(2**60)
     assert is_out_of_memory(failed.value)
+
+
+@pytest.mark.parametrize("vary", ["both", "init"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_network_of_a_run_is_trained_again_to_the_bit(engine: str, vary: str) -> None:
+    last = 26 if engine == "batched" else 9  # which is in another chunk there
+    request = make_request(
+        "compare", arms=("wdecay=0.001+dropout=0.3",), engine=engine, replicates=last - 6,
+        hidden=33, points=33, features="polynomial:2", seed=7, vary=vary, epochs=200, device="cpu",
+    )  # fmt: skip
+    result = complete(plan(request, request.machine)).result
+    history, name = result.history, result.study.arm_names[1]
+    x = torch.from_numpy(np.stack([history.grid_x, history.grid_x**2], axis=1))
+    for index, arm in enumerate(result.study.arm_names):
+        for seed in (7, 8, last):
+            network = result.network(seed, arm)
+            fit = network(x)[:, 0].detach().numpy()
+            np.testing.assert_allclose(fit, history.predictions[-1, index, seed - 7], atol=1e-6)
+            for layer, module in zip(("hidden1", "hidden2", "output"), network[::2], strict=True):
+                square = np.square(module.weight.detach().numpy(), dtype=float).mean()
+                rms = history.arrays[f"measures/rms_{layer}"][-1, index, seed - 7]
+                assert np.float32(np.sqrt(square)) == rms
+    first = [p.detach().numpy() for p in result.network().parameters()]
+    assert (result.best_arm.name, network.training) == (name, False)
+    for values, kept in zip(first, history.named("parameters").values(), strict=True):
+        np.testing.assert_array_equal(values, kept[1])
+
+
+def test_a_network_that_the_run_does_not_have_is_refused() -> None:
+    result = make_result(replicates=2)
+    for asked, said in (
+        ({"seed": 3}, "seed: got '3'; allowed: 1 to 2"),
+        ({"arm": "l1=1"}, "arm: got 'l1=1'; allowed: baseline, wdecay=0.01"),
+    ):
+        with pytest.raises(UsageError) as raised:
+            result.network(**asked)
+        assert str(raised.value) == said

@@ -32,7 +32,13 @@ def test_arm_stays_what_it_was_at_its_last_epoch(
         pytest.skip(f"{engine} cannot train {reason}")
     history = train(study, engine)
     short = train(study.replaced(training=Training(optimizer=optimizer, epochs=stop)), engine)
+    short_parameters = short.named("parameters")
+    for name, values in history.named("parameters").items():
+        np.testing.assert_array_equal(values[2], short_parameters[name][2], err_msg=name)
+        np.testing.assert_array_equal(values[2], short_parameters[name][1], err_msg=name)
     for name, values in by_arm(history).items():
+        if name.startswith("parameters"):
+            continue
         epochs = (
             history.kept_epochs if values.shape[0] == len(history.kept_epochs) else history.epochs
         )

@@ -443,7 +443,11 @@ def test_registered_class_is_stored_and_read_back(regbench: Command, tmp_path: P
     assert again.study.arms == (Arm(), Arm((Local(0.1),)))
     assert (again.history.risk == result.history.risk).all()
     forget()
-    assert rb.load(tmp_path / "run").study.arms[1].name == "local=0.1", "its words are there"
+    stored = rb.load(tmp_path / "run")
+    assert stored.study.arms[1].name == "local=0.1", "its words are there"
+    stored.network(arm="baseline")
+    with pytest.raises(rb.UsageError, match=r"'local=0.1', whose plug-in is not loaded; register"):
+        stored.network()
     assert_one_line(regbench("resume", "run"), 2, "RUN: got 'run'", "register the same class first")
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from training import ENVIRONMENT, make_result
+from training import ENVIRONMENT, final_weights, make_result
 
-from regbench.analysis.history import select_arms
+from regbench.engines.base import draw_start
 from regbench.engines.threads import nothing
 from regbench.errors import UsageError
 from regbench.regularizers import REGULARIZERS
@@ -98,8 +98,9 @@ def spoil(result: Result, arms: list[int], bad: float, replicates: int = 1) -> R
     for values in changed.values():
         values[1:, arms, :replicates] = bad
     history = result.history.replaced(**changed)
-    for values in history.named("parameters").values():
-        values[1:, arms] = bad
+    for name, values in history.named("measures").items():
+        if name.startswith("rms_"):
+            values[1:, arms, :replicates] = bad
     return dataclasses.replace(result, history=history)
 
 
@@ -132,7 +133,7 @@ def test_an_arm_that_is_not_finite_is_said_to_be_and_moves_no_axis(
     healthy = make_result(strengths=(0.1, 0.2), replicates=replicates, epochs=20)
     result = spoil(healthy, [2], bad, replicates)
     result.history.risk[1:, 2] = np.inf
-    without = select_arms(healthy.history, [0, 1])
+    without = healthy.history.part(A=slice(2))
     alone = dataclasses.replace(
         healthy, history=without, study=healthy.study.replaced(arms=healthy.study.arms[:2])
     )
@@ -325,25 +326,33 @@ def test_bands_are_drawn_of_three_replicates_or_more_and_never_below_the_noise()
     assert not [panel for panel in drawn("course", two).axes[1:] if panel.collections]
 
 
-def test_weights_has_the_shares_of_every_layer_before_and_after_on_one_axis() -> None:
-    result = make_result(strengths=(0.1,))
-    figure = drawn("weights", result)
-    parameters = result.history.named("parameters")
-    for panel, layer in zip(figure.axes[1:], result.study.network.layer_names, strict=True):
-        values = parameters[f"{layer}.weight"]
+def test_weights_has_the_shares_of_all_replicates_before_and_after_on_one_axis() -> None:
+    result = make_result(strengths=(0.1,), replicates=20)
+    figure, weights = drawn("weights", result), final_weights(result.study)
+    starts = [draw_start(result.study, seed).parameters[0][::2] for seed in result.study.seeds]
+    for index, layer in enumerate(result.study.network.layer_names):
+        panel, texts = (
+            figure.axes[1:][index],
+            [text.get_text() for text in figure.axes[1:][index].texts],
+        )
         assert panel.get_ylim() == (2, 0)
-        for index in (0, 1):
-            rms = result.history.arrays[f"measures/rms_{layer}"][-1, index].mean()
-            assert f"rms {rms:.3f}" in [text.get_text() for text in panel.texts]
-        outlines = [patch.get_data() for patch in panel.patches if not patch.get_fill()]  # type: ignore[attr-defined]
-        counts = np.histogram(values[0, 0], outlines[0].edges)[0] / values[0, 0].size
-        heights = 1 - outlines[0].values
-        np.testing.assert_allclose(heights / heights.sum(), counts / counts.sum(), atol=1e-9)
+        for values in weights[layer]:
+            each = np.sqrt(np.square(values.reshape(20, -1)).mean(axis=1))
+            assert f"rms {each.mean():.3f}" in texts
+        before = np.concatenate([start[index].numpy().ravel() for start in starts])
+        patches: Any = panel.patches
+        outlines = [patch.get_data() for patch in patches if not patch.get_fill()]
+        bars = [patch.get_data() for patch in patches if patch.get_fill()]
+        for shown, values, base in ((outlines[0], before, 1), (bars[0], weights[layer][0], 1)):
+            inside = np.clip(values, *np.nextafter(shown.edges[[0, -1]], 0))
+            counts = np.histogram(inside, shown.edges)[0] / values.size
+            heights = base - shown.values
+            assert heights / heights.sum() == pytest.approx(counts, abs=3 / values.size)
 
 
 def test_a_spike_of_weights_is_cut_off_at_its_share() -> None:
-    result = make_result(strengths=(0.1,))
-    result.history.named("parameters")["hidden1.weight"][-1, 1] = 0
+    result = make_result("l1", strengths=(3.0,), epochs=300, replicates=2)
+    assert (result.history.rms_hidden1[-1, 1] == 0).all()
     assert "▲ 100 %" in texts_of(drawn("weights", result))
 
 
@@ -392,25 +401,26 @@ def test_title_of_many_arms_names_the_one_that_lowers_the_risk_most_and_counts_t
     last[6] += np.array([1, -1, 1, -1, 1, -1]) / 50
     assert pairs.title(result) == (
         "Weight decay 0.02 lowers the test loss most, by 0.1975, in 6 of 6 replicates; "
-        "weight decay 0.01 lowers it too; 2 arms raise it; 2 others: cannot tell"
+        "lower too with weight decay 0.01; higher with 2 others; cannot tell for 2 others"
     )
     figure = drawn("pairs", result)
     verdicts = [text for text in texts_of(figure) if text.startswith(("▼", "▲", "?"))]
     assert verdicts == ["▼ lower"] * 2 + ["▲ higher"] * 2 + ["? cannot tell"] * 2
 
 
-def test_weights_title_is_of_the_mean_norms_and_rms_that_are_written() -> None:
+def test_weights_title_is_of_the_mean_rms_that_is_written() -> None:
     result = make_result(strengths=(0.1,), replicates=5)
     measures = result.history.named("measures")
-    measures["weight_norm"][-1] = [[9.0 + r for r in range(5)], [4.0 + r for r in range(5)]]
+    for layer in ("hidden1", "hidden2"):
+        measures[f"rms_{layer}"][-1] = [[0.9 + r / 9 for r in range(5)], [r / 9 for r in range(5)]]
     measures["rms_output"][-1] = [[0.1 + r / 9 for r in range(5)], [0.2 + r / 9 for r in range(5)]]
     assert weights.title(result) == (
-        "Weight decay 0.1 leaves the weights nearer to 0 (norm 6.0, the baseline's 11.0), but on "
-        "average those of the output layer further from 0"
+        "Weight decay 0.1 draws the weights of 2 of 3 layers nearer to 0; those of the output "
+        "layer are further from 0 on average"
     )
     said = texts_of(drawn("weights", result))
     assert {"rms 0.322", "rms 0.422"} <= {*said}
-    assert "the weights of the first replicate alone, seed 1" in " ".join(said).replace("\n", " ")
+    assert "the weights of all 5 replicates" in " ".join(said).replace("\n", " ")
 
 
 def test_what_is_cut_off_has_an_arrowhead_and_its_value() -> None:

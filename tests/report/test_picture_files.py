@@ -31,6 +31,7 @@ def test_files_are_the_same_whenever_they_are_drawn_again(suffix: str) -> None:
     if suffix == "png":
         image = Image.open(io.BytesIO(first.files["png"]))
         assert image.size == (first.width, first.height)
+        assert {(255, 255, 255), (0, 0, 0)} <= {rgb for _, rgb in image.getcolors(10**6) or ()}
         assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
 
 

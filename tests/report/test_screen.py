@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,14 +11,10 @@ from rich.console import Console
 from test_terminal import make_screen
 from training import make_result
 
-from regbench.analysis.history import changed_along, select_arms
 from regbench.report.base import Table
 from regbench.report.format import number
 from regbench.report.terminal import console as consoles
 from regbench.report.terminal.console import print_line, print_table
-
-if TYPE_CHECKING:
-    from regbench.analysis.history import Array, History
 
 
 def make_console(is_terminal: bool, **variables: str) -> Console:
@@ -76,12 +70,6 @@ def test_no_color_and_a_pipe_leave_the_words(is_terminal: bool, codes: set[str])
     assert plain == "p lowers the risk, and raises another: inconclusive\n"
 
 
-def take(history: History, replicates: list[int], name: str, axis: int) -> Array:
-    """Return what some replicates have of an array."""
-    taken: Array = history.arrays[name].take(replicates, axis)
-    return taken
-
-
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_bar_that_lasts_has_the_means_of_finished_replicates_and_no_verdict(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool
@@ -94,8 +82,7 @@ def test_a_bar_that_lasts_has_the_means_of_finished_replicates_and_no_verdict(
     with screen.stage("training", 10, study.labels) as advance:
         for arm_indices, replicates in (([5, 4], [0, 1, 2]), ([1], [0, 2]), ([0], [2]), ([0], [0])):
             arms = [study.arms[arm_index] for arm_index in arm_indices]
-            own = select_arms(history, arm_indices)
-            part = changed_along(own, "R", partial(take, own, replicates))
+            part = history.part(A=arm_indices).part(R=replicates)
             screen.finish(arms, [study.seeds[replicate] for replicate in replicates], part)
         advance(5)
     text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", written(console))

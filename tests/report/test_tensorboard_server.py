@@ -154,13 +154,13 @@ def test_scalars_histograms_and_the_answer_are_served(ask: Ask, results: dict[st
     arm, history = run_of("other", "wdecay=0.1"), results["other"].history
     found = ask("plugin/scalars/scalars", bool, run=arm, tag="loss/train_loss")
     assert [step for _, step, _ in found] == history.epochs.tolist()
-    found = ask("plugin/histograms/histograms", bool, run=arm, tag="weights/hidden1.weight")
-    assert [step for _, step, _ in found] == [0, 1, 10, 20, 30]
+    found = ask("plugin/histograms/histograms", bool, run=arm, tag="weights/hidden1")
+    assert [step for _, step, _ in found] == [0, 1, 2, 3, 4, 6, 7, 10, 20, 30]
     _, _, buckets = found[0]
-    weights = history.named("parameters")["hidden1.weight"][0, 1]
-    assert buckets[0][0] == pytest.approx(weights.min())
-    assert buckets[-1][1] == pytest.approx(weights.max())
-    assert sum(count for *_, count in buckets) == pytest.approx(weights.size)
+    counts = history.named("weight_counts")["hidden1"][0, 1]
+    assert buckets[0][0] == pytest.approx(-1)  # the bound of initial weights of one input
+    assert buckets[-1][1] == pytest.approx(1)
+    assert sum(count for *_, count in buckets) == pytest.approx(counts.sum())
     tags = ask("plugin/text/tags", lambda found: len(found) == 3)
     firsts = [run_of("one", "baseline"), run_of("other", "baseline"), run_of("scale", "p=0.1")]
     assert tags == {run: ["answer"] for run in firsts}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis.history import Array, History, join
+from regbench.analysis.history import Gathering, History
 from regbench.engines.base import BETA_1, Listener, Record, draw_batch, torch_dtype
 from regbench.engines.threads import in_threads
 from regbench.errors import visible
@@ -86,7 +86,9 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
     def workspaces(thread: int) -> list[Workspace]:
         return [Workspace(start_network(0, 0), x) for x in (all_x[0, :rows], all_x[0])]
 
-    def train_one(pair: tuple[int, int], advance: Callable[[int], None]) -> History:
+    gathering = Gathering(count, len(starts))
+
+    def train_one(pair: tuple[int, int], advance: Callable[[int], None]) -> None:
         arm_index, replicate_index = pair
         own = slice(replicate_index, replicate_index + 1)
         record = Record(batch, drawn, own, batch.arms[arm_index])
@@ -96,12 +98,12 @@ def train_fused(batch: Batch, device: torch.device, threads: int, listener: List
         train_network(batch, record, pair, start_network(*pair), at, advance)
         history = record.history()
         listener.finish([batch.arms[arm_index]], batch.seeds[own], history)
-        return history
+        gathering.add(history, arm_index, replicate_index)
 
     note = COMPILING if cache_folder() else COMPILING_ANEW
     with compilation_noted(lambda: listener.say(note)):
-        alone = in_threads(train_one, pairs, threads, listener.advance)
-    return join([join(alone[arm::count], "R") for arm in range(count)], "A")
+        in_threads(train_one, pairs, threads, listener.advance)
+    return gathering.history(len(starts))
 
 
 def train_network(
@@ -138,10 +140,6 @@ def train_network(
 
     with np.errstate(all="ignore"):  # what diverges shows as infinite or NaN
         for epoch in record.epochs:
-            gradients: list[Array] = []
-            if record.wants_snapshot(epoch) and epoch > 0:
-                train_to(epoch - 1)
-                gradients = at_training.gradients(network, train_y, coefficients, seed, epoch)
             train_to(epoch)
-            record.add_network(epoch, loss, at_all.ask(network), network.views(0), gradients)
+            record.add_network(epoch, loss, at_all.ask(network), network.views())
     advance(training.epochs - done)

@@ -54,17 +54,17 @@ class Network:
         columns = round_up(self.sizes[-2], VECTOR_BYTES // dtype.itemsize)
         rows = sum(size + 1 for size in self.sizes[:-2]) + 2
         self.theta = aligned((rows, planes, columns), dtype)
-        for view, parameter in zip(self.views(0), parameters, strict=True):
+        for view, parameter in zip(self.views(), parameters, strict=True):
             view[:] = parameter
 
-    def views(self, kind: int) -> list[Array]:
-        """Return writable views of the parameters (kind 0) or the momenta (kind 1), in turn."""
+    def views(self) -> list[Array]:
+        """Return writable views of weights and biases in turn."""
         first, views = 0, []
         for before, after in zip(self.sizes[:-2], self.sizes[1:-1], strict=True):
-            rows = self.theta[first : first + before + 1, kind, :after]
+            rows = self.theta[first : first + before + 1, 0, :after]
             views += [rows[:-1].T, rows[-1]]
             first += before + 1
-        return [*views, self.theta[-2:-1, kind, : self.sizes[-2]], self.theta[-1, kind, :1]]
+        return [*views, self.theta[-2:-1, 0, : self.sizes[-2]], self.theta[-1, 0, :1]]
 
 
 class Workspace:
@@ -126,15 +126,6 @@ class Workspace:
         nothing = np.zeros(self.points, network.theta.dtype)
         self.train(network, nothing, Coefficients(0.0, 0.0), seed=0, epoch=1, count=0)
         return self.answer[:, : self.block].flatten()[: self.points]
-
-    def gradients(
-        self, network: Network, y: Array, coefficients: Coefficients, seed: int, epoch: int
-    ) -> list[Array]:
-        """Return the gradients of the loss that the epoch's update will use, without penalties."""
-        copied = Network(network.views(0), network.theta.shape[1])
-        still = Coefficients(0.0, 0.0, p=coefficients.p)  # a step of length 0: the momenta
-        self.train(copied, y, still, seed, epoch, 1)
-        return copied.views(1)
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

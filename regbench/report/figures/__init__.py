@@ -51,9 +51,7 @@ PICTURES: dict[str, Any] = {
     "over": over,
 }
 """The modules of the pictures, by name."""
-DPI, COLORS = 200, 224
-MEDIAN_CUT, NO_DITHER = Image.Quantize.MEDIANCUT, Image.Dither.NONE
-"""Looks like full colour at a third of the size."""
+DPI = 200
 NO_DATES: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
@@ -119,7 +117,7 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
             if suffix == "png":
                 figure.canvas.draw()
                 pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-                image = Image.fromarray(pixels).quantize(COLORS, MEDIAN_CUT, dither=NO_DITHER)
+                image = Image.fromarray(pixels)  # to find a palette would take longer than this
                 image.save(file, "png", compress_level=1, dpi=(DPI, DPI))
             else:
                 form = "svg" if suffix == "html" else suffix

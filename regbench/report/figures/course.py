@@ -11,7 +11,7 @@ import numpy as np
 from regbench.analysis.statistics import mean_band, mean_interval
 from regbench.report.figures.findings import Cast, cut, power, sentence_of, short
 from regbench.report.figures.palette import BASELINE, GREY
-from regbench.report.figures.sheet import label_ends, limits, ticks, width_of, wrapped
+from regbench.report.figures.sheet import label_ends, limits, ticks, wrapped
 from regbench.report.format import percent
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ FEW_ARMS, FEW_BANDS = 8, 4
 """So many arms are all labelled, of more the baseline, the best and the worst; and have bands."""
 DECADES = 8
 """Of a training loss below the largest: what is smaller is memorised."""
-LEFT, GAP = 0.75, 0.075
-"""Inches left of the panels, and where epoch 0 stands, as a share of the axis."""
+LEFT, RIGHT, GAP = 0.75, 2.3, 0.075
+"""Inches left and right of the panels, and where epoch 0 is, as a share of the axis."""
 
 
 def size(result: Result) -> tuple[float, float]:
     """Return width and height of the file in inches."""
-    return 8.4, 7.4
+    return 8.8, 7.4
 
 
 def title(result: Result) -> str:
@@ -60,9 +60,8 @@ def draw(result: Result, sheet: Sheet) -> None:
     banded = arms if len(arms) <= FEW_BANDS else {0, cast.best}
     said = f"{cast.networks}; epochs on a logarithmic axis, epoch 0 is before training."
     said += " A ring is where an arm's mean is lowest."
-    said += " Bands are drawn for the baseline and the best arm." * (
-        len(arms) > FEW_BANDS and has_bands
-    )
+    is_some = has_bands and len(arms) > FEW_BANDS
+    said += " Bands are drawn for the baseline and the best arm." * is_some
     said += f" {len(labelled)} of {len(arms)} arms are labelled." * (len(labelled) < len(arms))
     top = sheet.heading(title(result), said)
     confidence = result.question.confidence
@@ -81,8 +80,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         (f"paired difference in {what}, arm − baseline{of}{better}",
          change, change - half_change, change + half_change),
     ]  # fmt: skip
-    width = panel_width(result, cast)
-    height = (sheet.height - top - 0.3) / 3
+    width, height = sheet.width - LEFT - RIGHT, (sheet.height - top - 0.3) / 3
     for row, (heading, *curves) in enumerate(panels):
         over, is_log = top + row * height + 0.28, row == 1
         curves = [np.where(c > 0, c, np.nan) if is_log else c for c in curves]
@@ -118,19 +116,15 @@ def draw(result: Result, sheet: Sheet) -> None:
                 panel.plot(places[last[-1]], y, "x", color=color, ms=6, mew=2, clip_on=False)
             elif row == 0 and is_thick:
                 lowest = 1 + int(curve[1:].argmin())
+                is_seen = bool(curve[lowest] <= ends[1])
                 ring = dict[str, Any](mfc="white", mec=color, ms=6, mew=1.6, zorder=4)
-                panel.plot(places[lowest], curve[lowest], "o", **ring)
+                panel.plot(places[lowest], curve[lowest], "o" * is_seen, clip_on=False, **ring)
             if is_thick and (is_lost or np.isfinite(curve[-1])):
                 value = ends[1] if is_lost else curve[-1]
-                arrow = "▲" if value > ends[1] else "▼" if value < ends[0] else ""
-                said = "✕ diverged" if is_lost else show(value)
-                named.append(
-                    (
-                        np.clip(value, *ends),
-                        f"{short_name(cast.labels[index])}  {said} {arrow}".rstrip(),
-                        color,
-                    )
-                )
+                arrow = " ▲" if value > ends[1] else " ▼" if value < ends[0] else ""
+                (name,) = wrapped(cast.labels[index], RIGHT - 0.95, 8.5, "bold", most=1)
+                said = f"{name}  {'✕ diverged' if is_lost else show(value) + arrow}"
+                named.append((np.clip(value, *ends), said, color))
         if row == 2:
             named.append((0.0, "as the baseline", BASELINE))
         label_ends(panel, named, height - 0.55)
@@ -144,18 +138,6 @@ def labelled_of(result: Result, cast: Cast) -> list[int]:
     arms = range(len(cast.labels))
     worst = max(arms, key=lambda index: -1 if index in cast.lost else result.judged[index].mean())
     return [*arms] if len(arms) <= FEW_ARMS else sorted({0, cast.best, worst})
-
-
-def panel_width(result: Result, cast: Cast) -> float:
-    """Return the width of the panels in inches, beside which there is room for the labels."""
-    names = [short_name(cast.labels[index]) for index in labelled_of(result, cast)]
-    longest = max(width_of(name, 8.5, "bold") for name in names)
-    return size(result)[0] - LEFT - max(1.45, longest + 1.15)
-
-
-def short_name(label: str) -> str:
-    """Return a label that fits beside the panels."""
-    return wrapped(label, 2.4, 8.5, "bold", most=1)[0]
 
 
 def shares_of(epochs: Array, last: int) -> Array:

@@ -141,14 +141,12 @@ def headline_title(result: Result) -> str:
             "diverged": f"{name} diverged on fresh replicates",
         }.get(best.verdict, f"{name}: cannot tell, the {what} changes by {change}")
     ]
-    for verdict, one, many in (
-        ("better", "{} lowers it too", "{} others lower it"),
-        ("worse", "{} raises it", "{} arms raise it"),
-        ("equal", "{} leaves it equal", "{} others leave it equal"),
-        ("did nothing", "{} did nothing", "{} others did nothing"),
-        ("inconclusive", "{}: cannot tell", "{} others: cannot tell"),
-        ("diverged", "{} diverged", "{} arms diverged"),
-    ):
+    for verdict, words in (
+        ("better", "lower too with"), ("worse", "higher with"), ("equal", "equal with"),
+        ("did nothing", "nothing done by"), ("inconclusive", "cannot tell for"),
+        ("diverged", "diverged with"),
+    ):  # fmt: skip
         such = [names[c.arm] for c in others if c.verdict == verdict]
-        clauses += [one.format(*such) if len(such) == 1 else many.format(len(such))] * bool(such)
+        who = such[0] if len(such) == 1 else f"{len(such)} others"
+        clauses += [f"{words} {who}"] * bool(such)
     return sentence_of(*clauses)

@@ -53,16 +53,16 @@ class Sweep:
         """Return where strengths are on the axis."""
         return np.asarray(strengths) if self.part.is_probability else np.log10(strengths)
 
-    def ticks(self, panel: Any, long: float, axis: str = "x", is_labelled: bool = True) -> None:
-        """Draw ticks at powers of ten or at the strengths, as many as `long` inches have room."""
+    def ticks(self, panel: Any, width: float, is_labelled: bool = True) -> None:
+        """Draw ticks at powers of ten or at the strengths, as many as `width` inches have room."""
         first, last = self.strengths[[0, -1]]
         decades = 10.0 ** np.arange(np.ceil(np.log10(first)), np.log10(last) + 1e-9)
         shown = decades if len(decades) > 2 and not self.part.is_probability else self.strengths
-        apart, kept = 0.6 * (self.ends[1] - self.ends[0]) / long, [shown[0]]
+        apart, kept = 0.6 * (self.ends[1] - self.ends[0]) / width, [shown[0]]
         for strength in shown[1:]:
             kept += [strength] if self.place(strength) - self.place(kept[-1]) >= apart else []
         texts = [f"{strength:.4g}" for strength in kept]
-        ticks(panel, axis, self.place(kept), texts, is_labelled=is_labelled)
+        ticks(panel, "x", self.place(kept), texts, is_labelled=is_labelled)
 
     def mark_best(self, panel: Any, result: Result) -> None:
         """Draw the best strength as a line over its interval."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis.history import evenly
+from regbench.analysis.history import evenly, weight_edges
 from regbench.report.figures.findings import Cast, sentence_of, short
 from regbench.report.figures.palette import BAD, GREY, INK, readable
 from regbench.report.figures.sheet import EDGE, name_width, ticks
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from regbench.analysis.result import Result
     from regbench.report.figures.sheet import Sheet
 
-BINS, MOST_LAYERS = 44, 5
+MOST_BARS, MOST_LAYERS = 64, 5
 ABOVE, FULL = 2.6, 0.74
-"""How many times as high as before training a row is at most, and the share of it for bars."""
+"""How many times as high as before training a bar is at most, and the share of a row for it."""
 
 
 def size(result: Result) -> tuple[float, float]:
@@ -26,25 +26,22 @@ def size(result: Result) -> tuple[float, float]:
 
 
 def title(result: Result) -> str:
-    """Return whether the weights are nearer 0 with the best arm, and in which layers they are not.
+    """Return in how many layers the weights are nearer 0 with the best arm, and in which not.
 
-    By mean norms and mean rms over replicates, both of which the picture says.
+    By the mean rms over replicates, which the picture writes.
     """
-    cast = Cast(result)
+    cast, layers = Cast(result), result.study.network.layer_names
     name, arm = cast.names[cast.best], result.study.arm_names[cast.best]
     found = {c.measure: c for c in result.measures if c.arm == arm}
-    norm = found["weight_norm"]
-    change = f"norm {norm.value:.1f}, the baseline's {norm.baseline:.1f}"
-    words = {"lower": "nearer to 0", "higher": "further from 0"}
-    if norm.replicates == 1:
-        return sentence_of(f"{name}: {change} (one replicate)")
-    if norm.verdict not in words:
-        return sentence_of(f"{name}: cannot tell whether the weights are nearer to 0 ({change})")
-    (other,) = words.keys() - {norm.verdict}
-    layers = [n for n in result.study.network.layer_names if found[f"rms_{n}"].verdict == other]
-    those = " and ".join(map(layer_text, layers))
-    but = f", but on average those of {those} {words[other]}" if layers else ""
-    return sentence_of(f"{name} leaves the weights {words[norm.verdict]} ({change}){but}")
+    told = {layer: found[f"rms_{layer}"] for layer in layers}
+    if not cast.several:
+        nearer = sum(c.mean_difference < 0 for c in told.values())
+        return sentence_of(f"{name}: rms lower in {nearer} of {len(layers)} layers (one replicate)")
+    nearer = sum(c.verdict == "lower" for c in told.values())
+    further = [layer_text(layer) for layer, c in told.items() if c.verdict == "higher"]
+    clauses = [f"{name} draws the weights of {nearer} of {len(layers)} layers nearer to 0"]
+    clauses += [f"those of {' and '.join(further)} are further from 0 on average"] * bool(further)
+    return sentence_of(*clauses)
 
 
 def layer_text(layer: str) -> str:
@@ -52,65 +49,77 @@ def layer_text(layer: str) -> str:
     return layer.replace("hidden", "hidden layer ").replace("output", "the output layer")
 
 
+class Shares:
+    """How the weights of a layer are distributed in some arms, of all replicates together.
+
+    Attributes:
+        values: The share of the weights in each bar at the kept epochs, `(K, arms, bars)`.
+        rms: Mean of the replicates' root mean squares, `(K, arms)`; not finite if a weight is not.
+        edges: The ends of the bars. Nearly all weights lie between the first and the last, before
+            training and at the end; those beyond are counted in the outermost bars.
+        most: The share that is as high as there is room for.
+    """
+
+    def __init__(self, result: Result, layer: str, arms: list[int]) -> None:
+        history, edges = result.history, weight_edges(result.study.network)[layer]
+        counts = history.named("weight_counts")[layer][:, arms]
+        kept = np.searchsorted(history.epochs, history.kept_epochs)
+        self.rms = history.arrays[f"measures/rms_{layer}"][kept][:, arms].mean(axis=2, dtype=float)
+        middle, total, is_fine = len(edges) // 2, counts[0, 0].sum(), np.isfinite(self.rms)
+        within = (counts[..., middle:] + counts[..., middle - 1 :: -1]).cumsum(axis=-1)
+        reach = (within < 0.995 * total).sum(axis=-1) + 1
+        half = max(reach[0, 0], reach[-1, is_fine[-1]].max(initial=0))
+        merged = next(m for m in (1, 2, 4) if 2 * half <= m * MOST_BARS)
+        half = -(-half // merged) * merged
+        chosen = np.arange(middle - half, middle + half + 1, merged)
+        self.edges = edges[chosen]
+        self.values = np.add.reduceat(counts, [0, *chosen[1:-1]], axis=-1) / total
+        self.most = float(min(ABOVE * self.values[0].max(), self.values[is_fine].max()))
+
+
 def draw(result: Result, sheet: Sheet) -> None:
     """Draw a column for each layer and in it a row for each arm, over one axis of weights."""
     cast, layers = Cast(result), result.study.network.layer_names
     shown, columns = cast.shown, evenly(len(layers), MOST_LAYERS)
     some = f" {len(columns)} of {len(layers)} layers are shown." * (len(columns) < len(layers))
-    of = f"the mean of all {result.study.replicates} replicates" if cast.several else "of this one"
+    of = f" of all {result.study.replicates} replicates" * cast.several
+    mean = ", the mean of the replicates" * cast.several
     top = 0.42 + sheet.heading(
         title(result),
-        f"Drawn: the weights of the first replicate alone, seed {result.study.seed}, before "
-        f"training (outline) and at epoch {result.history.kept_epochs[-1]}; ▲ a bar is cut off, at "
-        f"its share of the layer's weights; what lies beyond the axis is in its last bin. Written: "
-        f"the root mean square (rms), {of}, as are the norms.{some}{cast.omitted}",
+        f"Drawn: the weights{of} before training (outline) and at epoch "
+        f"{result.history.kept_epochs[-1]}; ▲ a bar is cut off, at its share of the layer's "
+        f"weights; what lies beyond the axis is in its last bin. Written: the root mean square "
+        f"(rms){mean}.{some}{cast.omitted}",
     )
     left = name_width([cast.labels[index] for index in shown]) + 0.1
     width, height = (sheet.width - left - EDGE) / len(columns), sheet.height - top - 0.35
-    step, weights = height / len(shown), result.history.named("parameters")
+    step = height / len(shown)
     for column, layer in enumerate(layers[index] for index in columns):
-        values = weights[f"{layer}.weight"].astype(float)
-        values = values.reshape(*values.shape[:2], -1)[[0, -1]][:, shown]  # (2, arms, weights)
-        count, is_fine = values.shape[-1], np.isfinite(values[1]).all(axis=1)
-        is_fine &= [index not in cast.lost for index in shown]
-        tails = (
-            np.quantile(np.abs(values[1, is_fine]), 0.995, axis=1) if is_fine.any() else np.zeros(1)
-        )
-        usual = max(np.abs(values[0]).max(), tails[0])
-        reach = min(max(usual, tails.max()), 3 * usual) or 1.0
-        edges, inside = np.linspace(-reach, reach, BINS + 1), reach * (1 - 1e-12)
-        side = left + column * width
-        panel = sheet.panel(
-            side, top, width - 0.2, height, xlim=(-reach, reach), ylim=(len(shown), 0)
-        )
+        shares, side = Shares(result, layer, shown), left + column * width
+        start, rms = shares.rms[0, 0], shares.rms[-1]
+        shape = dict[str, Any](xlim=shares.edges[[0, -1]], ylim=(len(shown), 0))
+        panel = sheet.panel(side, top, width - 0.2, height, **shape)
         panel.spines[["left", "bottom"]].set_visible(False)
-        inside = np.clip(np.nan_to_num(values), -inside, inside)
-        shares = np.array([[np.histogram(v, edges)[0] / count for v in epoch] for epoch in inside])
-        before = shares[0].max()
-        unit = max(before, min(shares[1, is_fine].max(initial=0), ABOVE * before)) / FULL
+        before, *_, after = shares.values * FULL / shares.most
         for row, index in enumerate(shown):
-            style = dict[str, Any](baseline=row + 1, zorder=3 - row / 99)
+            style = dict[str, Any](edges=shares.edges, baseline=row + 1)
             panel.axhline(row + 1, color=INK, lw=0.5)
-            panel.stairs(row + 1 - shares[0, row] / unit, edges, color=INK, lw=0.8, **style)
-            if not is_fine[row]:
+            panel.stairs(row + 1 - before[row], color=INK, lw=0.8, zorder=3 - row / 99, **style)
+            if index in cast.lost or not np.isfinite(rms[row]):
                 continue
             color, tone = cast.colors[index], readable(cast.colors[index])
-            heights = np.minimum(shares[1, row] / unit, FULL + 0.02)
-            panel.stairs(
-                row + 1 - heights, edges, fill=True, color=color, alpha=0.75, baseline=row + 1
-            )
+            heights = row + 1 - np.minimum(after[row], FULL + 0.02)
+            panel.stairs(heights, fill=True, color=color, alpha=0.75, **style)
             style = dict[str, Any](va="top", size=8, color=tone)
-            rms = result.history.arrays[f"measures/rms_{layer}"][-1, index].mean(dtype=float)
-            panel.text(reach, row + 0.1, f"rms {short(rms)}", ha="right", weight="bold", **style)
-            if shares[1, row].max() > 1.01 * FULL * unit:
-                panel.text(-reach, row + 0.1, f"▲ {100 * shares[1, row].max():.0f} %", **style)
+            said = f"rms {short(rms[row])}"
+            panel.text(shares.edges[-1], row + 0.1, said, ha="right", weight="bold", **style)
+            if after[row].max() > 1.01 * FULL:
+                said = f"▲ {100 * shares.values[-1, row].max():.0f} %"
+                panel.text(shares.edges[0], row + 0.1, said, **style)
         ticks(panel, "x", most=3)
         name = layer_text(layer).removeprefix("the ")
-        start = short(result.history.arrays[f"measures/rms_{layer}"][0, 0].mean(dtype=float))
         sheet.text(side, top - 0.22, name, 10, weight="bold", va="bottom")
-        sheet.text(
-            side, top - 0.05, f"{count} weights, start rms {start}", 7.5, color=GREY, va="bottom"
-        )
+        sheet.text(side, top - 0.05, f"start rms {short(start)}", 7.5, color=GREY, va="bottom")
     tones = [GREY if index in cast.lost else cast.colors[index] for index in shown]
     middles = top + (np.arange(len(shown)) + 0.65) * step
     sheet.names([cast.labels[index] for index in shown], tones, middles, left - 0.1)

@@ -13,20 +13,19 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from regbench.analysis.history import evenly
-from regbench.report.figures.course import LEFT, panel_width, shares_of
+from regbench.report.figures.course import LEFT, RIGHT, shares_of, size
 from regbench.report.figures.findings import Cast, short
 from regbench.report.figures.sheet import limits
+from regbench.report.figures.weights import MOST_LAYERS, Shares
 
 if TYPE_CHECKING:
     from regbench.analysis.history import Array
     from regbench.analysis.result import Result
 
-MOST_LINES, MOST_POINTS, MOST_LAYERS, MOST_WEIGHTS = 50, 50, 5, 50_000
-"""What is drawn: fits of an arm, points of a fit and of the data, layers, weights of a layer."""
-TALL, BINS, POINTS_PER_INCH = 300, 41, 72
-"""Height of a panel in units of its paths, bins of weights, and units of pictures."""
-CUT = 2.5
-"""Bars are at most so many times as high as the highest before training."""
+MOST_LINES, MOST_POINTS = 50, 50
+"""What is drawn: fits of an arm, points of a fit and of the data."""
+TALL, POINTS_PER_INCH = 300, 72
+"""Height of a panel in units of its paths, and units of pictures."""
 LOST = "", "not finite"
 
 
@@ -44,7 +43,7 @@ def moving(result: Result) -> dict[str, Any]:
     fits = history.predictions[-1]
     seen = [truth, history.train_y[0], fits[0], fits[cast.best]]
     low, high = limits(*([(v.min(), v.max()) for v in values] for values in (seen, fits[fine])))
-    left, width = POINTS_PER_INCH * LEFT, POINTS_PER_INCH * panel_width(result, cast)
+    left, width = POINTS_PER_INCH * LEFT, POINTS_PER_INCH * (size(result)[0] - LEFT - RIGHT)
     marks = left + width * shares_of(history.kept_epochs, epochs[-1])
     layers, bars = weights(result, cast)
     frames = []
@@ -74,7 +73,6 @@ def moving(result: Result) -> dict[str, Any]:
         "y_ticks": ticks(low, high),
         "steps": len(chosen) - 1,
         "tall": TALL,
-        "bins": BINS,
         "drawn": min(MOST_LINES, result.study.replicates),
         "omitted": cast.omitted,
     }
@@ -91,31 +89,19 @@ def curves(values: Array, low: float, high: float) -> str:
     )
 
 
-def weights(result: Result, cast: Cast) -> tuple[list[dict[str, str]], list[list[list[str]]]]:
-    """Return the layers, and by epoch and panel bars and text of each, of the first replicate."""
-    history, names = result.history, result.study.network.layer_names
-    layers, bars = [], [[list[str]() for _ in cast.shown] for _ in history.kept_epochs]
+def weights(result: Result, cast: Cast) -> tuple[list[dict[str, Any]], list[list[list[str]]]]:
+    """Return the layers, and by epoch and panel bars and text of each, of all replicates."""
+    names = result.study.network.layer_names
+    layers, bars = [], [[list[str]() for _ in cast.shown] for _ in result.history.kept_epochs]
     for name in (names[index] for index in evenly(len(names), MOST_LAYERS)):
-        values = history.named("parameters")[f"{name}.weight"][:, cast.shown]
-        values = values.reshape(*values.shape[:2], -1)  # (K, panels, weights)
-        every = -(-values.shape[-1] // MOST_WEIGHTS)
-        is_fine: Any = np.isfinite(values).all(axis=2)
-        values = np.nan_to_num(values[..., ::every].astype(float), posinf=0.0, neginf=0.0)
-        start, end = np.quantile(np.abs(values[[0, -1]]), 0.995, axis=2).max(axis=1)
-        reach = max(start, min(end, 3 * start)) or 1.0
-        bins = ((values / reach + 1) / 2 * BINS).clip(0, BINS - 1).astype(int)
-        counts = np.array([[np.bincount(v, minlength=BINS) for v in epoch] for epoch in bins])
-        shares = counts / values.shape[-1]
-        most = min(CUT * shares[0].max(), shares[is_fine].max())
-        for kept_index, epoch in enumerate(history.kept_epochs.tolist()):
-            rms = history.arrays[f"measures/rms_{name}"][history.at(epoch), cast.shown, 0]
-            for place, own in enumerate(shares[kept_index]):
-                cut = f"{100 * own.max():.0f} % ↑ " if own.max() > most else ""
-                shown = steps(own / most), f"{cut}rms {short(float(rms[place]))}"
-                bars[kept_index][place] += shown if is_fine[kept_index][place] else LOST
-        some = f", 1 weight in {every}" if every > 1 else ""
-        outline = steps(shares[0, 0] / most)
-        layers.append({"name": name + some, "reach": f"{reach:.2g}", "outline": outline})
+        found = Shares(result, name, cast.shown)
+        for kept_index, place in np.ndindex(found.rms.shape):
+            own, rms = found.values[kept_index, place], float(found.rms[kept_index, place])
+            cut = f"▲ {100 * own.max():.0f} % " if own.max() > found.most else ""
+            shown = steps(own / found.most), f"{cut}rms {short(rms)}"
+            bars[kept_index][place] += shown if math.isfinite(rms) else LOST
+        ends = {"bins": found.values.shape[-1], "reach": f"{found.edges[-1]:.2g}"}
+        layers.append({"name": name, "outline": steps(found.values[0, 0] / found.most), **ends})
     return layers, bars
 
 
