@@ -7,9 +7,7 @@ arrays are joined, stored and listed follows from it. Knows nothing about how th
 from __future__ import annotations
 
 import itertools
-import math
 import threading
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +24,8 @@ if TYPE_CHECKING:
     from regbench.settings.study import Network
 
 WEIGHT_BINS, BINS_PER_BOUND = 256, 16
-"""Bins of a layer's weights, and how many lie between 0 and the bound of the initial weights."""
+"""Bins of a layer's weights, and how many lie between 0 and the bound of the initial weights. The
+outermost bins count what lies beyond them too."""
 AXES = {
     "epochs": "E",
     "kept_epochs": "K",
@@ -89,8 +88,12 @@ class History:
         return History({**self.arrays, **keyed})
 
     def part(self, **chosen: Any) -> History:
-        """Return the history of some arms or replicates, by an index of the axis `A` or `R`."""
-        return History({name: x[place_of(name, chosen)] for name, x in self.arrays.items()})
+        """Return views of some arms or replicates, by an index of the axis `A` or `R`."""
+        parts = {}
+        for name, array in self.arrays.items():
+            axes = AXES[name.partition("/")[0]]
+            parts[name] = array[tuple(chosen.get(letter, slice(None)) for letter in axes)]
+        return History(parts)
 
     def at(self, epoch: int) -> int:
         """Return the index of a measured epoch."""
@@ -126,23 +129,15 @@ def fields_of(batch: Batch) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 def weight_edges(network: Network) -> dict[str, Array]:
-    """Return by layer's name the edges of the bins of its weights, `(B + 1,)`, equally far apart.
-
-    What lies beyond the first or the last edge is counted in the outermost bin.
-    """
+    """Return by layer's name the edges `(B + 1,)` of the bins of its weights, equally far apart."""
     edges = (np.arange(WEIGHT_BINS + 1) - WEIGHT_BINS / 2) / BINS_PER_BOUND
     sizes = zip(network.layer_names, network.layer_sizes, strict=False)
-    return {layer: edges / math.sqrt(fan_in) for layer, fan_in in sizes}
+    return {layer: edges / fan_in**0.5 for layer, fan_in in sizes}
 
 
 def evenly(count: int, most: int) -> list[int]:
     """Return at most so many indices of `count`, evenly, the first and the last among them."""
     return sorted({*np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()})
-
-
-def place_of(name: str, chosen: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the index of what is chosen of an array, by the letters of `AXES`."""
-    return tuple(chosen.get(letter, slice(None)) for letter in AXES[name.partition("/")[0]])
 
 
 class Gathering:
@@ -155,25 +150,22 @@ class Gathering:
     def __init__(self, arms: int, replicates: int) -> None:
         self.sizes = {"A": arms, "R": replicates}
         self.arrays: dict[str, Array] = {}
-        self.sums: dict[int, dict[str, Array]] = defaultdict(dict)
+        self.sums: dict[int, dict[str, Array]] = {}
         self.lock = threading.Lock()
 
     def add(self, piece: History, arm: int, replicate: int, batch: int = 0) -> None:
-        """Put a piece where its arms and its replicates belong, by the indices of the first ones.
-
-        `batch` is the index of the first replicate of the batch that the piece is from.
-        """
+        """Put a piece of a batch where its first arm and its first replicate belong."""
         _, arms, replicates = piece.risk.shape
-        chosen = {"A": slice(arm, arm + arms), "R": slice(replicate, replicate + replicates)}
+        place = {"A": slice(arm, arm + arms), "R": slice(replicate, replicate + replicates)}
         for name, array in piece.arrays.items():
-            axes, place = AXES[name.partition("/")[0]].ljust(array.ndim), place_of(name, chosen)
+            axes, is_sum = AXES[name.partition("/")[0]].ljust(array.ndim), "weight_counts/" in name
             with self.lock:
-                arrays = self.sums[batch] if name.startswith("weight_counts") else self.arrays
+                arrays = self.sums.setdefault(batch, {}) if is_sum else self.arrays
                 if name not in arrays:
                     shape = [self.sizes.get(*pair) for pair in zip(axes, array.shape, strict=True)]
                     arrays[name] = np.zeros(shape, array.dtype)
-                whole = arrays[name]
-                whole[place] = array if arrays is self.arrays else whole[place] + array
+                part = History({name: arrays[name]}).part(**place).arrays[name]
+                part[...] = part + array if is_sum else array
 
     def history(self, replicates: int) -> History:
         """Return the history of the first so many replicates, which must be there in all arms."""

@@ -5,7 +5,6 @@ Knows nothing about how a batch is trained, stored or shown.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -160,7 +159,7 @@ def padded(rows: Tensor, count: int) -> Tensor:
 
 def weight_counts(weights: Tensor) -> Array:
     """Return how many of a layer's weights `(R, out, in)` lie in each bin of `weight_edges`."""
-    places = weights * (BINS_PER_BOUND * math.sqrt(weights.shape[-1]))
+    places = weights * (BINS_PER_BOUND * weights.shape[-1] ** 0.5)
     bins = places.add_(WEIGHT_BINS / 2).clamp_(0, WEIGHT_BINS - 1).to(torch.uint8)
     in_any_order = bins.as_strided((bins.numel(),), (1,))  # `flatten` would copy them
     return torch.bincount(in_any_order, minlength=WEIGHT_BINS).cpu().numpy()

@@ -17,8 +17,6 @@ from regbench.engines.hooks import INPUTS, TARGETS, Hooks, Steps
 from regbench.regularizers.dropout import Dropout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from regbench.analysis.batch import Batch
     from regbench.model.network import Parameters
     from regbench.regularizers import Regularizer
@@ -38,9 +36,9 @@ def train_reference(
     return gathering.history(len(batch.seeds))
 
 
-def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> Iterator[History]:
+def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> list[History]:
     """Train the arms of a batch of one replicate, one after the other."""
-    training, drawn = batch.study.training, draw_batch(batch)
+    training, histories, drawn = batch.study.training, list[History](), draw_batch(batch)
     (rows,), (start,), all_x = drawn.counts, drawn.starts, drawn.all_x[0]
     x, y = drawn.x[0, :rows], drawn.y[0, :rows, None]
     loss_function = nn.MSELoss()
@@ -65,10 +63,10 @@ def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> I
                     measure(record, epoch, network, loss.item(), all_x)
                 if epoch % EPOCHS_PER_REPORT == 0:
                     listener.advance(EPOCHS_PER_REPORT)
-        history = record.history()
-        listener.finish([arm], batch.seeds, history)
+        histories.append(record.history())
+        listener.finish([arm], batch.seeds, histories[-1])
         listener.advance(training.epochs - record.last // EPOCHS_PER_REPORT * EPOCHS_PER_REPORT)
-        yield history
+    return histories
 
 
 def make_optimizer(training: Training, network: nn.Module) -> torch.optim.Optimizer:

@@ -188,8 +188,7 @@ def complete_one(
         def keep(batch: Batch, arm_index: int, history: History | None) -> None:
             is_there[batch.seeds[0], study.arm_names[arm_index]] = history is not None
             if history and not shard:
-                first = batch.first_replicate
-                gathering.add(history, arm_index, first, first)
+                gathering.add(history, arm_index, batch.first_replicate, batch.first_replicate)
 
         with observer.stage(work, total, {} if shard else study.labels) as advance:
             missing = find_missing(own, archive, keep, advance, observer)

@@ -27,7 +27,7 @@ from regbench.report.markdown import text_of
 from regbench.storage.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from regbench.analysis.history import Array
@@ -41,18 +41,21 @@ MOST_LETTERS = 200
 """Most letters of a folder's name, which must be below 256."""
 
 
-def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:
-    """Write a log for everything that is compared.
+def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
+    """Write a log for everything that is compared; says how many histograms none can show.
 
     The first has what is there once: the answer, the pictures, and the charts with margins.
     """
+    skipped = 0
     for index, (name, log) in enumerate(view.logs()):
         if index == 0:
             log.add_once(text_of(view), pictures)
         if len(name) > MOST_LETTERS:
             name = f"{name[:MOST_LETTERS]}-{sha256(name.encode()).hexdigest()[:16]}"
         log.write(view.folder / "tensorboard" / name)
-    return ()
+        skipped += log.skipped
+    if skipped:
+        yield f"note: {skipped} histograms left out: their values are not finite"
 
 
 class Log:
@@ -65,7 +68,7 @@ class Log:
     """
 
     def __init__(self, settings: Mapping[str, Any], has_failed: bool = False) -> None:
-        self.last_epoch = 0
+        self.skipped = self.last_epoch = 0
         self.margins: dict[str, list[str]] = {}  # by curve: the tags of its interval's ends
         self.buffer = io.BytesIO()
         self.records = RecordWriter(self.buffer)

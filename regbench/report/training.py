@@ -206,6 +206,8 @@ def logs(result: Result) -> Iterator[tuple[str, Log]]:
                 if np.isfinite(rms).all():
                     own = counts[kept_index, arm_index]
                     log.add_histogram(f"weights/{layer}", own, edges[layer], epoch)
+                else:
+                    log.skipped += 1
         yield arm.name, log
 
 

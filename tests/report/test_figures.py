@@ -26,6 +26,7 @@ from regbench.report.figures import (
     scale,
     weights,
 )  # fmt: skip
+from regbench.report.figures.weights import Shares
 from regbench.report.plain import plain
 from regbench.report.training import pictures_of
 from regbench.report.verdicts import sentences
@@ -348,6 +349,8 @@ def test_weights_has_the_shares_of_all_replicates_before_and_after_on_one_axis()
             counts = np.histogram(inside, shown.edges)[0] / values.size
             heights = base - shown.values
             assert heights / heights.sum() == pytest.approx(counts, abs=3 / values.size)
+        shares = Shares(result, layer, [0, 1]).values.sum(axis=2)
+        assert shares == pytest.approx(np.ones(shares.shape)), "those beyond the axis are counted"
 
 
 def test_a_spike_of_weights_is_cut_off_at_its_share() -> None:

@@ -69,7 +69,7 @@ def test_training_document_is_complete_and_says_what_was_asked(
 def test_each_part_of_the_document_has_the_epochs_that_it_says() -> None:
     result = make_result(epochs=36, log_every=2)
     history, training, content = result.history, result.study.training, training_content(result)
-    logged, kept = [*range(2, 37, 2)], [0, 1, *range(4, 37, 4)]
+    logged, kept = [*range(2, 37, 2)], [0, 1, 2, 4, 6, 8, 10, 12, 14, 18, 20, 26, 30, 36]
     measured = [0, 1, *logged]
     assert content["epochs"] == training.measured_epochs == measured
     for arm_index, arm in enumerate(result.study.arm_names):
@@ -100,7 +100,7 @@ def test_each_part_of_the_document_has_the_epochs_that_it_says() -> None:
 
 def test_decomposition_of_one_replicate_names_its_epochs_only() -> None:
     content = training_content(make_result(replicates=1))
-    epochs = [{"epoch": epoch} for epoch in (0, 1, 10, 20, 30)]
+    epochs = [{"epoch": epoch} for epoch in (0, 1, 2, 3, 4, 6, 7, 10, 20, 30)]
     assert content["decomposition"] == {"baseline": epochs, "wdecay=0.01": epochs}
     assert content["decomposition_differences"] == {"wdecay=0.01": epochs}
 
@@ -121,7 +121,7 @@ def test_divergence_is_a_result_and_exit_1(regbench: Command, tmp_path: Path, en
     assert [line for line in lines if "histograms left out" in line]
     assert [line for line in lines if line.startswith("baseline diverged") and "--lr" in line]
     figures = list((tmp_path / document["run_dir"] / "figures").iterdir())
-    assert len(figures) == 6
+    assert not figures, "nothing can be compared"
 
 
 def test_arm_that_diverges_changes_no_other_and_is_left_out_of_the_histograms(

@@ -117,12 +117,12 @@ def test_there_are_histograms_of_ten_epochs_at_most(tmp_path: Path) -> None:
     assert (len(steps), steps[0], steps[-1]) == (10, 0, 200)
 
 
-def test_histograms_of_weights_that_are_not_finite_are_left_out(
+def test_histograms_of_weights_that_are_not_finite_are_left_out_and_counted(
     result: Result, tmp_path: Path
 ) -> None:
     result.history.rms_hidden1[-1, 1, 2] = np.nan
     result.history.rms_output[-2:, 0, 0] = np.inf
-    assert write(result, tmp_path) == []
+    assert write(result, tmp_path) == ["note: 3 histograms left out: their values are not finite"]
     folder = tmp_path / "tensorboard"
     events = read(folder / "dropout=0.2").Histograms("weights/hidden1")
     assert [event.step for event in events] == [0, 1, 2, 3, 4, 6, 7, 10, 20]
