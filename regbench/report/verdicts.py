@@ -97,7 +97,7 @@ def sentence(label: str, comparison: Difference, given: str = "", margin: float 
             f"{label}: {what} {amount} the baseline's in this one replicate: one pair cannot "
             f"tell; use --replicates 30."
         )
-    changes = f"{label}: inconclusive; the {what} changes"
+    changes = f"{label}: cannot tell; the {what} changes"
     if comparison.verdict == "equal":
         changes = f"{label}: equal within ±{margin:g}; the {what} changes"
     elif comparison.verdict != "inconclusive" and ci is not None:
