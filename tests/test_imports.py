@@ -73,6 +73,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "settings", "storage", "process", "experiments", "verify", "report"},
         set(),
     ),
+    "scores": ({"errors", "settings", "analysis", "storage", "program"}, set()),
     "commands": (
         {
             "errors",
@@ -84,6 +85,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "verify",
             "report",
             "program",
+            "scores",
         },
         set(),
     ),
@@ -116,7 +118,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     # Each name where it is first used: for type checkers only, see below.
-    "__init__": ({"errors", "regularizers", "settings", "analysis", "experiments", "api"}, set()),
+    "__init__": (
+        {"errors", "regularizers", "settings", "analysis", "experiments", "scores", "api"},
+        set(),
+    ),
 }
 AT_START = {
     "__init__",
@@ -135,7 +140,7 @@ LATE = {"experiments/feasibility.py", "experiments/training.py", "experiments/st
 FOR_TYPES_ONLY = {"regularizers", "settings"}
 """Rooms that import heavy libraries for type checkers alone, in no function either."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 8, 15, 400
+MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 9, 15, 400
 
 
 def part_of(path: Path) -> str:
