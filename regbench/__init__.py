@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from regbench.regularizers.l1 import L1 as L1
     from regbench.regularizers.plugins import register as register
     from regbench.regularizers.weight_decay import WeightDecay as WeightDecay
+    from regbench.scores import compare as compare
     from regbench.scores import judge as judge
     from regbench.settings.dropout_scale import DropoutScale as DropoutScale
     from regbench.settings.machine import Machine as Machine
@@ -47,7 +48,7 @@ PUBLIC = {
     "analysis.result": ["Result"],
     "api": ["load", "run"],
     "errors": ["RegbenchError", "RunError", "UsageError"],
-    "scores": ["judge"],
+    "scores": ["compare", "judge"],
     "settings.dropout_scale": ["DropoutScale"],
     "regularizers": ["Arm", "Regularizer", "Step"],
     "regularizers.plugins": ["register"],

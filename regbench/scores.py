@@ -18,9 +18,10 @@ from regbench.errors import UsageError, cannot_read, differences
 from regbench.program import open_run, read_back
 from regbench.settings.numbers import to_number
 from regbench.settings.question import Judging
+from regbench.storage.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 NOT_FINITE = {"nan", "inf", "+inf", "-inf"}
 
@@ -114,6 +115,47 @@ def table_of(
             if cell not in (None, ""):
                 found[name][pair] = number_of(place, cell)
     return found, measure, has_pairs
+
+
+def compare(
+    train: Callable[[Any, Any], Any],
+    arms: Iterable[Any],
+    seeds: Iterable[Any],
+    folder: str | Path | None = None,
+    question: Judging | None = None,
+) -> Judged:
+    """Judge arms by `train(arm, seed)`, a function of yours that returns a score, or some by name.
+
+    Scores are kept as they come in `scores.csv` of the folder, so that the same call goes on where
+    it was cut off; another function needs another folder. A call that raises is noted, left out
+    with its pair, and made again by the next one. Raises what `judge` does, and `RunError` where a
+    score cannot be kept.
+    """
+    path = Path(os.path.expanduser(folder)) / "scores.csv" if folder else None  # noqa: PTH111
+    table = path.read_text("utf-8") if path and path.exists() else ""
+    kept = {(row.get("arm"), row.get("seed")): row for row in csv.DictReader(io.StringIO(table))}
+    arms, notes = list(arms), list[str]()
+    asked = {(str(arm), str(seed)): (arm, seed) for seed in seeds for arm in arms}
+    for (name, pair), given in asked.items():
+        if (name, pair) in kept:
+            continue
+        try:
+            made = train(*given)
+        except Exception as error:
+            notes.append(f"train({name}, {pair}) raised {type(error).__name__}: {error}")
+            continue
+        scores = made if isinstance(made, Mapping) else {"score": made}
+        texts = {str(key): repr(number_of("train", score)) for key, score in scores.items()}
+        kept[name, pair] = {"arm": name, "seed": pair, **texts}
+        if path:
+            text = io.StringIO()
+            written = csv.DictWriter(text, list(dict.fromkeys(itertools.chain(*kept.values()))))
+            written.writeheader()
+            written.writerows(kept.values())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, text.getvalue())
+    rows = [kept[key] for key in asked if key in kept]
+    return judge_rows(rows, "train", question or Judging(), notes)
 
 
 def number_of(place: str, cell: Any) -> float:

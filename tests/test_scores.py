@@ -1,4 +1,4 @@
-"""Scores from elsewhere: tables and runs, and what is said of each."""
+"""Scores from elsewhere: tables, runs and functions, and what is said of each."""
 
 from __future__ import annotations
 
@@ -235,6 +235,69 @@ def test_arms_of_several_runs_are_judged_on_the_seeds_that_they_share(regbench: 
         regbench("judge", "a", "c"), 2, "'c'", "other data: noise 0.5 in a and 0.4 here"
     )
     assert_one_line(regbench("judge", "a", "d"), 2, "'d'", "by risk in a and test_loss here")
+
+
+def test_function_is_called_once_for_each_score_and_goes_on_where_it_was_cut_off(
+    tmp_path: Path,
+) -> None:
+    called = list[tuple[str, int]]()
+
+    def train(arm: str, seed: int) -> dict[str, float]:
+        called.append((arm, seed))
+        if len(called) == 4:
+            raise KeyboardInterrupt
+        return {"loss": seed / 3 + (arm == "b") * seed**2 / 7, "time": 1.0}
+
+    with pytest.raises(KeyboardInterrupt):
+        rb.compare(train, ["a", "b"], range(4), tmp_path / "mine")
+    result = rb.compare(train, ["a", "b"], range(4), tmp_path / "mine")
+    pairs = [(arm, seed) for seed in range(4) for arm in "ab"]
+    assert called == [*pairs[:4], *pairs[3:]]
+    assert result.measure == "loss"
+    assert result.scores["b"].tolist() == [seed / 3 + seed**2 / 7 for seed in range(4)]
+    again = rb.compare(train, ["a", "b"], range(4), tmp_path / "mine")
+    assert len(called) == 9
+    assert again.comparisons == result.comparisons
+
+
+def test_scores_that_a_function_left_are_judged_on_the_command_line(
+    regbench: Command, tmp_path: Path
+) -> None:
+    result = rb.compare(lambda arm, seed: arm * seed + seed % 2, [1, 2.5], [3, 4, 5], tmp_path)
+    document = regbench("judge", "scores.csv", "--json").document
+    (found,) = result.comparisons
+    assert found.arm == document["comparisons"][0]["arm"] == "2.5"
+    assert tuple(document["comparisons"][0]["ci"]) == found.ci
+
+
+def test_function_that_raises_loses_nothing_of_the_others(tmp_path: Path) -> None:
+    def train(arm: str, seed: int) -> float:
+        if (arm, seed) == ("b", 2) and not repaired:
+            raise ValueError("no memory")
+        return seed * (1.5 if arm == "b" else 1)
+
+    repaired = list[bool]()
+    result = rb.compare(train, ["a", "b"], [1, 2, 3], tmp_path)
+    assert result.pairs == ["1", "3"]
+    assert result.notes[0] == "train(b, 2) raised ValueError: no memory"
+    assert result.notes[1].startswith("1 of 3 pairs are left out")
+    repaired.append(True)
+    assert rb.compare(train, ["a", "b"], [1, 2, 3], tmp_path).pairs == ["1", "2", "3"]
+
+
+def test_scores_of_a_function_need_no_folder_and_are_compared_as_asked() -> None:
+    asked = rb.Judging(better="higher", baseline="b", confidence=0.9)
+    result = rb.compare(
+        lambda arm, seed: np.float32(SCORES[arm][seed]), "ab", range(4), None, asked
+    )
+    (found,) = result.comparisons
+    assert (found.arm, found.verdict, found.confidence) == ("a", "better", 0.9)
+
+
+@pytest.mark.parametrize("made", [None, "x", {"loss": None}])
+def test_function_that_returns_no_number_is_refused_at_once(made: Any) -> None:
+    with pytest.raises(rb.UsageError, match=r"train: got .*allowed: a number"):
+        rb.compare(lambda arm, seed: made, ["a", "b"], [1, 2])
 
 
 @pytest.mark.parametrize("scores", [3, [1, 2], {"a": ["x", 2], "b": [1, 2]}, {}])
