@@ -67,7 +67,7 @@ def judge_rows(
     rows: Iterable[Mapping[Any, Any]], source: str, question: Judging, notes: Sequence[str] = ()
 ) -> Judged:
     """Judge the scores of a table by the pairs that every arm has; see `judge` and `table_of`."""
-    found, measure, has_pairs = table_of(rows, source)
+    found, (measure, *others), has_pairs = table_of(rows, source)
     baseline = question.baseline or ("baseline" if "baseline" in found else next(iter(found), ""))
     if baseline not in found:
         raise UsageError("baseline", baseline, ", ".join(found), problem="which is no arm")
@@ -78,6 +78,8 @@ def judge_rows(
         counts = ", ".join(f"{len(own)} of {arm}" for arm, own in scores.items())
         allowed = "two arms with two scores each, of the same pairs if they have pairs"
         raise UsageError("SCORES", f"{len(pairs)} pairs: {counts}", allowed)
+    if others:
+        notes.append(f"judged by {measure} alone, not by {', '.join(others)}")
     if 0 < len(pairs) < len(known):
         lost = len(known) - len(pairs)
         notes.append(f"{lost} of {len(known)} pairs are left out: not every arm has them")
@@ -92,29 +94,28 @@ def judge_rows(
 
 def table_of(
     rows: Iterable[Mapping[Any, Any]], source: str
-) -> tuple[dict[str, dict[str, float]], str, bool]:
-    """Return the scores of a table by arm and pair, what they are called, and if they have pairs.
+) -> tuple[dict[str, dict[str, float]], list[str], bool]:
+    """Return the first scores of a table by arm and pair, the names of all, and if they have pairs.
 
-    It is long where it has a column `arm`, and its first other column has the scores. Without a
-    column `seed` or `pair`, rows of a wide table are pairs, and scores of a long one have none. An
-    empty cell has no score.
+    It is long where it has a column `arm`. Without a column `seed` or `pair`, rows of a wide table
+    are pairs, and scores of a long one have none. An empty cell has no score.
     """
-    found, measure, has_pairs = dict[str, dict[str, float]](), "score", True
+    found, measures, has_pairs = dict[str, dict[str, float]](), ["score"], True
     for number, row in enumerate(rows, 1):
         cells = {str(title).strip(): cell for title, cell in row.items()}
         keys, arm = [key for key in ("seed", "pair") if key in cells], cells.pop("arm", None)
-        pair = "/".join(str(cells.pop(key)) for key in keys) or str(number)
+        pair = "/".join(str(cells.pop(key)).strip() for key in keys) or str(number)
         has_pairs = bool(keys) or arm is None
         if arm is not None:
-            measure = next(iter(cells), measure)
-            cells = {str(arm): cells.get(measure)}
+            measures = [*cells] or measures
+            cells = {str(arm).strip(): cells.get(measures[0])}
         for name, cell in cells.items():
             place = f"{source}, row {number}, {name}"
             if pair in found.setdefault(name, {}):
                 raise UsageError(place, problem=f"a second score in pair {pair}")
             if cell not in (None, ""):
                 found[name][pair] = number_of(place, cell)
-    return found, measure, has_pairs
+    return found, measures, has_pairs
 
 
 def compare(

@@ -93,6 +93,7 @@ def test_answer_has_a_sentence_and_a_row_for_each_arm(regbench: Command, tmp_pat
             WIDE,
             "4 pairs hold by the normal law alone: sign flips give no p below 0.12; use 6 pairs",
         ),
+        (LONG.replace("loss\n", "loss,time\n").replace("5\n", "5,1\n"), "judged by loss alone"),
         (f"{WIDE}5,2,2\n6,1,1\n", "b ties in 2 of 6 pairs, which are no wins"),
         ("a,b\n1,2\n2,3\n3,4\n", "all differences of b are the same: how large is the noise?"),
     ],
@@ -195,6 +196,7 @@ def test_width_says_how_many_pairs_it_takes(regbench: Command, tmp_path: Path) -
     assert takes > 4
     said = regbench("judge", "scores.csv", "--target-width=0.1").out
     assert f"takes {takes} pairs in nine of ten cases, {takes - 4} more than these." in said
+    assert "takes over 10000000 pairs" in regbench("judge", "scores.csv", "--target-width=1e-9").out
     assert "no more than these" in regbench("judge", "scores.csv", "--target-width=9").out
 
 
@@ -298,6 +300,13 @@ def test_scores_of_a_function_need_no_folder_and_are_compared_as_asked() -> None
 def test_function_that_returns_no_number_is_refused_at_once(made: Any) -> None:
     with pytest.raises(rb.UsageError, match=r"train: got .*allowed: a number"):
         rb.compare(lambda arm, seed: made, ["a", "b"], [1, 2])
+
+
+def test_what_is_asked_of_runs_alone_is_no_setting_here() -> None:
+    untyped: Any = rb.Judging
+    for asked in ({"by": "test-loss"}, {"confirm": 3}, {"betr": "higher"}):
+        with pytest.raises(rb.UsageError, match=r"by|confirm|betr"):
+            untyped(**asked)
 
 
 @pytest.mark.parametrize("scores", [3, [1, 2], {"a": ["x", 2], "b": [1, 2]}, {}])

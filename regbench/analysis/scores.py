@@ -61,7 +61,7 @@ class Judged:
     def required_pairs(self) -> int | None:
         """How many pairs make every interval as narrow as was asked, in nine of ten cases."""
         (baseline, *arms), width = self.scores.values(), self.question.target_width
-        if width is None or self.exit_code == 1:
+        if width is None or any(c.ci is None for c in self.comparisons):
             return None
         asked = width, self.question.confidence, MOST_REPLICATES
         return statistics.required_replicates(np.array(arms) - baseline, *asked)

@@ -11,6 +11,7 @@ from regbench.report.base import Table, View
 from regbench.report.claims import CHANGES, cells
 from regbench.report.format import percent, probability
 from regbench.report.training import gate_content, measure_row
+from regbench.settings.study import MOST_REPLICATES
 
 if TYPE_CHECKING:
     from regbench.analysis.scores import Judged
@@ -24,7 +25,8 @@ def view(result: Judged) -> View:
     sentences = [verdicts.sentence(c.arm, c, margin=asked.margin) for c in found]
     if (takes := result.required_pairs) is not None:
         more = f"{takes - count} more" if takes > count else "no more"
-        said = f"An interval {asked.target_width:g} wide takes {takes} pairs"
+        takes_text = f"{takes}" if takes <= MOST_REPLICATES else f"over {MOST_REPLICATES}"
+        said = f"An interval {asked.target_width:g} wide takes {takes_text} pairs"
         sentences.append(f"{said} in nine of ten cases, {more} than these.")
     content = {
         "schema": "regbench.judged/1",

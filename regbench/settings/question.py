@@ -81,6 +81,8 @@ class Question(Settings, title="Statistics"):
 class Judging(Question):
     """What is asked of scores that regbench has not measured, and what they mean."""
 
+    by: Literal["risk"] = "risk"  # which of these scores is told by their table
+    confirm: None = None
     baseline: str | None = Field(
         default=None,
         description="Compare with this arm: with baseline where not given, else with the first.",
