@@ -67,12 +67,12 @@ def judge_rows(
     rows: Iterable[Mapping[Any, Any]], source: str, question: Judging, notes: Sequence[str] = ()
 ) -> Judged:
     """Judge the scores of a table by the pairs that every arm has; see `judge` and `table_of`."""
-    found, (measure, *others), has_pairs = table_of(rows, source)
+    found, (measure, *others) = table_of(rows, source)
     baseline = question.baseline or ("baseline" if "baseline" in found else next(iter(found), ""))
     if baseline not in found:
         raise UsageError("baseline", baseline, ", ".join(found), problem="which is no arm")
     scores, notes = {baseline: found.pop(baseline), **found}, [*notes]
-    known = dict.fromkeys(itertools.chain(*scores.values())) if has_pairs else {}
+    known = dict.fromkeys(itertools.chain(*scores.values()))
     pairs = [pair for pair in known if all(pair in own for own in scores.values())]
     if not found or len(pairs) == 1 or min(map(len, scores.values())) < 2:
         counts = ", ".join(f"{len(own)} of {arm}" for arm, own in scores.items())
@@ -94,18 +94,17 @@ def judge_rows(
 
 def table_of(
     rows: Iterable[Mapping[Any, Any]], source: str
-) -> tuple[dict[str, dict[str, float]], list[str], bool]:
-    """Return the first scores of a table by arm and pair, the names of all, and if they have pairs.
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Return the first scores of a table by arm and pair, and what all scores are called.
 
-    It is long where it has a column `arm`. Without a column `seed` or `pair`, rows of a wide table
-    are pairs, and scores of a long one have none. An empty cell has no score.
+    It is long where it has a column `arm`. Without a column `seed` or `pair` each row is a pair, so
+    that no two arms of a long table share one. An empty cell has no score.
     """
-    found, measures, has_pairs = dict[str, dict[str, float]](), ["score"], True
+    found, measures = dict[str, dict[str, float]](), ["score"]
     for number, row in enumerate(rows, 1):
         cells = {str(title).strip(): cell for title, cell in row.items()}
         keys, arm = [key for key in ("seed", "pair") if key in cells], cells.pop("arm", None)
         pair = "/".join(str(cells.pop(key)).strip() for key in keys) or str(number)
-        has_pairs = bool(keys) or arm is None
         if arm is not None:
             measures = [*cells] or measures
             cells = {str(arm).strip(): cells.get(measures[0])}
@@ -115,7 +114,7 @@ def table_of(
                 raise UsageError(place, problem=f"a second score in pair {pair}")
             if cell not in (None, ""):
                 found[name][pair] = number_of(place, cell)
-    return found, measures, has_pairs
+    return found, measures
 
 
 def compare(

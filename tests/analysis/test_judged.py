@@ -47,6 +47,12 @@ def test_pairs_have_the_interval_and_p_of_scipy_and_wins_are_of_the_better(bette
     assert found.win_probability_ci == pytest.approx((exact.low, exact.high))
 
 
+def test_ties_are_no_wins_whichever_scores_are_better() -> None:
+    scores = {"a": [1.0, 2, 3, 4], "b": [1, 3, 4, 3.5]}
+    assert judged(scores).comparisons[0].wins == 1
+    assert judged(scores, better="higher").comparisons[0].wins == 2
+
+
 @pytest.mark.parametrize(
     ("better", "shift", "verdict"),
     [
