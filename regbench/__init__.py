@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from regbench.regularizers.l1 import L1 as L1
     from regbench.regularizers.plugins import register as register
     from regbench.regularizers.weight_decay import WeightDecay as WeightDecay
+    from regbench.scores import compare as compare
+    from regbench.scores import judge as judge
     from regbench.settings.dropout_scale import DropoutScale as DropoutScale
     from regbench.settings.machine import Machine as Machine
     from regbench.settings.over import Over as Over
+    from regbench.settings.question import Judging as Judging
     from regbench.settings.question import Question as Question
     from regbench.settings.study import Network as Network
     from regbench.settings.study import Study as Study
@@ -45,12 +48,13 @@ PUBLIC = {
     "analysis.result": ["Result"],
     "api": ["load", "run"],
     "errors": ["RegbenchError", "RunError", "UsageError"],
+    "scores": ["compare", "judge"],
     "settings.dropout_scale": ["DropoutScale"],
     "regularizers": ["Arm", "Regularizer", "Step"],
     "regularizers.plugins": ["register"],
     "settings.machine": ["Machine"],
     "settings.over": ["Over"],
-    "settings.question": ["Question"],
+    "settings.question": ["Judging", "Question"],
     "settings.study": ["Network", "Study", "Task", "Training"],
 }
 """Public names, keyed by the module that they are imported from on first use."""

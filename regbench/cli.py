@@ -30,10 +30,9 @@ from regbench.errors import (
     cannot_write,
     error_line,
     option_of,
-    suggestion,
     unexpected,
 )
-from regbench.experiments import COMMANDS, resolve
+from regbench.experiments import COMMANDS, no_such_option, resolve
 from regbench.process.signals import stopping
 from regbench.process.streams import complete, forget_odd_sizes
 from regbench.regularizers import REGULARIZERS, plugins
@@ -42,6 +41,7 @@ from regbench.settings.base import bounds, choices, is_list, kind_of
 from regbench.settings.command import Command
 from regbench.settings.machine import Machine
 from regbench.settings.output import Output
+from regbench.settings.question import Judging
 from regbench.storage.run_list import named_run, run_names
 
 if TYPE_CHECKING:
@@ -190,20 +190,6 @@ def options_before_command(
         raise typer.Exit(2)
 
 
-def no_such_option(option: str, command: str) -> UsageError:
-    """Return what to say of an option that a command lacks: whose it is, or which one was meant."""
-    own = COMMANDS.get(command)
-    key = option.lstrip("-").removeprefix("no-").replace("-", "_")
-    hint = suggestion(option, map(option_of, [*own.settings, "strength"] if own else ()))
-    if own and own.regularizer:
-        hint = hint.replace("--strength", option_of(own.regularizer.option))
-    if others := [name for name, other in COMMANDS.items() if key in other.settings]:
-        hint = f"it belongs to {', '.join(others)}"
-    if own and own.regularizer and key in {kind.option for kind in REGULARIZERS.values()}:
-        hint += f"; the strength of {command} is {option_of(own.regularizer.option)}"
-    return UsageError(option, problem=f"no option of {command}", hint=hint)
-
-
 def subcommand(
     *options: inspect.Parameter,
     examples: Iterable[str] = (),
@@ -279,11 +265,11 @@ def parameter(
     shown: dict[str, Any] = {"metavar": metavar, "help": unmarked(meaning)}
     shown["autocompletion"] = lambda: [word for word in words() if shlex.quote(word) == word]
     info = typer.Argument(show_default=False, **shown)
-    if key not in {"arms", "run", "parts"}:
+    if key not in {"arms", "run", "parts", "scores"}:
         info = typer.Option(option_of(key) + negation, rich_help_panel=panel, **shown)
     annotation, keyword = Annotated[kind | None, info], inspect.Parameter.KEYWORD_ONLY
     name = f"{key}_"  # `lambda` is no identifier
-    default = inspect.Parameter.empty if key in {"run", "parts"} else None
+    default = inspect.Parameter.empty if key in {"run", "parts", "scores"} else None
     return inspect.Parameter(name, keyword, default=default, annotation=annotation)
 
 
@@ -292,6 +278,7 @@ for experiment in COMMANDS.values():
 
 
 OUTPUT = Command("", "", (Output,)).settings
+JUDGING, NOT_JUDGED = Command("", "", (Judging,)).settings, ("by", "confirm")
 VERIFY = Command("verify", "", (Machine,))
 VERIFIED = ("engine", "device", "threads")
 """The machine settings of `verify`, which trains in this process only."""
@@ -303,12 +290,12 @@ def output_options(*keys: str) -> list[inspect.Parameter]:
     return [make_option(key, OUTPUT[key]) for key in keys]
 
 
-def output_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of `Output` among what a command was given, by key."""
+def output_settings(given: dict[str, Any], known: Any = OUTPUT) -> dict[str, Any]:
+    """Return the settings of `Output`, or other `known` ones, that a command was given, by key."""
     return {
-        key: value if value is True else parse.from_texts(option_of(key), OUTPUT[key].field, value)
+        key: value if value is True else parse.from_texts(option_of(key), known[key].field, value)
         for key, value in given.items()
-        if key in OUTPUT and value
+        if key in known and value
     }
 
 
@@ -368,6 +355,18 @@ def merge(parts: list[str], allow_mixed: bool | None, **given: Any) -> int:
 def report(run: str, files: bool | None, **given: Any) -> int:
     """Show a run again from its blocks, finished or not."""
     return commands.report_run(named_run(run), output_settings(given), bool(files))
+
+
+@subcommand(
+    parameter("scores", list[str], "A table (CSV; - is stdin), or runs.", "", "SCORES..."),
+    *(make_option(key, setting) for key, setting in JUDGING.items() if key not in NOT_JUDGED),
+    *output_options("export", "format", "json", "quiet"),
+    examples=("scores.csv --better higher", "scores.csv --splits 900/100 --json", "RUN RUN"),
+)
+def judge(scores: list[str], **given: Any) -> int:
+    """Judge scores from anywhere: is an arm better than the baseline, and how sure is that?"""
+    asked, output = Judging(**output_settings(given, JUDGING)), Output(**output_settings(given))
+    return commands.judge_scores(scores, asked, output)
 
 
 @subcommand(RUN, *output_options("format", "json"), examples=("RUN", "RUN --format markdown"))

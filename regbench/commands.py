@@ -16,6 +16,7 @@ from regbench.experiments import stored_command
 from regbench.process.signals import stopping
 from regbench.program import (
     carry_out,
+    export,
     go_on,
     measure_scale,
     open_run,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from regbench.settings.command import Request
     from regbench.settings.output import Output
+    from regbench.settings.question import Judging
     from regbench.storage.run_folder import Run
 
 
@@ -49,7 +51,7 @@ def run_experiment(request: Request) -> int:
     """Compute, show and record what was asked; returns the exit code."""
     from regbench.report.terminal.screen import Screen
 
-    require_exports(request, request.machine.shard)
+    require_exports(request.output, request.machine.shard)
     screen = Screen(request.output)
     if not request.study.has_blocks:
         with stopping("interrupted; there is nothing to finish: run it again"):
@@ -74,7 +76,7 @@ def resume_run(
         if run.request.study.plugins:
             require(run.request.study.plugins, name, run_folder.resume_line(run))
             run = open_run(name, options)  # now with the classes
-        require_exports(run.request, run.environment.shard)
+        require_exports(run.request.output, run.environment.shard)
         machine = run.request.machine
         machine = machine.replaced(scheduler=scheduler, allow_mixed=is_mixed_allowed)
         run = dataclasses.replace(run, request=dataclasses.replace(run.request, machine=machine))
@@ -98,7 +100,7 @@ def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int
     with run_folder.in_use(Path(os.path.expanduser(name))):  # noqa: PTH111
         run = open_run(name, options)
         shard, screen = run.environment.shard, Screen(run.request.output)
-        require_exports(run.request, shard)
+        require_exports(run.request.output, shard)
         _, done, total, code = carry_out(run, reading(run), screen, is_rewriting=is_rewriting)
     if run.done is not None and done == total:
         return code
@@ -119,7 +121,7 @@ def merge_runs(names: list[str], options: Mapping[str, Any], is_mixed_allowed: b
     runs = [open_run(name, options) for name in names]
     run_folder.check_alike(runs, is_mixed_allowed)
     first, request, blocks = runs[0], runs[0].request, [run.blocks for run in runs]
-    require_exports(request)
+    require_exports(request.output)
     *others, last = first.manifest["provenances"]
     for provenance in (known for run in runs for known in run.manifest["provenances"]):
         others += [provenance] if provenance not in (*others, last) else []
@@ -180,6 +182,20 @@ def verify_cases(request: Request, names: list[str], output: Output) -> int:
     view = View(document, tables=[verification.rows_table(verified)])
     screen.close(view, (), is_new=False)
     return 0 if verified.holds else 1
+
+
+def judge_scores(names: Sequence[str], asked: Judging, output: Output) -> int:
+    """Judge the scores in a file or of runs; returns the exit code."""
+    from regbench.report import scores as report
+    from regbench.report.terminal.screen import Screen
+    from regbench.scores import judge_named
+
+    require_exports(output)
+    screen, view = Screen(output), report.view(judge_named(names, asked))
+    export(output, view)
+    screen.show(view)
+    screen.close(view, (), is_new=False)
+    return view.exit_code
 
 
 def show_run(name: str, options: Mapping[str, Any]) -> int:

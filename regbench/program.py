@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from regbench.report.base import View, Viewer
     from regbench.settings.command import Request
     from regbench.settings.machine import Environment, Machine
+    from regbench.settings.output import Output
     from regbench.storage.blocks import Archive
     from regbench.storage.run_folder import Run
 
@@ -82,7 +83,7 @@ def carry_out(
         notes = record(run, view, seconds, viewer)
     else:
         notes = write_again(run, view, viewer, is_rewriting) if done == total else []
-    export(run, view)
+    export(run.request.output, view)
     viewer.close(view, notes, is_new=is_new and result is not None)
     return Ended(result, done, total, view.exit_code)
 
@@ -101,7 +102,7 @@ def measure_scale(request: Request, viewer: Viewer, command: list[str]) -> Ended
         viewer.show(view)
         notes = record(run, view, result.environment.duration_seconds or 0.0, viewer)
         run.blocks.rmdir()
-        export(run, view)
+        export(run.request.output, view)
         viewer.close(view, notes, is_new=True)
     return Ended(result, 0, 0, view.exit_code)
 
@@ -231,9 +232,9 @@ def survived(what: str, hint: str, notes: list[str]) -> Iterator[None]:
         notes.append(f"note: no {what}: {unexpected(error)}; {hint}")
 
 
-def require_exports(request: Request, shard: str | None = None) -> None:
+def require_exports(output: Output, shard: str | None = None) -> None:
     """Raise `UsageError` where a file of `--export` cannot be written, or a shard has none."""
-    for name in request.output.export:
+    for name in output.export:
         if shard:
             hint = "give it to regbench merge"
             raise UsageError("export", problem="not of a shard, which has no result", hint=hint)
@@ -247,9 +248,9 @@ def require_exports(request: Request, shard: str | None = None) -> None:
             raise UsageError("export", problem=cannot_write(error, name)) from None
 
 
-def export(run: Run, view: View) -> None:
+def export(output: Output, view: View) -> None:
     """Write the files that `--export` names; where one is a link, what it leads to."""
-    for name in run.request.output.export:
+    for name in output.export:
         write_text(Path(os.path.realpath(name)), text_of(view, FORMATS[Path(name).suffix]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from regbench.experiments import COMMANDS
 if TYPE_CHECKING:
     from commands import Command
 
-OTHERS = ["verify", "resume", "report", "show", "runs"]
+OTHERS = ["verify", "resume", "report", "show", "runs", "judge"]
 
 
 def examples_of(shown: str, command: str) -> list[str]:
@@ -40,6 +41,7 @@ def test_help_fits_eighty_columns_and_its_examples_run(
         small, examples = [], [f"{examples[1]} --quiet"]
     elif command in OTHERS:
         regbench("wdecay", *TINY, *NO_FILES, "--out=RUN", "--quiet")
+        Path("scores.csv").write_text("a,b\n1,2\n2,4\n", encoding="utf-8")
         small = []
     for example in examples:
         more = [*small, *NO_FILES] if command in COMMANDS else small

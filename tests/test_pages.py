@@ -8,6 +8,7 @@ and each of its numbers stands in their output, which one of the pages shows.
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
 import os
@@ -20,8 +21,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
 import pytest
+import torch
 from commands import NO_FILES
 
+import regbench as rb
 from regbench.cli import main
 from regbench.regularizers import REGULARIZERS
 
@@ -69,7 +72,7 @@ def blocks() -> Iterator[Block]:
 
 BLOCKS = list(blocks())
 SHOWN = [block for block in BLOCKS if block.text.startswith("$ regbench ")]
-QUICK = {"README.md", "docs/tutorial.md"}
+QUICK = {"README.md", "docs/tutorial.md", "docs/how-to/judge.md"}
 """Pages whose commands are run each time, but for long ones; `pytest --pages` runs those of all."""
 LEAST_REPLICATES = 180
 """A finding comes from so many at least: thirty seeds do not support every sentence."""
@@ -131,8 +134,9 @@ def printed(command: str, monkeypatch: pytest.MonkeyPatch) -> str:
     with monkeypatch.context() as context:
         context.setattr(sys, "stdout", out)
         context.setattr(sys, "stderr", io.StringIO())
+        _, *words = shlex.split(command)
         with pytest.raises(SystemExit):
-            main([*shlex.split(command)[1:], *NO_FILES])
+            main(words if words[0] == "judge" else [*words, *NO_FILES])
     return re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
 
 
@@ -175,6 +179,7 @@ def test_shown_output_is_what_the_command_prints(
 ) -> None:
     """All in one: what one has trained, the next takes from the cache."""
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.setenv("COLUMNS", "80")
     for variable in [name for name in os.environ if name.startswith("REGBENCH_")]:
         monkeypatch.delenv(variable)
@@ -266,7 +271,9 @@ def test_lines_may_be_left_out_only_where_it_says_so() -> None:
 def test_command_without_output_runs(
     regbench: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, block: Block
 ) -> None:
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    for name in ("configs", "examples"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "examples" / "digits.csv", tmp_path / "scores.csv")
     for name in set(RUN.findall(block.text)):
         small = [f"--{k.replace('_', '-')}={v}" for k, v in TINY.items() if v != "0"]
         own = [option for option in small if not option.startswith(("--units", "--trials"))]
@@ -290,10 +297,34 @@ def test_command_without_output_runs(
 def test_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
+    threads = torch.get_num_threads()
     with patch.dict(REGULARIZERS):
         for block in BLOCKS:
             if (block.page, block.language) == (page, "python"):
                 exec(compile(block.text, f"{page}:{block.line}", "exec"), names)
+    torch.set_num_threads(threads)
+    if page == "docs/how-to/judge.md":
+        assert_like(Path("digits/scores.csv"), ROOT / "examples" / "digits_10.csv")
+
+
+def assert_like(path: Path, shown: Path) -> None:
+    """Check that a page's function makes the scores that the page shows; processors round."""
+    files = (path, shown, ROOT / "examples" / "digits.csv")
+    made, kept, more = (list(csv.DictReader(one.read_text("utf-8").splitlines())) for one in files)
+    assert kept == more[: len(kept)]
+    for one, other in zip(made, kept, strict=True):
+        assert (one["arm"], one["seed"]) == (other["arm"], other["seed"])
+        assert float(one["accuracy"]) == pytest.approx(float(other["accuracy"]), abs=0.01)
+
+
+def test_first_forty_pairs_of_the_page_say_what_all_of_them_do_not() -> None:
+    lines = (ROOT / "examples" / "digits.csv").read_text("utf-8").splitlines()
+    for pairs, verdict in ((10, "inconclusive"), (40, "better"), (61, "inconclusive")):
+        rows = csv.DictReader(lines[: 1 + 2 * pairs])
+        scores: dict[str, list[float]] = {"plain": [], "dropout": []}
+        for row in rows:
+            scores[row["arm"]].append(float(row["accuracy"]))
+        assert rb.judge(scores, rb.Judging(better="higher")).comparisons[0].verdict == verdict
 
 
 def test_every_block_says_what_it_is() -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SCHEMAS: dict[str, Any] = {
     name: json.loads((Path(__file__).parents[1] / "schemas" / f"{name}.json").read_text("utf-8"))
-    for name in ("result", "verify", "runs", "show", "info")
+    for name in ("result", "judged", "verify", "runs", "show", "info")
 }
 """The JSON Schemas by the names of their files."""
 SHARED = [name for name, command in COMMANDS.items() if command.regularizer]

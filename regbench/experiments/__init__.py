@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from regbench.errors import UsageError
+from regbench.errors import UsageError, option_of, suggestion
 from regbench.experiments.base import Observer, Plan
 from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.plugins import named, place_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from regbench.settings.command import Request
 
 __all__ = ["COMMANDS", "Observer", "Plan", "command_of", "resolve"]
-__all__ += ["stored_command"]
+__all__ += ["no_such_option", "stored_command"]
 
 TRAINING = (Study, Values, Question, Machine, Output)
 
@@ -112,3 +112,17 @@ def resolve(
     others = {"plugins", "key_file"}  # which have no option
     keys = others.union(*(command.settings for command in COMMANDS.values()))
     return parse.resolve(COMMANDS[name], flags, environment, file, keys)
+
+
+def no_such_option(option: str, command: str) -> UsageError:
+    """Return what to say of an option that a command lacks: whose it is, or which one was meant."""
+    own = COMMANDS.get(command)
+    key = option.lstrip("-").removeprefix("no-").replace("-", "_")
+    hint = suggestion(option, map(option_of, [*own.settings, "strength"] if own else ()))
+    if own and own.regularizer:
+        hint = hint.replace("--strength", option_of(own.regularizer.option))
+    if others := [name for name, other in COMMANDS.items() if key in other.settings]:
+        hint = f"it belongs to {', '.join(others)}"
+    if own and own.regularizer and key in {kind.option for kind in REGULARIZERS.values()}:
+        hint += f"; the strength of {command} is {option_of(own.regularizer.option)}"
+    return UsageError(option, problem=f"no option of {command}", hint=hint)

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from regbench.analysis.statistics import Interval
 
 TONES = {
-    "good": r"^(yes|lower)(?=$| -?\d)|\b(lowers|fits)\b",
-    "bad": r"^(no|higher|diverged)(?=$| -?\d)|\b(raises|DOES NOT FIT)\b",
+    "good": r"^(yes|lower)(?=$| -?\d)|\b(lowers|improves|fits)\b",
+    "bad": r"^(no|higher|diverged)(?=$| -?\d)|\b(raises|worsens|DOES NOT FIT)\b",
     "open": r"^(\?|cannot tell|equal|did nothing)(?=$| -?\d)"
-    r"|\b(inconclusive|equal within|did nothing)\b",
+    r"|\b(cannot tell|inconclusive|equal within|did nothing)\b",
 }
 """Of the words of an answer, at the beginning of a cell or within a sentence."""
 

@@ -159,7 +159,8 @@ def effects_of(result: Result) -> dict[str, list[float]]:
 def measure_row(found: Difference) -> dict[str, Any]:
     """Return what a measure says of an arm, the ends of its interval apart."""
     row = asdict(found)
-    row["ci_lower"], row["ci_upper"] = row.pop("ci") or (None, None)
+    for key in [key for key in row if key == "ci" or key.endswith("_ci") or key == "ci_alone"]:
+        row[f"{key}_lower"], row[f"{key}_upper"] = row.pop(key) or (None, None)
     return row
 
 
@@ -173,7 +174,7 @@ def pictures_of(result: Result) -> list[str]:
     return [*first, "fan", "course", "weights"]
 
 
-def gate_content(result: Result, lines: Sequence[str]) -> dict[str, Any] | None:
+def gate_content(result: Any, lines: Sequence[str]) -> dict[str, Any] | None:
     """Return what `--require` asked, what came of it and why, or None where it was not asked."""
     question, outcomes = result.question, {0: "met", 3: "not met", 4: "inconclusive"}
     if question.require is None:

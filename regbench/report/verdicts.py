@@ -10,7 +10,7 @@ from regbench.report.claims import has_answer_table, interaction_sentences, opti
 from regbench.report.format import interval_text, number, percent, rounded, seeds_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Comparison, Difference, Judgement
@@ -23,6 +23,8 @@ GIVEN = {
     "init": ", given the first one's data",
 }
 """By what varies from replicate to replicate, on what an answer is conditional."""
+GAINS = {("better", True): "improves", ("worse", False): "worsens"}
+"""Of a measure of which higher is better, by verdict and whether it is higher."""
 FEWEST_FOR_SKEWNESS = 10
 """Replicates from which skewness is judged: fewer say little about it."""
 
@@ -93,17 +95,19 @@ def sentence(label: str, comparison: Difference, given: str = "", margin: float 
             f"{label}: {what} {amount} the baseline's in this one replicate: one pair cannot "
             f"tell; use --replicates 30."
         )
-    changes = f"{label}: inconclusive; the {what} changes"
+    changes = f"{label}: cannot tell; the {what} changes"
     if comparison.verdict == "equal":
         changes = f"{label}: equal within ±{margin:g}; the {what} changes"
     elif comparison.verdict != "inconclusive" and ci is not None:
-        changes = f"{label} {'lowers' if mean < 0 else 'raises'} the {what}"
+        way = "lowers" if mean < 0 else "raises"
+        way = GAINS.get((comparison.verdict, mean > 0), way)
+        changes = f"{label} {way} the {what}"
         low, high = sorted(map(abs, ci))
         mean, ci = abs(mean), (low, high)
+    wins = f", better in {comparison.wins} of {comparison.replicates} replicates"
     return (
         f"{changes} by {rounded(mean, ci)} ({percent(comparison.confidence)} interval "
-        f"{interval_text(ci)}), better in {comparison.wins} of {comparison.replicates} replicates"
-        f"{given}."
+        f"{interval_text(ci)}){'' if comparison.wins is None else wins}{given}."
     )
 
 
@@ -122,26 +126,28 @@ def choice(label: str, result: Result) -> str:
 
 def cautions(result: Result) -> list[str]:
     """Return what limits a result, each with what to do about it."""
-    lines = few_replicates(result, "replicates", "--replicates")
-    lines += failed_networks(result) + contradicting_medians(result)
-    lines += skewed_differences(result, "differences", "--replicates")
-    if result.confirmation is not None:
-        lines += few_replicates(result.confirmation, "fresh replicates", "--confirm")
-        lines += failed_networks(result.confirmation) + contradicting_medians(result.confirmation)
-        lines += skewed_differences(result.confirmation, "confirming differences", "--confirm")
+    labels, fresh = result.study.labels, result.confirmation
+    lines = few_replicates(result.study.replicates, "replicates", "--replicates {}")
+    lines += failed_networks(result) + contradicting_medians(result.comparisons, labels)
+    lines += skewed_differences(result.comparisons, labels, "differences", "--replicates")
+    if fresh is not None:
+        lines += few_replicates(fresh.study.replicates, "fresh replicates", "--confirm {}")
+        lines += failed_networks(fresh) + contradicting_medians(fresh.comparisons, labels)
+        lines += skewed_differences(
+            fresh.comparisons, labels, "confirming differences", "--confirm"
+        )
     return lines
 
 
-def few_replicates(result: Result, noun: str, option: str) -> list[str]:
+def few_replicates(replicates: int, noun: str, needed: str) -> list[str]:
     """Return a line where no p of sign flips below .05 can come out, whatever the losses are."""
-    replicates = result.study.replicates
     least, enough = 2 / 2**replicates, math.floor(math.log2(2 / SIGNIFICANT)) + 1
     if replicates == 1 or least < SIGNIFICANT:
         return []
     can = (
         f"{replicates} {noun} hold by the normal law alone: sign flips give no p below {least:.2g}"
     )
-    return [f"{can}; use {option} {enough} or more"]
+    return [f"{can}; use {needed.format(enough)} or more"]
 
 
 def failed_networks(result: Result) -> list[str]:
@@ -158,21 +164,23 @@ def failed_networks(result: Result) -> list[str]:
     ]
 
 
-def contradicting_medians(result: Result) -> list[str]:
+def contradicting_medians(found: Sequence[Comparison], labels: Mapping[str, str]) -> list[str]:
     """Return a line for each arm whose median difference has another sign than the mean's."""
     return [
-        f"the median difference of {result.study.labels[c.arm]} is "
+        f"the median difference of {labels[c.arm]} is "
         f"{rounded(c.median_difference, c.median_ci or c.ci)}, of another sign than the mean's"
-        for c in result.comparisons
+        for c in found
         if c.median_difference * c.mean_difference < 0
     ]
 
 
-def skewed_differences(result: Result, noun: str, option: str) -> list[str]:
+def skewed_differences(
+    found: Sequence[Comparison], labels: Mapping[str, str], noun: str, option: str
+) -> list[str]:
     """Return a line where skewness makes the intervals of means too narrow."""
-    measured = [(c, c.skewness) for c in result.comparisons if c.skewness is not None]
+    measured = [(c, c.skewness) for c in found if c.skewness is not None]
     too_skewed = [c.arm for c, skewness in measured if is_too_skewed(skewness, c.replicates)]
-    skewed = [result.study.labels[arm] for arm in too_skewed]
+    skewed = [labels[arm] for arm in too_skewed]
     if not skewed:
         return []
     names = skewed[0] if len(skewed) == 1 else f"{skewed[0]} and {len(skewed) - 1} more"
@@ -188,10 +196,13 @@ def is_too_skewed(skewness: float, replicates: int) -> bool:
     return replicates >= FEWEST_FOR_SKEWNESS and abs(skewness) > least
 
 
-def gate_line(label: str, question: Question, comparison: Comparison, judgement: Judgement) -> str:
-    """Return why a gate is met, not met or inconclusive for an arm."""
-    bound = -question.margin if question.require == "better" else question.margin
-    where = {"met": "lies below", "not met": "lies above", "inconclusive": "straddles"}
+def gate_line(
+    label: str, question: Question, comparison: Comparison, judgement: Judgement, sign: int = 1
+) -> str:
+    """Return why a gate is met, not met or inconclusive for an arm; -1 where higher is better."""
+    bound = sign * (-question.margin if question.require == "better" else question.margin)
+    below, above = ("lies below", "lies above")[::sign]
+    where = {"met": below, "not met": above, "inconclusive": "straddles"}
     limit = f"{bound or 0.0:g}"
     if question.require == "equal":
         where |= {"met": "lies within", "not met": "lies outside"}

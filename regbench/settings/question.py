@@ -35,7 +35,7 @@ class Question(Settings, title="Statistics"):
         gt=0,
         le=LARGEST,
         description=f"Run as many replicates, after a pilot of {PILOT_REPLICATES}, as make the "
-        f"interval of the mean difference so wide; in place of --replicates.",
+        f"interval of the mean difference so wide, in place of --replicates; judge says how many.",
     )
     require: Literal["better", "not-worse", "equal"] | None = Field(
         default=None,
@@ -46,8 +46,8 @@ class Question(Settings, title="Statistics"):
         default=0.0,
         ge=0,
         le=LARGEST,
-        description="Difference, by what --by says, that does not matter: within it arms are "
-        "called equal, and --require leaves room for it.",
+        description="Difference, in what arms are judged by, that does not matter: within it arms "
+        "are called equal, and --require leaves room for it.",
     )
     confidence: float = Field(
         default=0.95,
@@ -76,3 +76,31 @@ class Question(Settings, title="Statistics"):
     def words(self) -> str:
         """The measure by which arms are judged as people read it."""
         return WORDS.get(self.by) or self.by.replace("-", " ")
+
+
+class Judging(Question):
+    """What is asked of scores that regbench has not measured, and what they mean."""
+
+    by: Literal["risk"] = "risk"  # which of these scores is told by their table
+    confirm: None = None
+    baseline: str | None = Field(
+        default=None,
+        description="Compare with this arm: with baseline where not given, else with the first.",
+        json_schema_extra={"allowed": "the name of an arm", "metavar": "NAME"},
+    )
+    better: Literal["lower", "higher"] = Field(
+        default="lower", description="Which scores are better: lower ones, as of a loss, or higher."
+    )
+    splits: str | None = Field(
+        default=None,
+        pattern="^[1-9][0-9]{0,9}/[1-9][0-9]{0,9}$",
+        description="Rows trained on and tested on, where scores are from random splits of one "
+        "table: such scores depend on each other, and their intervals are wider.",
+        json_schema_extra={"allowed": "N_TRAIN/N_TEST, such as 900/100", "metavar": "N/N"},
+    )
+
+    @property
+    def overlap(self) -> float:
+        """Rows tested on over rows trained on; 0 where scores are not from splits."""
+        trained, tested = (self.splits or "1/0").split("/")
+        return int(tested) / int(trained)

@@ -103,6 +103,25 @@ def test_documents_about_runs_and_the_installation_are_what_their_schemas_say(
     check.validate(regbench("show", "runs/wdecay/three", "--json").document)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b,c\n1,2,3\n2,4,4\n2.5,4.5,5\n", ["--target-width=1", "--require=better"]),
+        ("a,b\n1,2\n2,4\n3,4\n", ["--splits=9/1", "--require=equal", "--margin=9"]),
+        ("arm,loss\na,1\na,2\nb,2\nb,nan\n", ["--require=better"]),
+    ],
+)
+def test_document_of_judged_scores_is_what_the_schema_says(
+    regbench: Command, tmp_path: Path, text: str, words: list[str]
+) -> None:
+    (tmp_path / "scores.csv").write_text(text)
+    document = regbench("judge", "scores.csv", "--json", *words).document
+    check = Draft202012Validator(SCHEMAS["judged"])
+    check.validate(document)
+    for key in document:
+        assert list(check.iter_errors({k: v for k, v in document.items() if k != key})), key
+
+
 def test_document_of_verify_is_what_the_schema_says(
     regbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

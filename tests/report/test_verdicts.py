@@ -53,7 +53,7 @@ def test_sentence_gives_direction_amount_interval_and_wins() -> None:
 def test_sentence_of_an_interval_around_zero_promises_nothing() -> None:
     text = sentence("p=0.5", invented(-0.003, 0.0375))
     assert text.startswith(
-        "p=0.5: inconclusive; the risk changes by -0.003 (95 % interval -0.017 to 0.011)"
+        "p=0.5: cannot tell; the risk changes by -0.003 (95 % interval -0.017 to 0.011)"
     )
     assert "lowers" not in text
 
