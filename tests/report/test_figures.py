@@ -325,6 +325,13 @@ def test_bands_are_drawn_of_three_replicates_or_more_and_never_below_the_noise()
     assert not [panel for panel in drawn("course", two).axes[1:] if panel.collections]
 
 
+@pytest.mark.parametrize("name", ["pairs", "fan", "course"])
+def test_no_picture_of_one_replicate_speaks_of_a_mean(name: str) -> None:
+    said = texts_of(drawn(name, make_result(strengths=(0.1, 0.2), replicates=1, epochs=10)))
+    assert "mean" not in " ".join(said)
+    assert "interval" not in " ".join(said).replace("no interval", "")
+
+
 def test_weights_has_the_shares_of_every_layer_before_and_after_on_one_axis() -> None:
     result = make_result(strengths=(0.1,))
     figure = drawn("weights", result)
