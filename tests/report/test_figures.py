@@ -318,6 +318,7 @@ def test_course_says_when_the_baseline_was_best_only_where_it_got_worse() -> Non
 
 def test_bands_are_drawn_of_three_replicates_or_more_and_never_below_the_noise() -> None:
     result = make_result(strengths=(0.1,), epochs=10, replicates=3)
+    result.history.risk[-1, 0] = 0.1, 0.1, 0.9  # whose interval reaches far below
     (lower, *_) = drawn("course", result).axes[1].collections
     heights = np.asarray(lower.get_paths()[0].vertices)[:, 1]
     assert heights.min() >= result.study.task.test_noise**2 - 1e-12
