@@ -70,8 +70,8 @@ def difference_table(result: Result) -> Table:
     """Return how each arm's headline measure compares with the baseline's at the last epoch."""
     interval = f"{percent(result.question.confidence)} interval"
     zeros = result.history.zero_share[-1, 1:].mean(axis=1)
-    titles = ["arm", "mean", interval, "median", interval, "wins", "p", "r", "gain"]
-    rows = [[*titles, "interval alone", "p of flips", "zeros"]]
+    titles = ["arm", "mean", interval, "median", interval, "wins", "p-value", "r", "gain"]
+    rows = [[*titles, "interval alone", "p-value of flips", "zeros"]]
     for c, share, arm in zip(result.comparisons, zeros, result.study.arms[1:], strict=True):
         label, mean = result.study.labels[c.arm], estimate(c.mean_difference, c.ci)
         median = rounded(c.median_difference, c.median_ci or c.ci), interval_text(c.median_ci)

@@ -320,11 +320,19 @@ def test_course_says_when_the_baseline_was_best_only_where_it_got_worse() -> Non
 
 def test_bands_are_drawn_of_three_replicates_or_more_and_never_below_the_noise() -> None:
     result = make_result(strengths=(0.1,), epochs=10, replicates=3)
+    result.history.risk[-1, 0] = 0.1, 0.1, 0.9  # whose interval reaches far below
     (lower, *_) = drawn("course", result).axes[1].collections
     heights = np.asarray(lower.get_paths()[0].vertices)[:, 1]
     assert heights.min() >= result.study.task.test_noise**2 - 1e-12
     two = make_result(strengths=(0.1,), epochs=10, replicates=2)
     assert not [panel for panel in drawn("course", two).axes[1:] if panel.collections]
+
+
+@pytest.mark.parametrize("name", ["pairs", "fan", "course"])
+def test_no_picture_of_one_replicate_speaks_of_a_mean(name: str) -> None:
+    said = texts_of(drawn(name, make_result(strengths=(0.1, 0.2), replicates=1, epochs=10)))
+    assert "mean" not in " ".join(said)
+    assert "interval" not in " ".join(said).replace("no interval", "")
 
 
 def test_weights_has_the_shares_of_all_replicates_before_and_after_on_one_axis() -> None:

@@ -24,10 +24,11 @@ def test_the_only_other_arm_is_always_inside() -> None:
 
 
 def test_dots_lengthen_an_axis_only_so_far_and_those_of_an_arm_beyond_it_not_at_all() -> None:
-    near, far = [(-0.12, 0.05), (-0.02, 0.4)], (7.0, 9.0)
-    low, high = sheet.limits([(0, 0), (-0.1, 0)], (), [*near, far])
+    low, high = sheet.limits([(0, 0), (-0.1, 0)], (), [(-0.12, 0.05), (-0.02, 0.4)])
     assert low < -0.12
     assert 0.1 < high < 0.15
+    low, high = sheet.limits([(0, 0), (-0.1, 0)], (), [(-0.12, 0.01), (7.0, 9.0)])
+    assert 0.01 < high < 0.05
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

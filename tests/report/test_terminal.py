@@ -219,8 +219,8 @@ def test_answer_for_many_arms_is_a_table_with_a_row_for_each() -> None:
         assert row[6:] == [claims[c.arm, name] for name in others]
     assert text.index("Risk at epoch") < text.index("Why: ") < text.index("Mean squared error")
     assert "Earlier epochs are in" in text
-    assert "p of flips" not in text
-    assert "p of flips" in show(result, width=200)
+    assert "p-value of flips" not in text
+    assert "p-value of flips" in show(result, width=200)
     why = cells_under(text, "Why: the risk at epoch 20")[1:]
     changes = result.decomposition_differences[-1]
     for row, parts, change in zip(why[1:], result.decompositions[-1][1:], changes, strict=True):

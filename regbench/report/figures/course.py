@@ -59,7 +59,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     has_bands = history.risk.shape[2] > 2
     banded = arms if len(arms) <= FEW_BANDS else {0, cast.best}
     said = f"{cast.networks}; epochs on a logarithmic axis, epoch 0 is before training."
-    said += " A ring is where an arm's mean is lowest."
+    said += " A ring is where an arm is lowest."
     is_some = has_bands and len(arms) > FEW_BANDS
     said += " Bands are drawn for the baseline and the best arm." * is_some
     said += f" {len(labelled)} of {len(arms)} arms are labelled." * (len(labelled) < len(arms))
@@ -71,7 +71,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     trained = np.where(np.isfinite(history.train_loss_eval), history.train_loss_eval, np.nan)
     quartiles = np.percentile(trained, (50, 25, 75), axis=2)
     change, half_change = mean_band(losses - losses[:, :1], confidence)
-    of = f", mean and pointwise {percent(confidence)} interval" if has_bands else ", mean"
+    of = f"{', mean' * cast.several}{f' and pointwise {percent(confidence)} interval' * has_bands}"
     middle, better = ", median and quartiles" * has_bands, "   ↓ lower is better"
     low = np.maximum(risk - half, np.minimum(floor, risk))
     panels = [
