@@ -44,7 +44,15 @@ def figures_of(result: Shown) -> Figures:
     return Figures(result)
 
 
+def network_of(result: Result, seed: int | None, arm: str | None) -> Any:
+    """Train a network of a result again."""
+    from regbench.experiments.training import network
+
+    return network(result, seed, arm)
+
+
 Shown.make_figures, Shown.make_html = staticmethod(figures_of), staticmethod(notebook)
+Shown.make_network = staticmethod(network_of)
 
 
 # fmt: off

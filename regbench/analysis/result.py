@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -109,7 +108,7 @@ class Result(Shown):
             UsageError: There is no such replicate or arm, the arm's plug-in is not loaded, or the
                 machine lacks the run's engine or device.
         """
-        return import_module("regbench.experiments.training").network(self, seed, arm)
+        return type(self).make_network(self, seed, arm)
 
     @property
     def task(self) -> Task:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class Shown:
-    """A result that can be looked at; only looking imports what draws."""
+    """A result that can be looked at; only looking imports what draws or trains."""
 
     make_figures: ClassVar[Callable[[Any], Any]]
     make_html: ClassVar[Callable[[Any], str]]
+    make_network: ClassVar[Callable[[Any, int | None, str | None], Any]]
 
     @cached_property  # which a notebook's completion looks into, as it does into no property
     def figures(self) -> Any:
