@@ -15,6 +15,7 @@ from regbench.engines.base import draw_start
 from regbench.engines.threads import nothing
 from regbench.errors import UsageError
 from regbench.regularizers import REGULARIZERS
+from regbench.regularizers.weight_decay import WeightDecay
 from regbench.report import figures
 from regbench.report.figures import (
     claims,
@@ -265,10 +266,11 @@ def test_claims_show_each_replicates_difference_and_mark_the_first_pair() -> Non
 def test_only_the_tutorials_own_pair_is_called_that() -> None:
     small = " ".join(texts_of(drawn("claims", make_result(strengths=(0.1,)))))
     assert "The first pair, seed 1, is the" in " ".join(small.split())
-    study = make_result(strengths=(0.1,)).study
+    study = make_result(strengths=(0.01,)).study
     default = study.replaced(task=Task(), network=Network(), training=Training())
     assert claims.is_articles(default)
     assert not claims.is_articles(default.replaced(seed=2))
+    assert not claims.is_articles(default.replaced(arms=[WeightDecay(0.02)]))
     assert not claims.is_articles(default.replaced(task=Task(points=11)))
 
 
