@@ -305,7 +305,7 @@ def test_people_read_symbols_where_they_are_clear_and_files_have_names(
         few = 1 + (1 if label == "baseline" else 4) + 2
         assert len(rows) == (few if is_few else 2 + (label != "baseline"))
     for label in labels[1:]:
-        begin = re.escape(label) + (": inconclusive" if is_few else " +(cannot tell|lower|higher) ")
+        begin = re.escape(label) + (": cannot tell" if is_few else " +(cannot tell|lower|higher) ")
         assert any(re.match(begin, line) for line in lines)
     assert sorted(path.name for path in Path("run/tensorboard").iterdir()) == sorted(names)
     assert {path.name for path in Path("run/figures").iterdir()} == {
