@@ -139,7 +139,7 @@ def test_arm_that_diverges_changes_no_other_and_is_left_out_of_the_histograms(
         assert both.document["decomposition"][name] == alone.document["decomposition"][name]
     assert both.document["best_arm"] == "wdecay=0.1"
     shown = regbench("report", both.document["run_dir"])
-    assert "times as steep as the baseline's" in shown.out
+    assert "times as rough as the baseline's" in shown.out
     assert not re.search(r"\bnan\b", shown.out)
     (first, second), (expected,) = both.document["comparisons"], alone.document["comparisons"]
     assert first == expected, "p values of one arm that can be compared need no correction"
