@@ -51,14 +51,27 @@ if TYPE_CHECKING:
 
 
 class PlainSwitches:
-    """Help that says nothing of the type of a switch or argument."""
+    """Help that says nothing of the type of a switch or argument, and whose `-h` is short."""
+
+    epilog: str | None
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Parse what was typed."""
+        ctx.meta["is_brief"] = "-h" in args
+        return super().parse_args(ctx, args)  # type: ignore[misc]
 
     def get_params(self, ctx: Any) -> Any:
-        """Return the parameters of a command."""
+        """Return the parameters of a command; those that `-h` leaves out are hidden."""
         parameters = super().get_params(ctx)  # type: ignore[misc]
+        kept = BRIEF | {kind.option for kind in REGULARIZERS.values()}
+        others = [known for known in parameters if known.name.removesuffix("_") not in kept]
         for known in parameters:
             if getattr(known, "is_flag", True):  # which an argument has not
                 known.display_type_rich = lambda ctx: ""
+        if ctx.meta.get("is_brief") and len(others) < len(parameters):
+            self.epilog = f"{ctx.command_path} --help shows every option."
+            for known in others:
+                known.hidden = True
         return parameters
 
 
@@ -81,13 +94,16 @@ app = typer.Typer(
 )
 
 DEBUG = "--debug"
+BRIEF = {"arms", "replicates", "by", "confirm", "over", "truth", "points", "epochs"}
+BRIEF |= {"units", "trials"}
+"""What `-h` shows of a command that has some of these, besides the strength."""
 HINTS = {
     **{f"No such command '{word}'": hint for word, hint in MEANT.items()},
     "Got unexpected extra": "a value follows its option: --root DIR, and several: --p 0.1,0.5",
     "No such command": "one of a plug-in needs --plugin FILE",
 }
 """Hints, keyed by how typer's message begins."""
-PLUGIN = "Execute a Python file and use the regularizers that it defines, in any command."
+PLUGIN = "Execute this Python file and use the regularizers that it defines."
 unmarked = partial(re.sub, r"(\\*)(\[[a-z#/@][^[]*?])", r"\1\1\\\2")
 """Escapes what rich would take for markup in a help text, such as `[auto]`."""
 METAVARS: dict[Any, str] = {int: "N", float: "X", tuple[float, ...]: "X,X,..."}
@@ -176,9 +192,7 @@ def explain(error: Any) -> tuple[int, str]:
 def options_before_command(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    debug: Annotated[
-        bool, typer.Option(DEBUG, help="Show the traceback of an error, of any command.")
-    ] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error.")] = False,
     plugin: Annotated[list[str] | None, typer.Option(metavar="FILE", help=PLUGIN)] = None,
 ) -> None:
     """Handle what stands before the subcommand."""
@@ -216,7 +230,9 @@ def subcommand(
 def add_experiment(command: Command, to: typer.Typer = app) -> None:
     """Add a subcommand that makes a run, with an option for each of its settings."""
     options = [make_option(key, setting) for key, setting in command.settings.items()]
-    options.append(parameter("config", list[str], "TOML file of settings.", "Experiment", "FILE"))
+    options.append(
+        parameter("config", list[str], "Read settings from this TOML file.", "Experiment", "FILE")
+    )
     options.append(parameter("plugin", list[str], PLUGIN, "Experiment", "FILE"))
 
     @subcommand(*options, examples=command.examples, named=command, to=to)
@@ -303,7 +319,7 @@ SHOWN = output_options("export", "format", "json", "quiet", "details")
 
 
 @subcommand(
-    parameter("only", list[str], "Row to verify, one or several.", "Rows", "NAME"),
+    parameter("only", list[str], "Verify only this row; repeatable.", "Rows", "NAME"),
     parameter("plugin", list[str], PLUGIN, "Rows", "FILE"),
     *(make_option(key, VERIFY.settings[key]) for key in VERIFIED),
     *output_options("format", "json", "quiet"),
@@ -321,7 +337,9 @@ def verify(only: list[str] | None, **given: Any) -> int:
 
 @subcommand(
     RUN,
-    parameter("allow_mixed", bool, "Finish it with other versions or another device.", "Machine"),
+    parameter(
+        "allow_mixed", bool, "Finish it even with other versions or another device.", "Machine"
+    ),
     make_option("scheduler", VERIFY.settings["scheduler"]),
     parameter("plugin", list[str], PLUGIN, "Machine", "FILE"),
     *SHOWN,
@@ -334,14 +352,16 @@ def resume(run: str, allow_mixed: bool | None, scheduler: list[str] | None, **gi
 
 
 @subcommand(
-    parameter("parts", list[str], "The folders of the parts.", "", "RUN..."),
-    parameter("allow_mixed", bool, "Join what other versions or processors computed.", "Machine"),
+    parameter("parts", list[str], "The folders of the shards.", "", "RUN..."),
+    parameter(
+        "allow_mixed", bool, "Join even what other versions or processors computed.", "Machine"
+    ),
     *SHOWN,
     *output_options("out"),
     examples=("parts/* --out merged", "RUN RUN --allow-mixed --format markdown"),
 )
 def merge(parts: list[str], allow_mixed: bool | None, **given: Any) -> int:
-    """Join the shards of a study to the run that one machine would have made."""
+    """Join the shards of a study into the run that one machine would have made."""
     return commands.merge_runs(parts, output_settings(given), bool(allow_mixed))
 
 
@@ -371,19 +391,19 @@ def judge(scores: list[str], **given: Any) -> int:
 
 @subcommand(RUN, *output_options("format", "json"), examples=("RUN", "RUN --format markdown"))
 def show(run: str, **given: Any) -> int:
-    """Show how a run was made: settings and where they came from, machine, state, files."""
+    """Show how a run was made: settings and their origin, machine, state, files."""
     return commands.show_run(named_run(run), output_settings(given))
 
 
 @subcommand(
-    parameter("root", list[str], "Where runs are: `runs` where not given.", "Runs", "DIR"),
-    parameter("prune", bool, "Show runs never finished, and offer to remove them.", "Runs"),
-    parameter("yes", bool, "Remove them without a question.", "Runs"),
+    parameter("root", list[str], "Folder with the runs; by default runs.", "Runs", "DIR"),
+    parameter("prune", bool, "Show abandoned runs, and offer to remove them.", "Runs"),
+    parameter("yes", bool, "Remove them without asking.", "Runs"),
     *output_options("format", "json"),
     examples=("", "--root elsewhere --format csv", "--prune"),
 )
 def runs(root: list[str] | None, prune: bool | None, yes: bool | None, **given: Any) -> int:
-    """List the runs with age, verdicts, effects and the settings in which they differ."""
+    """List the runs: age, verdicts, effects and the settings that differ."""
     if yes and not prune:
         raise UsageError("--yes", problem="means nothing without --prune")
     folder = parse.only("--root", root) if root else None
@@ -392,5 +412,5 @@ def runs(root: list[str] | None, prune: bool | None, yes: bool | None, **given: 
 
 @subcommand(*output_options("format", "json"), examples=("", "--json"))
 def info(**given: Any) -> int:
-    """Say what is installed, on which machine, and which regularizers there are and from where."""
+    """Show what is installed, the machine, and all regularizers with their origin."""
     return commands.show_information(Output(**output_settings(given)))

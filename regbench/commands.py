@@ -53,6 +53,7 @@ def run_experiment(request: Request) -> int:
 
     require_exports(request.output, request.machine.shard)
     screen = Screen(request.output)
+    screen.wait()
     if not request.study.has_blocks:
         with stopping("interrupted; there is nothing to finish: run it again"):
             return measure_scale(request, screen, sys.argv).exit_code

@@ -24,7 +24,7 @@ EXIT_CODES = {
     1: "failed, not complete, an arm diverged, or a row of verify failed",
     2: "wrong usage or configuration; nothing was trained",
     3: "the gate that --require asks for is not met",
-    4: "whether it is met cannot be told",
+    4: "cannot tell whether it is met",
     130: "interrupted (Ctrl-C)",
     143: "terminated (SIGTERM)",
 }
@@ -74,8 +74,7 @@ class UsageError(RegbenchError):
         allowed = f"allowed: {self.allowed}" if self.allowed else ""
         said = "; ".join(filter(None, (came, allowed, self.hint)))
         if not self.is_named:
-            said = re.sub(r"(--[a-z-]+)=([a-z]\w*)", r'\1="\2"', said)
-            said = re.sub(OPTION, lambda m: m[1].replace("-", "_"), said)
+            said = in_python(said)
         return f"{self.source}: {said}" if self.source else said
 
     def named(self, origins: Mapping[str, str]) -> UsageError:
@@ -88,6 +87,13 @@ class UsageError(RegbenchError):
 
 class RunError(RegbenchError):
     """A run that was asked for correctly and could not be completed."""
+
+
+def in_python(message: str) -> str:
+    """Return a message with keywords of Python in place of options."""
+    message = re.sub(r"(--[a-z-]+)=([a-z]\w*)", r'\1="\2"', message)
+    message = re.sub(rf"({OPTION}) (?=\d)", r"\1=", message)
+    return re.sub(OPTION, lambda m: m[1].replace("-", "_"), message)
 
 
 def option_of(source: str) -> str:

@@ -41,6 +41,7 @@ LINES = [
     (UsageError("lr", hint="choose --engine=batched or --x-max=2 and --by"), (
         'lr: choose engine="batched" or x_max=2 and by'
     )),
+    (UsageError("lr", hint="use --target-width 30 or --by"), "lr: use target_width=30 or by"),
     (UsageError("x", problem="in a--b/c (--debug shows where)", hint="see verify --plugin FILE"), (
         "x: in a--b/c (--debug shows where); see verify --plugin FILE"
     )),

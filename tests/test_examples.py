@@ -37,7 +37,7 @@ def run_script(
     ("code", "said"),
     [
         *((0, "met"), (1, "the run failed"), (2, "wrong usage"), (3, "not met")),
-        *((4, "cannot be told"), (130, "interrupted"), (143, "interrupted")),
+        *((4, "cannot tell"), (130, "interrupted"), (143, "interrupted")),
     ],
 )
 def test_gate_tells_the_exit_codes_apart(tmp_path: Path, code: int, said: str) -> None:

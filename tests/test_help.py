@@ -29,9 +29,8 @@ def test_help_fits_eighty_columns_and_its_examples_run(
     regbench: Command, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    shown = regbench(command, "-h")
+    shown = regbench(command, "--help")
     assert shown.code == 0
-    assert shown.out == regbench(command, "--help").out
     assert "<" not in shown.out, "no type of Python"
     assert max(map(len, shown.out.splitlines())) <= 80
     examples = examples_of(shown.out, command)
@@ -48,6 +47,22 @@ def test_help_fits_eighty_columns_and_its_examples_run(
         example = example.replace("elsewhere", ".")
         finished = regbench(*shlex.split(example)[1:], *more)
         assert finished.code == 0, (example, finished.err)
+
+
+@pytest.mark.parametrize("command", ["wdecay", "compare", "early-stopping"])
+def test_short_help_has_the_options_that_matter_and_says_where_all_are(
+    regbench: Command, command: str
+) -> None:
+    short, whole = (regbench(command, option).out for option in ("-h", "--help"))
+    options = [set(re.findall(r"^│ (--[a-z-]+)", text, re.MULTILINE)) for text in (short, whole)]
+    strength = {"wdecay": {"--lambda"}, "early-stopping": {"--stop-epoch"}, "compare": set()}
+    others = ["--replicates", "--by", "--confirm", "--over", "--truth", "--points", "--epochs"]
+    assert options[0] == {*others, *strength[command]}
+    assert options[0] < options[1]
+    assert ("ARM" in short) == (command == "compare")
+    assert f"regbench {command} --help shows every option." in short
+    assert "shows every option" not in whole
+    assert regbench("runs", "-h").out == regbench("runs", "--help").out
 
 
 def test_groups_stand_in_order_and_choices_are_shown(

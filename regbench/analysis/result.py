@@ -71,7 +71,8 @@ class Result(Shown):
         rows.append((self.study.arm_names[0], f"{means[0]:.5f}", "", "", ""))
         for c, mean in zip(self.comparisons, means[1:], strict=True):
             interval = f"{c.ci[0]:.5f} to {c.ci[1]:.5f}" if c.ci else "n/a"
-            rows.append((c.arm, f"{mean:.5f}", f"{c.mean_difference:.5f}", interval, c.verdict))
+            verdict = c.verdict.replace("inconclusive", "cannot tell")
+            rows.append((c.arm, f"{mean:.5f}", f"{c.mean_difference:.5f}", interval, verdict))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         head = f"Result of {self.study.replicates} replicates at epoch {self.history.epochs[-1]}"

@@ -164,8 +164,8 @@ class Regularizer:
 
     @property
     def label(self) -> str:
-        """Its text for people, by its symbol."""
-        return f"{self.symbol}={self.values}"
+        """Its text for people, by its symbol: a whole number is written without `.0`."""
+        return f"{self.symbol}={self.values}".replace(".0,", ",").removesuffix(".0")
 
     @property
     def is_active(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regbench.errors import in_python
 from regbench.experiments import command_of
 from regbench.settings.command import Request
 from regbench.settings.dropout_scale import DropoutScale
@@ -61,6 +62,9 @@ def notebook(result: Any) -> str:
     study = result.study
     request = Request(command_of(study), study, getattr(result, "question", Question()))
     view = view_of(Run(Path(), request, {}), result, is_whole=True)
+    view.sentences, view.cautions, view.warnings = (
+        [*map(in_python, lines)] for lines in (view.sentences, view.cautions, view.warnings)
+    )
     return render("notebook.html", view=view)
 
 

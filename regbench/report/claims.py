@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regbench.analysis.claims import CLAIMS
 from regbench.analysis.statistics import AT_BEST
 from regbench.report.base import Table
-from regbench.report.format import interval_text, number, percent, rounded
+from regbench.report.format import interval_text, percent, rounded, told
 
 if TYPE_CHECKING:
     from regbench.analysis.best_epochs import AtBest
+    from regbench.analysis.claims import Claim
+    from regbench.analysis.history import Array
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Difference, Interval
 
@@ -46,22 +49,24 @@ def claims_table(result: Result) -> Table:
     is_few = len(arms) <= FEW_ARMS
     if is_few:
         interval = f"{percent(result.question.confidence)} interval"
-        rows = [["arm", "claim", "holds", "baseline", "arm", "difference", interval, "lower in"]]
+        rows = [["arm", "claim", "holds", "difference", interval, "holds in", "baseline", "arm"]]
         for claim in claims:
-            found = measures[claim.arm, claim.measure]
-            rows.append([labels[claim.arm], WORDS[claim.claim], HOLDS[claim.holds], *cells(found)])
+            found, ci = measures[claim.arm, claim.measure], claim.ci
+            row = [labels[claim.arm], WORDS[claim.claim], HOLDS[claim.holds]]
+            row += [rounded(claim.mean_difference, ci), interval_text(ci), holds_in(result, claim)]
+            rows.append([*row, rounded(found.baseline, ci), rounded(found.value, ci)])
     else:
         rows = [["\narm", *TITLES.values()]]
         for arm, own in itertools.groupby(claims, key=lambda claim: claim.arm):
-            told = [f"{MARKS[c.holds]} {rounded(c.mean_difference, c.ci)}" for c in own]
-            rows.append([labels[arm], *told])
-        notes.insert(0, "Each with the difference, arm - baseline; ?: cannot tell.")
+            cells = [f"{MARKS[c.holds]} {rounded(c.mean_difference, c.ci)}" for c in own]
+            rows.append([labels[arm], *cells])
+        notes.insert(0, "Each number is the difference, arm − baseline. ? means cannot tell.")
     return Table(
         rows,
         f"What is claimed of regularizers, at epoch {result.history.epochs[-1]}",
         note=" ".join(notes),
         left=(0, 1, 2) if is_few else (0,),
-        dispensable=[(3, 4), (3, 4, 7)] if is_few else [],
+        dispensable=[(6, 7), (5, 6, 7)] if is_few else [],
         is_grouped=is_few,
     )
 
@@ -97,12 +102,12 @@ def answer_table(result: Result) -> Table:
         word = CHANGES.get(c.verdict, "lower" if c.mean_difference < 0 else "higher")
         wins = "n/a" if c.wins is None else f"{c.wins} of {c.replicates}"
         stopped = best_cell((fresh if c in confirmed else best)[c.arm])
-        told = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins, stopped
+        cells = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins, stopped
         label = study.labels[c.arm] + " fresh" * (c in confirmed)
-        rows.append([label, word, *told, *(marks.get((c.arm, name), "") for name in OTHERS)])
-    caption = f"{judged_text(result)}: each arm - baseline; {interval}s hold together over arms"
+        rows.append([label, word, *cells, *(marks.get((c.arm, name), "") for name in OTHERS)])
+    caption = f"{judged_text(result)}: arm − baseline; {interval}s hold for all arms at once"
     note = " ".join([*layer_notes(result), *failure_notes(result)])
-    few = [(4,), (2, 4), (4, 6, 7, 8), (4, 5, 6, 7, 8)]
+    few = [(4,), (4, 6, 7, 8), (4, 5, 6, 7, 8)]
     return Table(rows, caption, note, left=(0, 1), dispensable=few)
 
 
@@ -113,11 +118,22 @@ def measures_of(result: Result) -> list[Difference]:
     return [again.get((found.arm, found.measure), found) for found in result.measures]
 
 
-def cells(found: Difference) -> list[str]:
-    """Return the cells of a paired difference."""
-    wins = "n/a" if found.wins is None else f"{found.wins} of {found.replicates}"
-    difference = rounded(found.mean_difference, found.ci)
-    return [number(found.baseline), number(found.value), difference, interval_text(found.ci), wins]
+def differences_of(result: Result, claim: Claim) -> Array:
+    """Return a claim's paired differences, on the replicates that decided it."""
+    fresh = result.confirmation
+    own = fresh if fresh and claim.arm in fresh.study.compared else result
+    is_judged = claim.measure == own.question.judged_by
+    values = own.judged if is_judged else own.history.named("measures")[claim.measure][-1]
+    found: Array = values[own.study.arm_names.index(claim.arm)].astype(float) - values[0]
+    return found
+
+
+def holds_in(result: Result, claim: Claim) -> str:
+    """Return in how many replicates a claim holds: `30 of 30`."""
+    differences = differences_of(result, claim)
+    if not np.isfinite(differences).all():
+        return "n/a"
+    return f"{(CLAIMS[claim.claim][1] * differences > 0).sum()} of {len(differences)}"
 
 
 def judged_text(result: Result) -> str:
@@ -128,38 +144,37 @@ def judged_text(result: Result) -> str:
 
 def best_cell(found: AtBest) -> str:
     """Return what becomes of an arm at its best epoch, in a word with the difference."""
-    word = CHANGES.get(found.verdict, found.verdict)
-    return f"{word} {rounded(found.mean_difference, found.ci)}"
+    return f"{told(found.verdict)} {rounded(found.mean_difference, found.ci)}"
 
 
 def slope_notes(result: Result) -> list[str]:
-    """Return how many times as steep as the baseline's the fit of each arm is, where it has one."""
+    """Return how many times as steep as the baseline's the fit of each arm is, where known."""
     fresh, lines = result.confirmation.slope_ratios if result.confirmation else {}, []
     verdicts = {(found.arm, found.measure): found.verdict for found in measures_of(result)}
     for arm, (ratio, ci) in (result.slope_ratios | fresh).items():
         if ci is None:
             continue
         said = "lower" if ci[1] < 1 else "higher" if ci[0] > 1 else "inconclusive"
-        apart = "" if said == verdicts[arm, "rms_slope"] else ": the difference says otherwise"
-        which = f" with {result.study.labels[arm]}" if len(result.slope_ratios) > 1 else ""
+        apart = "" if said == verdicts[arm, "rms_slope"] else ", but the difference says otherwise"
+        which = f"With {result.study.labels[arm]} the" if len(result.slope_ratios) > 1 else "The"
         lines.append(
-            f"The fit is {ratio:.2f} times as steep as the baseline's{which} "
+            f"{which} fit is {ratio:.2f} times as steep as the baseline's "
             f"({ci[0]:.2f} to {ci[1]:.2f}){apart}."
         )
     return lines
 
 
 def failure_notes(result: Result) -> list[str]:
-    """Return in how many replicates arms have failed to train, or how many may all the same."""
+    """Return in how many replicates each arm failed to train, or what may fail all the same."""
     replicates, failures = result.study.replicates, result.failures
     if failures is None:
         return []
     if not any(failures):
         most = percent(min(1.0, float(f"{3 / replicates:.2g}")))
-        return [f"No network failed to train; of {replicates} replicates that leaves up to {most}."]
+        return [f"No network failed to train in {replicates} replicates; up to {most} still might."]
     arms = zip(result.study.labels.values(), failures, strict=True)
-    told = ", ".join(f"{label} in {count}" for label, count in arms if count)
-    return [f"Failed to train, no better than the best constant: {told} of {replicates}."]
+    counts = ", ".join(f"{label} {count}" for label, count in arms if count)
+    return [f"Networks no better than the best constant, of {replicates}: {counts}."]
 
 
 def layer_notes(result: Result) -> list[str]:
@@ -167,18 +182,20 @@ def layer_notes(result: Result) -> list[str]:
     arms: dict[str, list[str]] = {}
     for arm, own in itertools.groupby(measures_of(result), key=lambda found: found.arm):
         verdicts = {found.measure: found.verdict for found in own}
-        for verdict, where in (("lower", "nearer to 0"), ("higher", "further from 0")):
+        for verdict, size in (("lower", "smaller"), ("higher", "larger")):
             layers = [
-                layer
+                layer.replace("hidden", "hidden layer ").replace("output", "the output layer")
                 for layer in result.study.network.layer_names
                 if verdicts[f"rms_{layer}"] == verdict != verdicts["weight_norm"]
             ]
             if layers:
                 *others, last = layers
                 named = f"{', '.join(others)} and {last}" if others else last
-                said = f"the weights of {named} are {where}"
+                said = f"the weights of {named} are {size}."
                 arms.setdefault(said, []).append(result.study.labels[arm])
-    return [f"With {', '.join(labels)} {said}." for said, labels in arms.items()]
+    if len(result.study.compared) == 1:
+        return [said.capitalize() for said in arms]
+    return [f"With {', '.join(labels)} {said}" for said, labels in arms.items()]
 
 
 def why_table(result: Result) -> Table:
@@ -200,10 +217,10 @@ def why_table(result: Result) -> Table:
             rows.append(row)
     if len(result.comparisons) <= FEW_ARMS:
         return Table(rows, caption, left=(0, 1), dispensable=[(3,)], is_grouped=True)
-    titles = "\nvalue", "\ndifference", f"\n{interval}"
+    titles = "\ndifference", f"\n{interval}", "\nvalue"
     wide = [["\narm", f"bias²{titles[0]}", *titles[1:], f"variance{titles[0]}", *titles[1:]]]
     for bias, variance in zip(rows[1::2], rows[2::2], strict=True):
-        wide.append([bias[0], bias[2], *bias[4:], variance[2], *variance[4:]])
+        wide.append([bias[0], *bias[4:], bias[2], *variance[4:], variance[2]])
     return Table(wide, caption, dispensable=[(3, 6)])
 
 
@@ -216,9 +233,9 @@ def optimum_sentences(result: Result) -> list[str]:
     (symbol,) = (part.symbol for part in one.parts if part not in other.parts)
     ci = outward_text(optimum.ci) if optimum.ci else ""
     interval = f" ({percent(result.question.confidence)} interval {ci})" if ci else ""
-    beyond = ", an end of the sweep: the best may lie beyond" if optimum.is_at_end else ""
-    best = f"{symbol}={optimum.strength:.2g}{interval}{beyond}"
-    return [f"The curve through all arms is lowest at {best}."]
+    beyond = " That is an end of the sweep; the best may lie beyond it." * optimum.is_at_end
+    best = f"{symbol}={optimum.strength:.2g}{interval}"
+    return [f"A curve through all arms is lowest at {best}.{beyond}"]
 
 
 def outward_text(interval: Interval) -> str:
@@ -235,14 +252,14 @@ def interaction_sentences(result: Result) -> list[str]:
     labels, lines = result.study.labels, []
     for found in result.interactions:
         _, *parts = (labels[name] for name in found.arms)
-        amount = f"{rounded(found.mean_difference, found.ci)} ({interval_text(found.ci)})"
-        what = {
-            "additive": "do together what they do alone",
-            "cannot tell": "may or may not add up",
-            "diverged": "cannot be told apart: a value is not finite",
-        }.get(found.verdict, found.verdict)
+        names = " and ".join(parts)
+        if found.verdict == "diverged":
+            lines.append(f"{names} cannot be compared with their sum: a value is not finite.")
+            continue
+        what = {"additive": " add up", "cannot tell": ": cannot tell whether they add up"}
         lines.append(
-            f"{' and '.join(parts)} {what}: the sum changes the {result.question.words} by "
-            f"{amount} beyond its parts."
+            f"{names}{what.get(found.verdict, f' {found.verdict}')}. The sum changes the "
+            f"{result.question.words} by {rounded(found.mean_difference, found.ci)} "
+            f"({interval_text(found.ci)}) beyond its parts."
         )
     return lines

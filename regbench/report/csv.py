@@ -38,6 +38,7 @@ def cell(value: Any) -> Any:
     """Return a value for a spreadsheet: a text that it would take for a formula behind a `'`."""
     if not isinstance(value, str):
         return value
+    value = re.sub(r"−(?=\d)", "-", value)  # a spreadsheet reads no other minus
     return "'" * bool(FORMULA.match(value)) + printable(value.replace("\n", " "))
 
 

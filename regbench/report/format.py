@@ -10,10 +10,9 @@ if TYPE_CHECKING:
     from regbench.analysis.statistics import Interval
 
 TONES = {
-    "good": r"^(yes|lower)(?=$| -?\d)|\b(lowers|improves|fits)\b",
-    "bad": r"^(no|higher|diverged)(?=$| -?\d)|\b(raises|worsens|DOES NOT FIT)\b",
-    "open": r"^(\?|cannot tell|equal|did nothing)(?=$| -?\d)"
-    r"|\b(cannot tell|inconclusive|equal within|did nothing)\b",
+    "good": r"^(yes|lower)(?=$| [-−]?\d)|\b(lowers|improves|fits)\b",
+    "bad": r"^(no|higher|diverged)(?=$| [-−]?\d)|\b(raises|worsens|DOES NOT FIT)\b",
+    "open": r"^(\?|equal)(?=$| [-−]?\d)|\b(cannot tell|equal within|did nothing)\b",
 }
 """Of the words of an answer, at the beginning of a cell or within a sentence."""
 
@@ -24,23 +23,29 @@ def tone_of(cell: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with five decimals, or three digits and an exponent where that says more."""
-    if value is None or math.isnan(value):
-        return "n/a"
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.5f}"
-    return f"{value:.2e}"
+    """Return a number with four digits, and an exponent where it is very small or large."""
+    return "n/a" if value is None or math.isnan(value) else minus(f"{value:z.4g}")
+
+
+def minus(text: str) -> str:
+    """Return a number's text with a minus sign (U+2212) in place of a hyphen."""
+    return text.replace("-", "−", text.startswith("-"))
+
+
+def told(verdict: str) -> str:
+    """Return a verdict as people read it."""
+    return "cannot tell" if verdict == "inconclusive" else verdict
 
 
 def rounded(value: float | None, interval: Interval | None) -> str:
-    """Return a number with as many decimals as its interval gives it, or as `number` does."""
+    """Return a number with as many decimals as its interval supports, or as `number` does."""
     if value is None or interval is None or not math.isfinite(value):
         return number(value)
     half = (interval[1] - interval[0]) / 2
     if not 1e-6 <= half < 1e4:
         return number(value)
     places = max(0, 1 - math.floor(math.log10(half)))  # two digits of half the interval's width
-    return f"{value:z.{places}f}"
+    return minus(f"{value:z.{places}f}")
 
 
 def setting_text(value: Any) -> str:
@@ -56,7 +61,7 @@ def seeds_text(seeds: range) -> str:
 
 
 def interval_text(interval: Interval | None) -> str:
-    """Return an interval with the decimals that its width gives it: two digits of its half."""
+    """Return an interval with as many decimals as its width supports: two digits of its half."""
     return " to ".join(rounded(end, interval) for end in interval) if interval else "n/a"
 
 

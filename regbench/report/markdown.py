@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from regbench import __version__
 from regbench.errors import printable
+from regbench.report.format import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ def paragraphs(view: View) -> Iterator[str]:
     for table in view.tables:
         yield table_text(table)
     yield escaped(view.remark)
-    yield "; ".join(f"`{name}`: {verdict}" for name, verdict in view.verdicts.items())
+    yield "; ".join(f"`{name}`: {told(verdict)}" for name, verdict in view.verdicts.items())
     for line in (*(f"Mind: {caution}." for caution in view.cautions), *view.warnings):
         yield f"> {escaped(line)}"
     if view.run:

@@ -15,7 +15,7 @@ from regbench.report import training
 from regbench.report.base import Table, View
 from regbench.report.claims import CHANGES, MARKS, OTHERS, TITLES, best_cell, is_comparable
 from regbench.report.csv import csv_pieces
-from regbench.report.format import interval_text, number, percent, rounded
+from regbench.report.format import interval_text, percent, rounded
 from regbench.report.json import document_of
 
 if TYPE_CHECKING:
@@ -34,11 +34,12 @@ FINDINGS = {
     "better": "lowers {what} at {where}",
     "worse": "raises {what} at {where}",
     "equal": "changes {what} by no more than the margin at {where}",
-    "inconclusive": "may or may not change {what} at {where}",
+    "inconclusive": "at {where}: cannot tell",
     "did nothing": "does nothing at {where}",
     "diverged": "cannot be compared at {where}, where a loss is not finite",
 }
-TURNS = {"better": "falls by", "worse": "rises by", "inconclusive": "may or may not change:"}
+TURNS = {"better": " falls by", "worse": " rises by"}
+TURNS["inconclusive"] = ": cannot tell; it differs by"
 EXIT_CODES = (1, 3, 4, 0)
 """The most severe first: one value is enough."""
 
@@ -108,8 +109,8 @@ def sentences(result: OverResult) -> list[str]:
     labels = result.study.study.labels
     first, *_, last = (text_of(value) for value in (*result.by_value, *result.by_value))
     return [f"{finding}." for finding in findings(result, labels)] + [
-        f"Between the ends, {result.study.key}={first} and {last}, the difference of "
-        f"{labels[found.arm]} {TURNS[found.verdict]} {rounded(found.mean_difference, found.ci)} "
+        f"From {result.study.key}={first} to {last} the difference of "
+        f"{labels[found.arm]}{TURNS[found.verdict]} {rounded(found.mean_difference, found.ci)} "
         f"({percent(found.confidence)} interval {interval_text(found.ci)})."
         for found in result.changes
         if found.verdict in TURNS and found.mean_difference and first != last
@@ -157,22 +158,23 @@ def lines_of(key: str, lines: Mapping[Any, Sequence[str]]) -> list[str]:
 def effect_table(result: OverResult) -> Table:
     """Return the headline of each arm at each value, and which claims hold."""
     what, interval = result.question.words, f"{percent(result.question.confidence)} interval"
-    titles = f"\n{result.study.key}", "\narm", f"{what}\nis", "of the\nbaseline", "\ndifference"
-    others = "better\nin", "at best\nepochs", *(TITLES[claim] for claim in OTHERS)
-    rows = [[*titles, f"\n{interval}", *others]]
+    titles = f"\n{result.study.key}", "\narm", f"{what}\nis", "\ndifference", f"\n{interval}"
+    others = "at best\nepochs", *(TITLES[claim] for claim in OTHERS)
+    rows = [[*titles, "better\nin", *others, "\nbaseline"]]
     for (value, one), effects in zip(result.by_value.items(), result.effects, strict=True):
         marks = {(claim.arm, claim.claim): MARKS[claim.holds] for claim in one.claims}
         best = {found.arm: best_cell(found) for found in one.at_best_epochs}
         for c, e in zip(one.comparisons, effects, strict=True):
             word = CHANGES.get(e.verdict, "lower" if e.mean_difference < 0 else "higher")
-            row = [text_of(value), one.study.labels[e.arm], word, number(c.baseline)]
+            row = [text_of(value), one.study.labels[e.arm], word]
             row += [rounded(e.mean_difference, e.ci), interval_text(e.ci)]
             row.append("n/a" if e.wins is None else f"{e.wins} of {e.replicates}")
-            rows.append([*row, best.get(e.arm, "n/a"), *(marks[e.arm, claim] for claim in OTHERS)])
+            row += [best.get(e.arm, "n/a"), *(marks[e.arm, claim] for claim in OTHERS)]
+            rows.append([*row, rounded(c.baseline, e.ci)])
     at = what.capitalize() + " at the last epoch" * (result.question.judged_by != AT_BEST)
-    caption = f"{at}: each arm - baseline; {interval}s hold together over arms and values"
-    note = "Best epochs and the other claims are told at each value alone; ?: cannot tell."
-    few = [(6,), (3, 6), (3, 4, 6), (3, 4, 6, 8, 9, 10)]
+    caption = f"{at}: arm − baseline; {interval}s hold for all arms and values at once"
+    note = "Best epochs and the other claims are judged at each value alone. ? means cannot tell."
+    few = [(5,), (5, 10), (5, 7, 8, 9, 10), (5, 6, 7, 8, 9, 10)]
     return Table(rows, caption, note, left=(1, 2), dispensable=few, is_grouped=True)
 
 

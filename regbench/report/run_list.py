@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING
 
 from regbench.errors import option_of, shell_word, visible
 from regbench.report.base import Table, View
-from regbench.report.format import interval_text, rounded, setting_text
+from regbench.report.format import interval_text, rounded, setting_text, told
 from regbench.settings.base import keys_of
 from regbench.settings.output import Output
 
@@ -34,42 +35,54 @@ def runs_view(runs: Sequence[Summary], now: datetime.datetime, most: int) -> Vie
         for run in runs
     ]
     tables = [runs_table(runs, now, most)] if runs else []
-    told = [f"{visible(run.folder, 200)[1:-1]}: {run.resume}" for run in runs if run.resume]
-    if most := len(told[MOST_RESUMED:]):
-        told[MOST_RESUMED:] = [f"and {most} more"]
-    lines = ["not done; to finish:", *told] if told else []
+    lines = [f"{visible(run.folder, 200)[1:-1]}: {run.resume}" for run in runs if run.resume]
+    if more := len(lines[MOST_RESUMED:]):
+        lines[MOST_RESUMED:] = [f"and {more} more"]
+    lines[:0] = ["Not done; finish with:"] * bool(lines)
     content = {"schema": "regbench.runs/1", "runs": document}
     return View(lambda: content, tables=tables, warnings=lines)
 
 
-def effect_cells(effects: Mapping[str, Sequence[float]], arm: str) -> tuple[str, str]:
-    """Return the cells of an arm's difference and of its interval; empty where there are none."""
+def effect_of(effects: Mapping[str, Sequence[float]], arm: str) -> list[float]:
+    """Return an arm's difference and the ends of its interval, or nothing."""
     try:
         difference, low, high = map(float, effects[arm])
     except (LookupError, TypeError, ValueError):  # a folder may say anything
+        return []
+    return [difference, low, high]
+
+
+def effect_cells(effects: Mapping[str, Sequence[float]], arm: str) -> tuple[str, str]:
+    """Return the cells of an arm's difference and of its interval; empty where there are none."""
+    if not (found := effect_of(effects, arm)):
         return "", ""
-    return rounded(difference, (low, high)), interval_text((low, high))
+    difference, *ci = found
+    return rounded(difference, (ci[0], ci[1])), interval_text((ci[0], ci[1]))
 
 
 def runs_table(runs: Sequence[Summary], now: datetime.datetime, most: int = MOST_ARMS) -> Table:
-    """Return a table with a row for each arm of each run; of more than `most` only the first."""
+    """Return a table with a row for each arm of each run; of more than `most` only the best."""
     keys = differing(runs)
     rows = [["run", "age", "verdict", "effect", "interval", "size", *map(option_of, keys)]]
     for run in runs:
         age = "" if run.started is None else age_text((now - run.started).total_seconds())
         folder = shell_word(run.folder, sys.stdout.encoding)
-        shown = run.arms[: most if len(run.arms) <= most else most - 1]
+        shown = run.arms
+        if len(shown) > most:  # the lowest difference first
+            shown = sorted(shown, key=lambda arm: effect_of(run.effects, arm) or [math.inf])[
+                : most - 1
+            ]
         for arm in shown or [""]:
-            state = run.verdicts.get(arm, "") if run.state == "done" else run.state
-            told = f"{arm} {state}".strip(), *effect_cells(run.effects, arm), size_text(run.bytes)
-            rows.append([folder, age, *told, *(setting_text(run.settings.get(k)) for k in keys)])
+            state = told(run.verdicts.get(arm, "")) if run.state == "done" else run.state
+            own = f"{arm} {state}".strip(), *effect_cells(run.effects, arm), size_text(run.bytes)
+            rows.append([folder, age, *own, *(setting_text(run.settings.get(k)) for k in keys)])
         if more := len(run.arms) - len(shown):
             rows.append([folder, age, f"and {more} more", "", "", "", *[""] * len(keys)])
-    # A narrow terminal loses settings but three, size, interval, these three, then the age.
+    # A narrow terminal loses settings but three, the size, these three, then the age.
     last = len(rows[0]) - 1
-    order = [*range(last, 8, -1), 5, 4, *range(min(last, 8), 5, -1), 1]
+    order = [*range(last, 8, -1), 5, *range(min(last, 8), 5, -1), 1]
     spared = [order[: count + 1] for count in range(len(order))]
-    room = max(68 - max(len(row[0]) for row in rows), 12)  # run, verdict and effect fit 80 columns
+    room = max(49 - max(len(row[0]) for row in rows), 12)  # run, verdict, interval: 80 columns
     return Table(
         rows,
         left=(0, 1, 2),

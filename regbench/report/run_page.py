@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from regbench.errors import quoted, shareable
 from regbench.report.base import Table, View
-from regbench.report.format import setting_text
+from regbench.report.format import setting_text, told
 from regbench.report.run_list import effect_cells
 from regbench.settings.command import default_of
 from regbench.storage.files import find_paths
@@ -48,7 +48,7 @@ def view(run: Run, done: int, total: int) -> View:
         made["reused"] = ", ".join(f"{number} blocks of {run}" for run, number in sources.items())
     for facts in (manifest["git"] or {}, run.environment.to_record(), *manifest["provenances"]):
         made |= {key: setting_text(value) for key, value in facts.items()}
-    judged = [(arm, str(told), *effect_cells(effects, arm)) for arm, told in verdicts.items()]
+    judged = [(arm, told(str(word)), *effect_cells(effects, arm)) for arm, word in verdicts.items()]
     sizes = [(name, f"{size:,}") for name, size in files.items()]
     return View(
         lambda: document,
@@ -80,9 +80,9 @@ def settings_of(run: Run) -> dict[str, dict[str, Any]]:
 def settings_table(settings: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return the table of all settings; those that are not the default have that beside them."""
     rows = [("", "setting", "value", "in place of", "from")]
-    for key, told in settings.items():
-        value, default = told["value"], told["default"]
+    for key, known in settings.items():
+        value, default = known["value"], known["default"]
         other = "" if value in (default, None) else setting_text(default) or "none"
-        origin = told["origin"].removesuffix(f": {key}")
-        rows.append((told["group"], key, setting_text(value), other, origin))
+        origin = known["origin"].removesuffix(f": {key}")
+        rows.append((known["group"], key, setting_text(value), other, origin))
     return Table(rows, left=range(5), wrapped={2: 22, 4: 16}, is_grouped=True)

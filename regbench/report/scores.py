@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from regbench import __version__
 from regbench.report import verdicts
 from regbench.report.base import Table, View
-from regbench.report.claims import CHANGES, cells
-from regbench.report.format import percent, probability
+from regbench.report.claims import CHANGES
+from regbench.report.format import interval_text, number, percent, probability, rounded
 from regbench.report.training import gate_content, measure_row
 from regbench.settings.study import MOST_REPLICATES
 
 if TYPE_CHECKING:
     from regbench.analysis.scores import Judged
+    from regbench.analysis.statistics import Comparison
 
 
 def view(result: Judged) -> View:
@@ -47,7 +48,7 @@ def view(result: Judged) -> View:
         gain = "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}"
         word = CHANGES.get(c.verdict, c.verdict)
         rows.append([c.arm, word, *cells(c), probability(c.p_value), gain])
-    caption = f"{result.measure.capitalize()}, {asked.better} is better: each arm - {baseline}; "
+    caption = f"{result.measure.capitalize()}, {asked.better} is better: each arm − {baseline}; "
     caption += "intervals hold together over arms; gain: of pairing, in variance"
     return View(
         document=lambda: content,
@@ -58,6 +59,13 @@ def view(result: Judged) -> View:
         exit_code=result.exit_code,
         rows=[measure_row(c) for c in found],
     )
+
+
+def cells(found: Comparison) -> list[str]:
+    """Return the cells of a paired difference."""
+    wins = "n/a" if found.wins is None else f"{found.wins} of {found.replicates}"
+    difference = rounded(found.mean_difference, found.ci)
+    return [number(found.baseline), number(found.value), difference, interval_text(found.ci), wins]
 
 
 def cautions(result: Judged) -> list[str]:

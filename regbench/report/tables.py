@@ -5,23 +5,30 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from regbench.analysis.statistics import mean_band, paired_differences
 from regbench.report.base import Table
 from regbench.report.claims import judged_text
-from regbench.report.format import interval_text, number, percent, probability, rounded
+from regbench.report.format import interval_text, percent, probability, rounded
 
 if TYPE_CHECKING:
+    from regbench.analysis.history import Array
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Interval
 
 MOST_ROWS = 40
 """Most rows of the table of losses; the files have every logged epoch and arm."""
 EARLIER = "Earlier epochs are in figures/course and in history.csv."
+COURSE = {0, 10, 100, 400}
+"""Epochs of the course, where measured, besides each arm's best one and the last one."""
 
 
 def loss_table(result: Result, has_details: bool) -> Table:
     """Return mean losses by epoch and their differences; more than two arms stand in rows.
 
-    Of these it has the last epoch alone, but for details.
+    Two arms have the epochs of a course, more arms the last one; with details, all have every
+    logged epoch.
     """
     history, study = result.history, result.study
     labels, is_replicated = list(study.labels.values()), study.replicates > 1
@@ -40,12 +47,22 @@ def loss_table(result: Result, has_details: bool) -> Table:
     if is_replicated:
         titles.append(f"\n{percent(result.question.confidence)} interval")
 
-    logged = list(zip(study.training.logged_epochs, result.comparisons_by_epoch, strict=True))
-    is_whole = (is_pair or has_details) and len(logged) * len(labels) <= MOST_ROWS
+    confidence, epochs, note = result.question.confidence, study.training.logged_epochs, ""
+    logged = dict(zip(epochs, result.comparisons_by_epoch, strict=True))
+    if is_pair and not has_details:
+        bests = best_epochs(result)
+        epochs = sorted(COURSE & {*history.epochs.tolist()} | {*bests.values(), epochs[-1]})
+        where = " and ".join(f"{epoch} ({label})" for label, epoch in bests.items())
+        note = f"The mean {headline} is lowest at epoch {where}." if bests else ""
+    elif not has_details or len(epochs) * len(labels) > MOST_ROWS:
+        note, epochs = EARLIER * (len(epochs) > 1), epochs[-1:]
     rows = [titles]
-    for epoch, compared in logged if is_whole else logged[-1:]:
-        epoch_index = history.at(epoch)
-        means = [[number(float(v.mean())) for v in loss[epoch_index]] for loss in losses.values()]
+    for epoch in epochs:
+        index = history.at(epoch)
+        means = [mean_cells(loss[index], confidence) for loss in losses.values()]
+        compared = logged.get(epoch) or paired_differences(
+            study.compared, headline, result.headline[index], confidence
+        )
         gaps = [estimate(c.mean_difference, c.ci)[: 1 + is_replicated] for c in compared]
         if is_pair:
             rows.append([str(epoch), *itertools.chain(*means), *gaps[0]])
@@ -55,15 +72,32 @@ def loss_table(result: Result, has_details: bool) -> Table:
             rows.append([str(epoch), label, *arm_means, *gap])
     whose = f" of the one replicate, seed {study.seed}"
     if is_replicated:
-        whose = f", mean of {study.replicates} replicates; difference: arm - baseline"
+        whose = f", mean of {study.replicates} replicates; difference: arm − baseline"
     return Table(
         rows,
         f"Mean squared error{whose}",
-        note="" if is_whole or len(logged) == 1 else EARLIER,
+        note=note,
         left=() if is_pair else (1,),
         dispensable=[(3, 4) if is_pair else (3,)] if is_noisy else [],
         is_grouped=not is_pair,
     )
+
+
+def best_epochs(result: Result) -> dict[str, int]:
+    """Return by label at which measured epoch after the first each arm's mean is lowest."""
+    means = result.headline[1:].mean(axis=-1, dtype=np.float64).T
+    lowest = zip(result.study.labels.values(), means, strict=True)
+    return {
+        label: int(result.history.epochs[1 + np.nanargmin(mean)])
+        for label, mean in lowest
+        if np.isfinite(mean).any()
+    }
+
+
+def mean_cells(values: Array, confidence: float) -> list[str]:
+    """Return the mean of each arm's values `(A, R)` with the digits that its interval supports."""
+    bands = zip(*mean_band(values, confidence), strict=True)
+    return [rounded(float(mean), (mean - half, mean + half)) for mean, half in bands]
 
 
 def difference_table(result: Result) -> Table:
@@ -71,7 +105,7 @@ def difference_table(result: Result) -> Table:
     interval = f"{percent(result.question.confidence)} interval"
     zeros = result.history.zero_share[-1, 1:].mean(axis=1)
     titles = ["arm", "mean", interval, "median", interval, "wins", "p-value", "r", "gain"]
-    rows = [[*titles, "interval alone", "p-value of flips", "zeros"]]
+    rows = [[*titles, "interval alone", "by sign flips", "zeros"]]
     for c, share, arm in zip(result.comparisons, zeros, result.study.arms[1:], strict=True):
         label, mean = result.study.labels[c.arm], estimate(c.mean_difference, c.ci)
         median = rounded(c.median_difference, c.median_ci or c.ci), interval_text(c.median_ci)
@@ -83,12 +117,12 @@ def difference_table(result: Result) -> Table:
         shown = "underflow" if share and not is_sparse else share_text(share)
         rows.append([label, *mean, *median, *wins_and_p, r, gain, *alone, shown])
     caption = (
-        f"{judged_text(result)}, arm - "
-        f"baseline; wins: of {result.study.replicates}; r: correlation; gain: of pairing, in "
+        f"{judged_text(result)}, arm − baseline; wins: replicates of {result.study.replicates} in "
+        f"which it is lower; r: correlation of the pairs; gain: how much smaller pairing makes the "
         f"variance"
     )
     if zeros.any():
-        caption += "; zeros: of the weights"
+        caption += "; zeros: share of weights that are 0"
     else:
         rows = [row[:-1] for row in rows]
     few = (9, 10), (4, 9, 10), (4, 7, 9, 10), (3, 4, 7, 9, 10)

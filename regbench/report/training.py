@@ -49,7 +49,7 @@ JUDGED = {
 }
 WORDS = {
     "replicate": "one draw of data and initial weights, on which every arm is trained",
-    "difference": "arm - baseline, paired: on the same replicate, so that luck cancels",
+    "difference": "arm − baseline, paired: on the same replicate, so that luck cancels",
     "interval": "the mean differences that these replicates are compatible with",
 }
 """Of the answer, what a reader may not know."""
@@ -61,8 +61,8 @@ MOST_HISTOGRAMS = 10
 """Of a layer: at epochs from 0 to the last."""
 VARIES = {
     "both": "",
-    "data": "; data vary, initial weights and masks are those of the first",
-    "init": "; initial weights and masks vary, data are those of the first",
+    "data": "; only the data vary, not the initial weights and masks",
+    "init": "; only the initial weights and masks vary, not the data",
 }
 
 
@@ -81,8 +81,8 @@ def header(request: Request, study: Study, engine: str, device: str) -> list[str
     if training.optimizer == "sgd":
         optimizer = f"SGD, lr {training.lr:g}, momentum {training.momentum:g}"
     return [
-        f"{request.command.name}: {arms}; {replicates}, same data and {weights} initial weights "
-        f"in all arms{VARIES[study.vary]}",
+        f"{request.command.name}: {arms}; {replicates}, all arms on the same data from {weights} "
+        f"initial weights{VARIES[study.vary]}",
         f"Task: {task_of(study).header}. "
         f"Network: {sizes}{' ReLU' if network.depth else ', linear'}{features}, "
         f"{count(network.parameter_count, 'parameter')}. "
@@ -94,7 +94,7 @@ def header(request: Request, study: Study, engine: str, device: str) -> list[str
 def view_without_result(run: Run, is_whole: bool) -> View:
     """Return the view of a run that has no result: a shard, or one that lacks its first blocks."""
     shard, folder = run.environment.shard, shell_word(run.folder)
-    next_step = f"When all are: regbench merge {folder} ... --out DIR"
+    next_step = f"When all shards are: regbench merge {folder} ... --out DIR"
     said = [f"Shard {shard} is done. {next_step}"] if shard and is_whole else []
     is_complete = is_whole and not shard
     return View(lambda: document_of(run, run.environment, is_complete, {}), run, sentences=said)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from regbench.analysis.statistics import AT_BEST
 from regbench.report.claims import has_answer_table, interaction_sentences, optimum_sentences
-from regbench.report.format import interval_text, number, percent, rounded, seeds_text
+from regbench.report.format import interval_text, number, percent, rounded, seeds_text, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SIGNIFICANT = 0.05
 GIVEN = {
     "both": "",
-    "data": ", given the first one's initial weights",
-    "init": ", given the first one's data",
+    "data": ", given the first replicate's initial weights",
+    "init": ", given the first replicate's data",
 }
 """By what varies from replicate to replicate, on what an answer is conditional."""
 GAINS = {("better", True): "improves", ("worse", False): "worsens"}
@@ -38,8 +38,8 @@ def sentences(result: Result) -> list[str]:
     confirmed = result.confirmation.comparisons if result.confirmation else []
     again = {c.arm for c in confirmed}
     given = GIVEN[result.study.vary]
-    told = () if has_answer_table(result) else result.comparisons
-    own = [c for c in told if c.arm not in again]
+    few = () if has_answer_table(result) else result.comparisons
+    own = [c for c in few if c.arm not in again]
     lines = [sentence(labels[c.arm], c, given, result.question.margin) for c in own]
     lines += best_epoch_sentences(result, [c.arm for c in own])
     if best is not None and (len(result.comparisons) > 1 or confirmed):
@@ -63,9 +63,9 @@ def best_epoch_sentences(result: Result, arms: Sequence[str]) -> list[str]:
         first, own = (" or ".join(map(str, e)) for e in (found.baseline_epochs, found.epochs))
         end, line = ends[found.arm].verdict, sentence(labels[found.arm], found)
         epochs = f"baseline {first}, {labels[found.arm]} {own}"
-        lines.append(f"Each stopped at its own best epoch ({epochs}): {line}")
+        lines.append(f"With each arm stopped at its best epoch ({epochs}), {line}")
         if end != found.verdict and "diverged" not in (end, found.verdict):
-            lines[-1] += f" So it matters when training stops: epoch {last} says otherwise."
+            lines[-1] += f" Epoch {last} says otherwise, so it matters when training stops."
     return lines
 
 
@@ -75,7 +75,7 @@ def width_sentences(result: Result) -> list[str]:
     widths = [c.ci[1] - c.ci[0] for c in result.comparisons if c.ci]
     if asked is None or not widths:
         return []
-    return [f"The interval was to be {asked:g} wide at most, and is {max(widths):.3g} wide."]
+    return [f"The interval is {max(widths):.3g} wide; it was to be at most {asked:g} wide."]
 
 
 def sentence(label: str, comparison: Difference, given: str = "", margin: float = 0.0) -> str:
@@ -83,21 +83,21 @@ def sentence(label: str, comparison: Difference, given: str = "", margin: float 
     mean, ci, what = comparison.mean_difference, comparison.ci, comparison.measure.replace("_", " ")
     what = what.removesuffix(" at best")
     if comparison.verdict == "diverged":
-        return f"{label}: no comparison, because a {what} is not finite."
+        return f"{label} cannot be compared, because a {what} is not finite."
     if comparison.verdict == "did nothing":
         return (
-            f"{label} did nothing: at every epoch all its numbers are the baseline's, to the bit."
+            f"{label} did nothing: at every epoch all its numbers equal the baseline's, to the bit."
         )
     if comparison.replicates == 1:
         direction = "lower than" if mean < 0 else "higher than"
         amount = f"{number(abs(mean))} {direction}" if mean else "equal to"
         return (
-            f"{label}: {what} {amount} the baseline's in this one replicate: one pair cannot "
-            f"tell; use --replicates 30."
+            f"{label}: in this one replicate the {what} is {amount} the baseline's. One pair "
+            f"cannot tell; use --replicates 30."
         )
-    changes = f"{label}: cannot tell; the {what} changes"
+    changes = f"{label}: cannot tell; the {what} differs"
     if comparison.verdict == "equal":
-        changes = f"{label}: equal within ±{margin:g}; the {what} changes"
+        changes = f"{label}: equal within ±{margin:g}; the {what} differs"
     elif comparison.verdict != "inconclusive" and ci is not None:
         way = "lowers" if mean < 0 else "raises"
         way = GAINS.get((comparison.verdict, mean > 0), way)
@@ -116,11 +116,11 @@ def choice(label: str, result: Result) -> str:
     arms, seeds = len(result.comparisons), seeds_text(result.study.seeds)
     if result.confirmation is not None:
         fresh = result.confirmation.study.seeds
-        chosen = label if arms == 1 else f"Best of {arms} by {seeds}: {label}"
-        return f"{chosen}, measured again on {len(fresh)} fresh replicates, {seeds_text(fresh)}:"
+        chosen = label if arms == 1 else f"Best of {arms} arms on {seeds}: {label}"
+        return f"{chosen}, measured again on {len(fresh)} fresh replicates ({seeds_text(fresh)}):"
     return (
-        f"Best of {arms}: {label}. It was chosen by these replicates, which flatters it: "
-        f"--confirm {result.study.replicates} measures it on fresh ones."
+        f"Best of {arms} arms: {label}. These replicates chose it, which flatters it; "
+        f"--confirm {result.study.replicates} measures it again on fresh ones."
     )
 
 
@@ -140,14 +140,12 @@ def cautions(result: Result) -> list[str]:
 
 
 def few_replicates(replicates: int, noun: str, needed: str) -> list[str]:
-    """Return a line where no p of sign flips below .05 can come out, whatever the losses are."""
+    """Return a line where sign flips can give no p-value below .05, whatever the losses are."""
     least, enough = 2 / 2**replicates, math.floor(math.log2(2 / SIGNIFICANT)) + 1
     if replicates == 1 or least < SIGNIFICANT:
         return []
-    can = (
-        f"{replicates} {noun} hold by the normal law alone: sign flips give no p below {least:.2g}"
-    )
-    return [f"{can}; use {needed.format(enough)} or more"]
+    said = f"with {replicates} {noun} the interval assumes normal differences"
+    return [f"{said}; use {needed.format(enough)} or more"]
 
 
 def failed_networks(result: Result) -> list[str]:
@@ -155,20 +153,20 @@ def failed_networks(result: Result) -> list[str]:
     lost = {arm_index for arm_index, *_ in result.divergences}  # of which more is said elsewhere
     counts = enumerate(zip(result.study.labels.values(), result.failures or (), strict=False))
     failed = [(label, n) for arm_index, (label, n) in counts if n and arm_index not in lost]
-    told = [f"{label} in {count} of {result.study.replicates}" for label, count in failed]
-    if not told:
+    lines = [f"{label} in {count} of {result.study.replicates}" for label, count in failed]
+    if not lines:
         return []
     return [
-        f"networks failed to train ({', '.join(told)} replicates): the mean's interval is too "
-        f"narrow for that; compare the median's, or lower --lr or the strength"
+        f"networks failed to train ({', '.join(lines)} replicates), so the mean's interval is too "
+        f"narrow; compare the median's, or lower --lr or the strength"
     ]
 
 
 def contradicting_medians(found: Sequence[Comparison], labels: Mapping[str, str]) -> list[str]:
-    """Return a line for each arm whose median difference has another sign than the mean's."""
+    """Return a line for each arm whose median and mean differences have opposite signs."""
     return [
-        f"the median difference of {labels[c.arm]} is "
-        f"{rounded(c.median_difference, c.median_ci or c.ci)}, of another sign than the mean's"
+        f"the median difference of {labels[c.arm]}, "
+        f"{rounded(c.median_difference, c.median_ci or c.ci)}, has the opposite sign to the mean"
         for c in found
         if c.median_difference * c.mean_difference < 0
     ]
@@ -185,7 +183,7 @@ def skewed_differences(
         return []
     names = skewed[0] if len(skewed) == 1 else f"{skewed[0]} and {len(skewed) - 1} more"
     return [
-        f"the {noun} of {names} are skewed: the mean's interval may be too narrow; compare the "
+        f"the {noun} of {names} are skewed, so the mean's interval may be too narrow; compare the "
         f"median's, or raise {option}"
     ]
 
@@ -199,7 +197,7 @@ def is_too_skewed(skewness: float, replicates: int) -> bool:
 def gate_line(
     label: str, question: Question, comparison: Comparison, judgement: Judgement, sign: int = 1
 ) -> str:
-    """Return why a gate is met, not met or inconclusive for an arm; -1 where higher is better."""
+    """Return whether an arm meets a gate, and why; `sign` is -1 where higher is better."""
     bound = sign * (-question.margin if question.require == "better" else question.margin)
     below, above = ("lies below", "lies above")[::sign]
     where = {"met": below, "not met": above, "inconclusive": "straddles"}
@@ -213,4 +211,4 @@ def gate_line(
         why = "there is no interval"
     else:
         why = f"the interval {interval_text(comparison.ci)} {where[judgement]} {limit}"
-    return f"--require {question.require}: {judgement} by {label}: {why}"
+    return f"--require {question.require}: {label}: {told(judgement)}; {why}"

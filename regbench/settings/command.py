@@ -34,7 +34,7 @@ PARTS: dict[str, type[Settings]] = {"question": Question, "machine": Machine, "o
 
 def strengths_of(kind: type[Regularizer]) -> type[Settings]:
     """Return the group of the one setting that makes the arms of a regularizer."""
-    meaning = f"{kind.meaning}, one or several (also logspace:FIRST:LAST:N): an arm each."
+    meaning = f"{kind.meaning}. Several, or logspace:FIRST:LAST:N, make an arm each."
     field = Field((kind.default,), min_length=1, max_length=1000, description=meaning)
     fields: dict[str, Any] = {kind.option: (tuple[float, ...], field)}
     return create_model("Strengths", __base__=Settings, **fields)

@@ -19,13 +19,13 @@ class Machine(Settings, title="Machine"):
 
     engine: Literal["auto", "reference", "batched", "fused"] = Field(
         default="auto",
-        description="How to train: as the article's program, all replicates stacked (CPU or GPU), "
-        "or each network by a compiled kernel (CPU).",
+        description="How to train: like the article's program (reference), all replicates stacked "
+        "(batched, CPU or GPU), or by a compiled kernel (fused, CPU).",
     )
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
-        description="Where to train: a GPU with auto where there is one.",
+        description="Where to train; auto takes a GPU if there is one.",
         json_schema_extra={
             "allowed": "auto, cpu, cuda or cuda:N",
             "choices": ["auto", "cpu", "cuda"],
@@ -36,13 +36,13 @@ class Machine(Settings, title="Machine"):
         default_factory=available_cores,
         ge=1,
         le=4096,
-        description="CPU threads; one per core where not given. No number depends on them.",
+        description="CPU threads, by default one per core. They change no number.",
     )
     shard: str | None = Field(
         default=None,
         pattern=f"^({PART}|slurm)$",
-        description="Do the I-th of N parts alone, I from 1 to N, or `slurm`: that of a Slurm "
-        "array's task. `regbench merge` joins them.",
+        description="Train only part I of N, or with `slurm` the part of this task of a Slurm "
+        "array. `regbench merge` joins the parts.",
         json_schema_extra={"allowed": "I/N with I from 1 to N, or slurm", "metavar": "I/N"},
     )
     scheduler: str | None = Field(
@@ -52,7 +52,7 @@ class Machine(Settings, title="Machine"):
         json_schema_extra={"allowed": "tcp://HOST:PORT or tls://HOST:PORT", "metavar": "ADDRESS"},
     )
     allow_mixed: bool = Field(
-        default=False, description="Let workers have other versions or another processor."
+        default=False, description="Accept workers with other versions or another processor."
     )
 
 

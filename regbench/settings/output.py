@@ -24,23 +24,23 @@ class Output(Settings, title="Output"):
     out: str | None = Field(
         default=None,
         min_length=1,
-        description="Folder for the results; a new one under runs/ where not given.",
+        description="Folder for the results; by default a new one under runs/.",
         json_schema_extra={"allowed": "a path of printable characters", "metavar": "DIR"},
     )
     export: tuple[str, ...] = Field(
         default=(),
-        description=f"Write the result to this file too, by its suffix: {SUFFIXES}; repeatable.",
+        description=f"Also write the result to this file, as its suffix says: {SUFFIXES}.",
         json_schema_extra={"allowed": f"files whose names end in {SUFFIXES}", "metavar": "FILE"},
     )
     format: Literal["table", "markdown", "csv", "json"] | None = Field(
         default=None,
-        description="What to print: table where not given, markdown, csv or json.",
+        description="What to print: table (the default), markdown, csv or json.",
         json_schema_extra={"allowed": "table, markdown, csv or json", "metavar": "NAME"},
     )
     json_: bool = Field(default=False, alias="json", description="The same as --format json.")
-    quiet: bool = Field(default=False, description="Print the closing lines only.")
+    quiet: bool = Field(default=False, description="Print only the answer.")
     details: bool = Field(
-        default=False, description="Show medians, correlations and every epoch too."
+        default=False, description="Also show medians, correlations and every logged epoch."
     )
     plots: bool = Field(default=True, description="Draw pictures.")
     figure_format: Literal["png", "svg", "pdf"] = Field(
@@ -48,7 +48,7 @@ class Output(Settings, title="Output"):
     )
     report: bool = Field(default=True, description="Write report.html.")
     tensorboard: bool = Field(default=True, description="Write TensorBoard logs.")
-    cache: bool = Field(default=True, description="Use blocks that earlier runs have trained.")
+    cache: bool = Field(default=True, description="Reuse what earlier runs have trained.")
 
     @field_validator("out")
     @classmethod

@@ -35,8 +35,8 @@ class Values(Settings):
     over: str | None = Field(
         default=None,
         min_length=1,
-        description="Do it all at each value of one setting of task, network or training, such as "
-        "points=10,30,100.",
+        description="Repeat it all at several values of one setting of task, network or training, "
+        "such as points=10,30,100.",
         json_schema_extra={"allowed": "KEY=V,V,... as one text", "metavar": "KEY=V,V,..."},
     )
 

@@ -21,39 +21,39 @@ class Question(Settings, title="Statistics"):
 
     by: Literal["risk", "test-loss", "risk-at-best"] = Field(
         default="risk",
-        description="Judge arms by the risk, the expected squared error at a fresh input; by the "
-        "test loss; or by the risk at each arm's best epoch.",
+        description="What decides: the risk (the expected squared error at a fresh input), the "
+        "test loss, or the risk at each arm's best epoch.",
     )
     confirm: int | None = Field(
         default=None,
         ge=2,
         le=MOST_REPLICATES,
-        description="Measure the best strength again on so many fresh replicates.",
+        description="Measure the best arm again on N fresh replicates.",
     )
     target_width: float | None = Field(
         default=None,
         gt=0,
         le=LARGEST,
-        description=f"Run as many replicates, after a pilot of {PILOT_REPLICATES}, as make the "
-        f"interval of the mean difference so wide, in place of --replicates; judge says how many.",
+        description=f"Instead of --replicates: after a pilot of {PILOT_REPLICATES}, run as many as "
+        f"make the interval of the mean difference at most this wide.",
     )
     require: Literal["better", "not-worse", "equal"] | None = Field(
         default=None,
-        description="Exit with 3 where the interval says the opposite and 4 where it cannot say: "
-        "better, not-worse, or equal within --margin.",
+        description="A gate: every arm must be better, not worse, or equal within --margin. Exit "
+        "with 3 if one is not, and with 4 if its interval cannot tell.",
     )
     margin: float = Field(
         default=0.0,
         ge=0,
         le=LARGEST,
-        description="Difference, in what arms are judged by, that does not matter: within it arms "
-        "are called equal, and --require leaves room for it.",
+        description="Largest difference that does not matter: arms within it are equal, and "
+        "--require allows for it.",
     )
     confidence: float = Field(
         default=0.95,
         ge=0.5,
         le=0.9999,
-        description="Probability with which an interval holds the truth.",
+        description="Confidence level of the intervals.",
     )
 
     @model_validator(mode="after")

@@ -37,7 +37,7 @@ class Task(Settings, title="Task"):
     truth: str = Field(
         default="linear",
         pattern=f"^({'|'.join(TRUTHS)})$",
-        description="The noise-free target, times the slope: "
+        description="Target without noise, scaled by --slope: "
         f"{', '.join(f'{name} {truth.formula.strip()}' for name, truth in TRUTHS.items())}.",
         json_schema_extra={
             "allowed": ", ".join(TRUTHS),
@@ -50,24 +50,27 @@ class Task(Settings, title="Task"):
         default_factory=lambda settings: settings["points"],
         ge=1,
         le=1_000_000,
-        description="Test points; as many as --points where not given.",
+        description="Test points; by default as many as --points.",
     )
     noise: float = Field(
         default=0.5,
         ge=0,
         le=LARGEST,
-        description="Standard deviation of the training targets' noise.",
+        description="Standard deviation of the noise in the training targets.",
     )
     slope: float = Field(
         default=1.5,
         ge=-LARGEST,
         le=LARGEST,
-        description="Slope of the true line; scale of the other truths.",
+        description="Slope of the true line, or scale of another truth.",
     )
     x_min: float = Field(default=-1.0, ge=-LARGEST, le=LARGEST, description="Smallest input.")
     x_max: float = Field(default=1.0, ge=-LARGEST, le=LARGEST, description="Largest input.")
     test_noise: float = Field(
-        default=0.3, ge=0, le=LARGEST, description="Standard deviation of the test targets' noise."
+        default=0.3,
+        ge=0,
+        le=LARGEST,
+        description="Standard deviation of the noise in the test targets.",
     )
 
     @model_validator(mode="after")
@@ -86,7 +89,7 @@ class Network(Settings, title="Network"):
     features: str = Field(
         default="x",
         pattern=r"^(x|polynomial:([1-9]|[1-4][0-9]|50))$",
-        description="Inputs of the network: x, or polynomial:K for x to the powers 1 to K (at "
+        description="Inputs of the network: x, or polynomial:K for the powers 1 to K of x (K is at "
         "most 50).",
         json_schema_extra={
             "allowed": "x, or polynomial:K with K from 1 to 50",
@@ -129,14 +132,16 @@ class Network(Settings, title="Network"):
 class Training(Settings, title="Training"):
     """Full-batch gradient descent."""
 
-    epochs: int = Field(default=2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
+    epochs: int = Field(
+        default=2000, ge=1, le=1_000_000_000, description="Epochs, each one full-batch step."
+    )
     lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
     optimizer: Literal["sgd", "adam"] = Field(
-        default="sgd", description="SGD with --momentum, or Adam, which has moments of its own."
+        default="sgd", description="SGD with --momentum, or Adam."
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
     log_every: int = Field(
-        default=200, ge=1, le=1_000_000_000, description="Epochs from one logged epoch to the next."
+        default=200, ge=1, le=1_000_000_000, description="Log a result every N epochs."
     )
 
     @property
@@ -196,16 +201,19 @@ class Study(BaseStudy):
         min_length=2, max_length=1001, json_schema_extra={"allowed": "regularizers and their sums"}
     )
     replicates: int = Field(
-        default=30, ge=1, le=MOST_REPLICATES, description="Draws of data and initial weights."
+        default=30,
+        ge=1,
+        le=MOST_REPLICATES,
+        description="How many draws of data and initial weights.",
     )
     seed: int = Field(default=1, ge=0, le=LAST_SEED, description="Seed of the first replicate.")
     pairing: Literal["shared", "independent"] = Field(
         default="shared",
-        description="Initial weights of a replicate: the same in all arms, or drawn for each.",
+        description="Whether all arms of a replicate share initial weights or draw their own.",
     )
     vary: Literal["both", "data", "init"] = Field(
         default="both",
-        description="What differs from replicate to replicate: data, initial weights (with the "
+        description="What changes between replicates: the data, the initial weights (with the "
         "masks of dropout), or both.",
     )
     dtype: Literal["float32", "float64"] = Field(

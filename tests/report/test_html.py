@@ -17,6 +17,7 @@ from commands import TINY
 from training import make_request, make_result
 
 import regbench as rb
+from regbench.errors import in_python
 from regbench.report import html, training, verdicts
 from regbench.report.figures import draw
 from regbench.storage.run_folder import Run
@@ -276,10 +277,19 @@ def test_many_arms_and_replicates_stay_small_and_the_page_says_so() -> None:
     assert "8 of 13 arms are shown" in text
 
 
+def test_notebook_gives_hints_in_python() -> None:
+    one, few = make_result(replicates=1), make_result(strengths=(0.1, 0.2), replicates=3)
+    assert "use replicates=30." in one._repr_html_()
+    text = few._repr_html_()
+    assert "use replicates=6 or more." in text
+    assert "confirm=3 measures it again" in text or "Best of" not in text
+    assert not re.search("--[a-z]", text)
+
+
 def test_notebook_shows_answers_as_escaped_html(result: Result) -> None:
     shown = result._repr_html_()
     for sentence in verdicts.sentences(result):
-        assert entities.escape(sentence, quote=False) in shown.replace("&#39;", "'")
+        assert entities.escape(in_python(sentence), quote=False) in shown.replace("&#39;", "'")
     assert shown.count("<table") == 3
     scale = rb.run(rb.DropoutScale(p=[0.5], units=40, trials=30))
     assert "binomial law" in scale._repr_html_()

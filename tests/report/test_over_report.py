@@ -49,9 +49,9 @@ def test_sentence_says_where_an_arm_helps() -> None:
     )
     answer, change = sentences(result)
     assert answer == (
-        "λ=0.01 lowers the risk at points=3, 4, 5; raises it at 7; may or may not change it at 6."
+        "λ=0.01 lowers the risk at points=3, 4, 5; raises it at 7; at 6: cannot tell."
     )
-    said = "Between the ends, points=3 and 7, the difference of λ=0.01 rises by 0.500"
+    said = "From points=3 to 7 the difference of λ=0.01 rises by 0.5 (95 % "
     assert change.startswith(said)
     assert answer.replace("λ=0.01", "Weight decay 0.01") == f"{over.title(result)}."
 

@@ -37,23 +37,23 @@ GREEN, RED, DIM = "32", "31", "2"
 
 
 def test_words_of_an_answer_have_colours_and_no_other_word_has() -> None:
-    words = {"yes -0.1": GREEN, "lower": GREEN, "no": RED, "diverged": RED, "cannot tell": DIM}
+    words = {"yes −0.1": GREEN, "lower": GREEN, "no": RED, "diverged": RED, "cannot tell": DIM}
     plain = ["train loss higher", "nobody", "lower in"]
     console = make_console(is_terminal=True)
     print_table(console, Table([["higher", "no"], *([word, "1"] for word in [*words, *plain])]))
     cells = re.findall(r"^(?:\x1b\[(\d+)m)?([a-z][a-z ]*)(?:\x1b\[0m)?", written(console), re.M)
     assert [(code, cell.strip()) for code, cell in cells] == [
         ("1", "higher"),
-        *((code, word.removesuffix(" -0.1")) for word, code in words.items()),
+        *((code, word.removesuffix(" −0.1")) for word, code in words.items()),
         *(("", word) for word in plain),
     ]
     console = make_console(is_terminal=True)
-    for sentence in ("p lowers the risk", "p raises it", "inconclusive", "no higher than yes"):
+    for sentence in ("p lowers the risk", "p raises it", "cannot tell", "no higher than yes"):
         print_line(console, sentence)
     assert written(console).splitlines() == [
         "p \x1b[32mlowers\x1b[0m the risk",
         "p \x1b[31mraises\x1b[0m it",
-        "\x1b[2minconclusive\x1b[0m",
+        "\x1b[2mcannot tell\x1b[0m",
         "no higher than yes",
     ]
 
@@ -61,13 +61,13 @@ def test_words_of_an_answer_have_colours_and_no_other_word_has() -> None:
 @pytest.mark.parametrize(("is_terminal", "codes"), [(True, {"1", "2"}), (False, set())])
 def test_no_color_and_a_pipe_leave_the_words(is_terminal: bool, codes: set[str]) -> None:
     console = make_console(is_terminal, NO_COLOR="1", FORCE_COLOR="1")
-    print_line(console, "p lowers the risk, and raises another: inconclusive", style="bold")
+    print_line(console, "p lowers the risk, and raises another: cannot tell", style="bold")
     found = written(console)
     assert {c for code in re.findall(r"\x1b\[([\d;]+)m", found) for c in code.split(";")} <= {
         "0", *codes,
     }  # fmt: skip
     plain = re.sub(r"\x1b\[[\d;]*m", "", found)
-    assert plain == "p lowers the risk, and raises another: inconclusive\n"
+    assert plain == "p lowers the risk, and raises another: cannot tell\n"
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

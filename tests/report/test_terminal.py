@@ -22,7 +22,7 @@ from regbench.regularizers import REGULARIZERS
 from regbench.report.base import Table
 from regbench.report.claims import WORDS, outward_text
 from regbench.report.format import interval_text, number, probability, rounded
-from regbench.report.tables import share_text
+from regbench.report.tables import loss_table, share_text
 from regbench.report.terminal.console import print_table, progress, showable
 from regbench.report.terminal.screen import Screen
 from regbench.report.training import view
@@ -66,12 +66,13 @@ def show(
 def test_no_number_is_ever_cut(width: int, is_terminal: bool, replicates: int) -> None:
     result = make_result(strengths=(0.001, 0.1), replicates=replicates)
     text, history = show(result, width, is_terminal), result.history
-    logged = [history.at(epoch) for epoch in (10, 20, 30)]
-    expected = [
-        number(float(value))
-        for losses in (history.train_loss_eval, history.risk)
-        for value in losses[logged].mean(axis=2).flatten()
-    ]
+    logged, expected = [history.at(epoch) for epoch in (10, 20, 30)], []
+    for losses in (history.train_loss_eval, history.risk):
+        for values in losses[logged].reshape(-1, replicates).astype(float):
+            mean, half = values.mean(), 0.0
+            if replicates > 1:
+                half = stats.t.ppf(0.975, replicates - 1) * stats.sem(values)
+            expected.append(rounded(mean, (mean - half, mean + half)))
     for c in (c for compared in result.comparisons_by_epoch for c in compared):
         expected.append(rounded(c.mean_difference, c.ci))
         if replicates > 1:
@@ -175,16 +176,19 @@ def test_claims_come_first_one_below_the_other_and_for_many_arms_side_by_side() 
     measures = {found.measure: found for found in few.measures}
     norm = measures["weight_norm"]
     lines = show(few).splitlines()
-    assert lines[1].startswith("λ=3.0: inconclusive") or lines[1].startswith("λ=3.0 ")
+    assert re.match("λ=3(: cannot tell| lowers| raises)", lines[1])
     cells = cells_under("\n".join(lines), "What is claimed of regularizers, at epoch 150")[:4]
     assert [row[1] for row in cells] == list(WORDS.values())
-    ends = number(norm.baseline), number(norm.value), rounded(norm.mean_difference, norm.ci)
-    assert cells[3][2:] == ["yes", *ends, interval_text(norm.ci), "8 of 8"]
+    baseline, value = few.history.weight_norm[-1].astype(float)
+    higher = few.history.train_loss_eval[-1, 1] > few.history.train_loss_eval[-1, 0]
+    assert cells[0][5] == f"{higher.sum()} of 8"
+    ends = [rounded(float(end.mean()), norm.ci) for end in (value - baseline, baseline, value)]
+    assert cells[3][2:] == ["yes", ends[0], interval_text(norm.ci), "8 of 8", *ends[1:]]
     many = make_result("wdecay", (0.1, 0.2, 3.0), epochs=150, replicates=8, depth=1)
-    assert "?: cannot tell" in show(many)
+    assert "? means cannot tell" in show(many)
     cells = cells_under(show(many), "What is claimed of regularizers, at epoch 150")[1:4]
     norm = next(f for f in many.measures if (f.arm, f.measure) == ("wdecay=3.0", "weight_norm"))
-    assert [row[0] for row in cells] == ["λ=0.1", "λ=0.2", "λ=3.0"]
+    assert [row[0] for row in cells] == ["λ=0.1", "λ=0.2", "λ=3"]
     assert cells[2][4] == f"yes {rounded(norm.mean_difference, norm.ci)}"
 
 
@@ -206,7 +210,7 @@ def test_answer_for_many_arms_is_a_table_with_a_row_for_each() -> None:
          rounded(c.mean_difference, c.ci), interval_text(c.ci), f"{c.wins} of {c.replicates}"]
         for c, label in rows
     ]  # fmt: skip
-    shown = cells_under(text, "Risk at epoch 20: each arm - baseline")[1 : 1 + len(rows)]
+    shown = cells_under(text, "Risk at epoch 20: arm − baseline")[1 : 1 + len(rows)]
     assert [row[:5] for row in shown] == expected
     marks = {True: "yes", False: "no", None: "?"}
     claims = {(claim.arm, claim.claim): marks[claim.holds] for claim in result.claims}
@@ -219,18 +223,58 @@ def test_answer_for_many_arms_is_a_table_with_a_row_for_each() -> None:
         assert row[6:] == [claims[c.arm, name] for name in others]
     assert text.index("Risk at epoch") < text.index("Why: ") < text.index("Mean squared error")
     assert "Earlier epochs are in" in text
-    assert "p-value of flips" not in text
-    assert "p-value of flips" in show(result, width=200)
+    assert "by sign flips" not in text
+    assert "by sign flips" in show(result, width=200)
     why = cells_under(text, "Why: the risk at epoch 20")[1:]
     changes = result.decomposition_differences[-1]
     for row, parts, change in zip(why[1:], result.decompositions[-1][1:], changes, strict=True):
         assert parts is not None
         assert change is not None
         bias, variance = (getattr(change, key) for key in ("bias_squared", "variance"))
-        assert row[1] == rounded(parts.bias_squared.value, parts.bias_squared.ci)
-        assert row[2:4] == [rounded(bias.value, bias.ci), interval_text(bias.ci)]
-        assert row[4] == rounded(parts.variance.value, parts.variance.ci)
-        assert row[5:] == [rounded(variance.value, variance.ci), interval_text(variance.ci)]
+        assert row[1:3] == [rounded(bias.value, bias.ci), interval_text(bias.ci)]
+        assert row[3] == rounded(parts.bias_squared.value, parts.bias_squared.ci)
+        assert row[4:6] == [rounded(variance.value, variance.ci), interval_text(variance.ci)]
+        assert row[6] == rounded(parts.variance.value, parts.variance.ci)
+
+
+def test_course_of_a_pair_has_the_first_epochs_the_best_and_the_last() -> None:
+    result = make_result("wdecay", (0.1,), epochs=450, log_every=200, replicates=8, depth=1)
+    epochs, risk = result.history.epochs.tolist(), result.history.risk
+    risk[:] = 2 + np.random.default_rng(1).random(risk.shape)
+    risk[epochs.index(42), 0] = 1  # where the baseline is best, and the arm
+    risk[epochs.index(24), 1] = 1
+    table = loss_table(result, has_details=False)
+    rows = table.rows[1:]
+    assert [row[0] for row in rows] == ["0", "10", "24", "42", "100", "400", "450"]
+    baseline, arm = risk[epochs.index(100)].astype(float)
+    ci = tuple(stats.ttest_rel(arm, baseline).confidence_interval(0.95))
+    assert rows[4][-2:] == [rounded(float((arm - baseline).mean()), ci), interval_text(ci)]
+    assert table.note == "The mean risk is lowest at epoch 42 (baseline) and 24 (λ=0.1)."
+    risk[:, 1] = np.nan
+    note = loss_table(result, has_details=False).note
+    assert note == "The mean risk is lowest at epoch 42 (baseline)."
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_no_width_is_too_small_for_a_difference_and_its_interval(count: int) -> None:
+    result = make_result("wdecay", tuple(range(1, count + 1)), replicates=3)
+    run = Run(Path("run"), make_request(details=True), manifest={}, done=None)
+    made = view(run, result, is_complete=True)
+    tables = [*made.tables, *([made.answer] if made.answer else [])]
+    kept = 0
+    for table in tables:
+        for column, title in enumerate(table.rows[0]):
+            if title.endswith(("difference", "mean")):
+                kept += 1
+                assert not any({column, column + 1} & {*spared} for spared in table.dispensable)
+    assert kept >= 4
+
+
+def test_terminal_says_that_torch_is_loading_and_nothing_else_does() -> None:
+    for is_terminal, words in ((True, "Loading torch ...\r"), (False, "")):
+        console = make_console(80, is_terminal)
+        make_screen(console).wait()
+        assert shown(console).replace("\n", "\r") == words
 
 
 def test_layers_that_go_another_way_than_all_weights_are_named() -> None:
@@ -238,7 +282,7 @@ def test_layers_that_go_another_way_than_all_weights_are_named() -> None:
     baseline = np.linspace(1, 2, 8)
     for name, change in (("rms_output", 0.1), ("weight_norm", -0.2), ("rms_hidden1", -0.1)):
         getattr(result.history, name)[-1] = [baseline, baseline + change + baseline / 100]
-    assert "With λ=0.1 the weights of output are further from 0." in show(result)
+    assert "The weights of the output layer are larger." in show(result)
 
 
 def test_nearly_all_is_not_all() -> None:
@@ -294,7 +338,7 @@ def test_share_of_zeros_is_shown_where_there_are_any() -> None:
     for command, is_shown in (("wdecay", False), ("l1", True)):
         result = make_result(command, (0.1, 0.5), epochs=200, log_every=200, lr=0.05)
         text = show(result)
-        assert ("zeros: of the weights" in text) == is_shown
+        assert ("zeros: share of weights" in text) == is_shown
         for share in result.history.zero_share[-1, 1:].mean(axis=1) if is_shown else []:
             assert share > 0
             assert f"  {100 * share:.1f} %" in text
@@ -400,14 +444,14 @@ def test_short_work_shows_no_progress_off_a_terminal(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.0, "0.00000"),
-        (0.123456789, "0.12346"),
-        (-1234.5, "-1234.50000"),
-        (1e-8, "1.00e-08"),
-        (12345.0, "1.23e+04"),
+        (0.0, "0"),
+        (0.123456789, "0.1235"),
+        (-1234.4, "−1234"),
+        (1e-8, "1e-08"),
+        (12345.0, "1.234e+04"),
         (float("nan"), "n/a"),
         (float("inf"), "inf"),
-        (float("-inf"), "-inf"),
+        (float("-inf"), "−inf"),
         (None, "n/a"),
     ],
 )

@@ -53,31 +53,31 @@ def test_sentence_gives_direction_amount_interval_and_wins() -> None:
 def test_sentence_of_an_interval_around_zero_promises_nothing() -> None:
     text = sentence("p=0.5", invented(-0.003, 0.0375))
     assert text.startswith(
-        "p=0.5: cannot tell; the risk changes by -0.003 (95 % interval -0.017 to 0.011)"
+        "p=0.5: cannot tell; the risk differs by −0.003 (95 % interval −0.017 to 0.011)"
     )
     assert "lowers" not in text
 
 
 def test_sentence_of_one_pair_says_that_it_cannot_tell() -> None:
     text = sentence("λ=0.01", invented(-0.5, 0.0, count=1))
-    assert "0.50000 lower than the baseline's in this one replicate" in text
+    assert "in this one replicate the risk is 0.5 lower than the baseline's. One pair" in text
     assert "--replicates 30" in text
 
 
 def test_sentence_of_a_diverged_arm_has_no_number() -> None:
     diverged = compare(np.array([1.0, np.nan, 2.0]))
     assert sentence("λ=379.0", diverged) == (
-        "λ=379.0: no comparison, because a risk is not finite."
+        "λ=379.0 cannot be compared, because a risk is not finite."
     )
 
 
 @pytest.mark.parametrize(
     ("replicates", "words"),
-    [(1, []), (2, ["0.5", "--replicates 6"]), (5, ["0.062", "--replicates 6"]), (6, []), (30, [])],
+    [(1, []), (2, ["2", "--replicates 6"]), (5, ["5", "--replicates 6"]), (6, []), (30, [])],
 )
 def test_few_replicates_are_cautioned_with_what_to_do(replicates: int, words: list[str]) -> None:
     losses = np.random.default_rng(replicates).normal(size=(2, replicates))
-    lines = [line for line in cautions(with_losses(losses)) if "sign flips" in line]
+    lines = [line for line in cautions(with_losses(losses)) if "assumes normal" in line]
     assert all(word in line for line in lines for word in words)
     assert len(lines) == bool(words)
 
@@ -99,7 +99,10 @@ def test_caution_about_skewness_goes_where_replicates_make_up_for_it() -> None:
 
 
 def test_sentence_says_on_what_it_is_conditional() -> None:
-    for vary, words in (("init", "first one's data."), ("data", "first one's initial weights.")):
+    for vary, words in (
+        ("init", "first replicate's data."),
+        ("data", "first replicate's initial weights."),
+    ):
         losses = np.random.default_rng(5).normal(size=(2, 12))
         assert sentences(with_losses(losses, vary=vary))[0].endswith(words)
 
@@ -110,14 +113,14 @@ def test_sums_and_sweeps_have_their_sentences() -> None:
     effects = np.array([0.0, -1.0, -2.0, -3.05])[:, None]
     result.history.risk[-1] = 5 + np.linspace(0, 1, 12) + effects
     assert sentences(result)[-1] == (
-        "λ=0.1 and p=0.5 do together what they do alone: the sum changes the risk by -0.05000 "
-        "(-0.05000 to -0.05000) beyond its parts."
+        "λ=0.1 and p=0.5 add up. The sum changes the risk by −0.05 (−0.05 to −0.05) beyond its "
+        "parts."
     )
     strengths = (0.001, 0.01, 0.1, 1.0, 10.0)
     sweep = make_result(strengths=strengths, replicates=12)
     sweep.history.risk[-1, 1:] = np.log(np.array(strengths) / 0.1)[:, None] ** 2
     assert sentences(sweep)[-1] == (
-        "The curve through all arms is lowest at λ=0.1 (95 % interval 0.1 to 0.1)."
+        "A curve through all arms is lowest at λ=0.1 (95 % interval 0.1 to 0.1)."
     )
 
 
@@ -129,8 +132,7 @@ def test_confirmation_is_cautioned_for_itself() -> None:
         result, confirmation=with_losses(-(generator.normal(size=(2, 3)) ** 2))
     )
     assert [line for line in cautions(few) if line not in own and "median" not in line] == [
-        "3 fresh replicates hold by the normal law alone: sign flips give no p below 0.25; use "
-        "--confirm 6 or more"
+        "with 3 fresh replicates the interval assumes normal differences; use --confirm 6 or more"
     ]
     skewed = with_losses([np.zeros(60), generator.lognormal(0, 1, 60)])
     line = cautions(dataclasses.replace(result, confirmation=skewed))[-1]
@@ -143,13 +145,14 @@ def test_best_of_several_is_said_to_be_flattered_unless_it_was_confirmed() -> No
     result = with_losses(losses)
     assert result.best_arm is not None
     assert choice("λ=0.1", result) == (
-        "Best of 2: λ=0.1. It was chosen by these replicates, which flatters it: --confirm 4 "
-        "measures it on fresh ones."
+        "Best of 2 arms: λ=0.1. These replicates chose it, which flatters it; --confirm 4 "
+        "measures it again on fresh ones."
     )
     fresh = with_losses(losses[:2], seed=5)
     text = choice("λ=0.1", dataclasses.replace(result, confirmation=fresh))
     assert text == (
-        "Best of 2 by seeds 1 to 4: λ=0.1, measured again on 4 fresh replicates, seeds 5 to 8:"
+        "Best of 2 arms on seeds 1 to 4: λ=0.1, measured again on 4 fresh replicates (seeds 5 to "
+        "8):"
     )
     single = dataclasses.replace(with_losses(losses[:2]), confirmation=fresh)
     assert choice("λ=0.1", single).startswith("λ=0.1, measured again on 4 fresh")
@@ -163,5 +166,6 @@ def test_best_of_several_is_said_to_be_flattered_unless_it_was_confirmed() -> No
 def test_gate_line_gives_the_reason(judgement: Any, words: str) -> None:
     result = with_losses(np.ones((2, 3)), require="better", margin=0.01)
     line = gate_line("λ=0.1", result.question, invented(-0.054, 0.0375), judgement)
-    assert line.startswith(f"--require better: {judgement} by λ=0.1: ")
+    said = judgement.replace("inconclusive", "cannot tell")
+    assert line.startswith(f"--require better: λ=0.1: {said}; the interval ")
     assert line.endswith(words)

@@ -5,11 +5,11 @@ Each dot is a replicate. The pair of the first one is marked; it may be the arti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.report.claims import WORDS
+from regbench.report.claims import WORDS, differences_of
 from regbench.report.figures.findings import Cast, bracket, power, sentence_of
 from regbench.report.figures.marks import Row, draw_rows
 from regbench.report.figures.palette import BAD, GOOD, GREY, INK
@@ -18,7 +18,6 @@ from regbench.settings.study import Network, Task, Training
 
 if TYPE_CHECKING:
     from regbench.analysis.claims import Claim
-    from regbench.analysis.history import Array
     from regbench.analysis.result import Result
     from regbench.report.figures.sheet import Sheet
     from regbench.settings.study import Study
@@ -63,16 +62,6 @@ def title(result: Result) -> str:
         told += f", {no} {'does' if no == 1 else 'do'} not" * bool(no)
         clauses.append(f"{name}: {told}" + f", for {open_} cannot tell" * bool(open_))
     return sentence_of(*clauses)
-
-
-def differences_of(result: Result, claim: Claim) -> Array:
-    """Return a claim's paired differences, of the replicates by which it was judged."""
-    again = result.confirmation and claim.arm in result.confirmation.study.compared
-    own: Any = result.confirmation if again else result
-    is_judged = claim.measure == own.question.judged_by
-    values = own.judged if is_judged else own.history.arrays[f"measures/{claim.measure}"][-1]
-    found: Array = values[own.study.arm_names.index(claim.arm)].astype(float) - values[0]
-    return found
 
 
 def is_articles(study: Study) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from regbench.report.base import Table
 
-SPELT_OUT = {"λ": "lambda", "η": "eta", "μ": "mu", "α": "alpha", "σ": "sigma", "²": "^2"}
+SPELT_OUT = {"λ": "lambda", "η": "eta", "μ": "mu", "α": "alpha", "σ": "sigma", "²": "^2", "−": "-"}
 STYLES = {"good": "green", "bad": "red", "open": "dim"}
 """Styles for the tones of an answer's words."""
 PLAIN_STEPS = 10
@@ -92,6 +92,7 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
     is_ruled, gap = console.is_terminal, 1 if console.is_terminal else 2
     rule = box.SIMPLE_HEAD if is_ruled else None
     drawn = rich.table.Table(box=rule, padding=(0, gap, 0, 0), show_edge=False, pad_edge=False)
+    is_wrapped = is_ruled and bool(left_out or not table.dispensable)
     told = table.grouped_rows() if is_ruled else table.rows
     titles, *rows = [[showable(console, text) for text in row] for row in told]
     columns = [column for column in range(len(titles)) if column not in left_out]
@@ -99,11 +100,13 @@ def draw_table(console: Console, table: Table, left_out: Sequence[int]) -> rich.
         drawn.add_column(
             titles[column],
             justify="left" if column in table.left else "right",
-            max_width=table.wrapped.get(column) if is_ruled else None,
+            max_width=table.wrapped.get(column) if is_wrapped else None,
             overflow="fold",  # a word may be longer than that
         )
     for row in rows:
-        drawn.add_row(*(toned(row[column].replace("\n", "\\n")) for column in columns))
+        cells = [row[column].replace("\n", "\\n") for column in columns]
+        if not left_out or any(cells[1:]):  # all that it had may be left out
+            drawn.add_row(*map(toned, cells))
     return drawn
 
 

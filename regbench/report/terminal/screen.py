@@ -98,6 +98,11 @@ class Progress(Viewer):
             rows.append([self.labels[arm], str(len(seeds)), *means])
         return Table(rows) if rows[1:] else None
 
+    def wait(self) -> None:
+        """Say on a terminal that torch is loading, until the next line is written over it."""
+        if self.errors.is_terminal and not self.output.quiet:
+            self.errors.print("Loading torch ...", end="\r")
+
     def say(self, line: str) -> None:
         """Show a line among the details."""
         print_line(self.details, line)
