@@ -81,6 +81,12 @@ class Question(Settings, title="Statistics"):
 class Judging(Question):
     """What is asked of scores that regbench has not measured, and what they mean."""
 
+    target_width: float | None = Field(
+        default=None,
+        gt=0,
+        le=LARGEST,
+        description="Say how many pairs make the interval of the mean difference at most this wide.",
+    )
     by: Literal["risk"] = "risk"  # which of these scores is told by their table
     confirm: None = None
     baseline: str | None = Field(
