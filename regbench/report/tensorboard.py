@@ -44,16 +44,18 @@ MOST_LETTERS = 200
 def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
     """Write a log for everything that is compared; says how many histograms none can show.
 
-    The first has what is there once: the answer, the pictures, and the charts with margins.
+    One more, `answer`, has the answer, the pictures, and the charts with margins.
     """
-    skipped = 0
-    for index, (name, log) in enumerate(view.logs()):
-        if index == 0:
-            log.add_once(text_of(view), pictures)
+    skipped, answer = 0, Log(None)
+    for name, log in view.logs():
+        answer.margins |= log.margins
+        answer.last_epoch = max(answer.last_epoch, log.last_epoch)
         if len(name) > MOST_LETTERS:
             name = f"{name[:MOST_LETTERS]}-{sha256(name.encode()).hexdigest()[:16]}"
         log.write(view.folder / "tensorboard" / name)
         skipped += log.skipped
+    answer.add_once(text_of(view), pictures)
+    answer.write(view.folder / "tensorboard" / "answer")
     if skipped:
         yield f"note: {skipped} histograms left out: their values are not finite"
 
@@ -61,19 +63,22 @@ def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
 class Log:
     """What TensorBoard shows of one run, collected in memory.
 
-    `settings` are its hyperparameters, numbers and texts; those that are not finite are left out.
+    `settings` are its hyperparameters, numbers and texts; those that are not finite are left out,
+    and without any the run is not listed beside the others.
     What TensorBoard lists of a run is each curve's last value. It finds out by itself which
     settings differ among the runs that it is given, and shows these and the first five curves by
     name.
     """
 
-    def __init__(self, settings: Mapping[str, Any], has_failed: bool = False) -> None:
+    def __init__(self, settings: Mapping[str, Any] | None, has_failed: bool = False) -> None:
         self.skipped = self.last_epoch = 0
         self.margins: dict[str, list[str]] = {}  # by curve: the tags of its interval's ends
         self.buffer = io.BytesIO()
         self.records = RecordWriter(self.buffer)
         self.started = time.time()
         self._add(file_version="brain.Event:2")
+        if settings is None:
+            return
         known = {k: v for k, v in settings.items() if isinstance(v, str | int) or np.isfinite(v)}
         status = hparams.STATUS_FAILURE if has_failed else hparams.STATUS_SUCCESS
         end = HParamsPluginData(session_end_info=SessionEndInfo(status=status))

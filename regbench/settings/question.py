@@ -85,7 +85,7 @@ class Judging(Question):
         default=None,
         gt=0,
         le=LARGEST,
-        description="Say how many pairs make the interval of the mean difference at most this wide.",
+        description="Say how many pairs make the interval of the mean difference at most so wide.",
     )
     by: Literal["risk"] = "risk"  # which of these scores is told by their table
     confirm: None = None

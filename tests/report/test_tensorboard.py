@@ -57,7 +57,7 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
     assert write(result, tmp_path) == []
     names, folder = result.study.arm_names, tmp_path / "tensorboard"
     weights = final_weights(result.study)
-    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*names, "answer"])
     history = result.history
     for arm_index, name in enumerate(names):
         reader = read(folder / name)
@@ -93,13 +93,13 @@ def test_arms_are_runs_with_the_same_tags(result: Result, tmp_path: Path) -> Non
             assert np.abs(below - np.cumsum(shown.bucket)).max() <= 2  # at an edge
 
 
-def test_pictures_stand_with_the_baseline_alone(result: Result, tmp_path: Path) -> None:
+def test_answer_and_pictures_have_a_run_of_their_own(result: Result, tmp_path: Path) -> None:
     pictures = [draw(name, result, {"png"}) for name in ("fan", "pairs")]
     write(result, tmp_path, pictures)
     for name in result.study.arm_names:
-        reader = read(tmp_path / "tensorboard" / name)
-        assert reader.Tags()["images"] == (["fan", "pairs"] if name == "baseline" else [])
-    reader = read(tmp_path / "tensorboard" / "baseline")
+        assert not read(tmp_path / "tensorboard" / name).Tags()["images"]
+    reader = read(tmp_path / "tensorboard" / "answer")
+    assert reader.Tags()["images"] == ["fan", "pairs"]
     for picture in pictures:
         (image,) = reader.Images(picture.name)
         assert image.step == 30
@@ -177,7 +177,7 @@ def make_scale_result() -> ScaleResult:
     return ScaleResult(study, ENVIRONMENT, scales)
 
 
-def test_scale_logs_hold_what_was_drawn_and_the_first_the_picture(tmp_path: Path) -> None:
+def test_scale_logs_hold_what_was_drawn_and_one_more_the_picture(tmp_path: Path) -> None:
     result: Any = make_scale_result()
     write(result, tmp_path, [draw("scale", result, {"png"})])
     for scale in result.scales:
@@ -190,14 +190,15 @@ def test_scale_logs_hold_what_was_drawn_and_the_first_the_picture(tmp_path: Path
             ("output/eval", 40.0),
         ):
             assert reader.Scalars(tag)[0].value == pytest.approx(value, rel=1e-6)
-        assert reader.Tags()["images"] == (["scale"] if name == "p=0.1" else [])
+        assert not reader.Tags()["images"]
+    assert read(tmp_path / "tensorboard" / "answer").Tags()["images"] == ["scale"]
 
 
 def test_command_writes_logs_that_can_be_read(regbench: Command, tmp_path: Path) -> None:
     assert regbench("wdecay", *TINY, "--out=run").code == 0
     reader = read(tmp_path / "run" / "tensorboard" / "wdecay=0.01")
     assert [event.step for event in reader.Scalars("error/test_loss")] == [0, 1, 2, 4]
-    reader = read(tmp_path / "run" / "tensorboard" / "baseline")
+    reader = read(tmp_path / "run" / "tensorboard" / "answer")
     assert [image.step for image in reader.Images("fan")] == [4]
 
 
@@ -213,7 +214,7 @@ def test_arm_whose_name_is_too_long_for_a_folder_has_a_shorter_one(regbench: Com
         assert (finished.code, "note" in finished.err) == (0, False), finished.err
     names = [sorted(p.name for p in Path(run, "tensorboard").iterdir()) for run in ("one", "two")]
     assert names[0] == names[1]
-    assert len(names[0]) == 3, "one for each, though they differ at their ends only"
+    assert len(names[0]) == 4, "one for each, though they differ at their ends only"
     document = json.loads(Path("one/summary.json").read_text())
     assert min(len(arm["name"]) for arm in document["arms"][1:]) > 255
     assert max(map(len, names[0])) < 255
