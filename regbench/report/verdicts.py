@@ -159,8 +159,8 @@ def failed_networks(result: Result) -> list[str]:
 def contradicting_medians(result: Result) -> list[str]:
     """Return a line for each arm whose median and mean differences have opposite signs."""
     return [
-        f"the median difference of {result.study.labels[c.arm]}, "
-        f"{rounded(c.median_difference, c.median_ci or c.ci)}, has not the sign of the mean"
+        f"the median difference of {result.study.labels[c.arm]} is "
+        f"{rounded(c.median_difference, c.median_ci or c.ci)}, with the opposite sign of the mean"
         for c in result.comparisons
         if c.median_difference * c.mean_difference < 0
     ]
