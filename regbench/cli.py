@@ -56,7 +56,7 @@ class PlainSwitches:
     epilog: str | None
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Parse what was typed."""
+        """Note whether it was `-h` that asked for help."""
         ctx.meta["is_brief"] = "-h" in args
         return super().parse_args(ctx, args)  # type: ignore[misc]
 
@@ -65,13 +65,12 @@ class PlainSwitches:
         parameters = super().get_params(ctx)  # type: ignore[misc]
         kept = BRIEF | {kind.option for kind in REGULARIZERS.values()}
         others = [known for known in parameters if known.name.removesuffix("_") not in kept]
+        is_brief = ctx.meta.get("is_brief") and len(others) < len(parameters)
+        self.epilog = f"{ctx.command_path} --help shows every option." if is_brief else self.epilog
         for known in parameters:
             if getattr(known, "is_flag", True):  # which an argument has not
                 known.display_type_rich = lambda ctx: ""
-        if ctx.meta.get("is_brief") and len(others) < len(parameters):
-            self.epilog = f"{ctx.command_path} --help shows every option."
-            for known in others:
-                known.hidden = True
+            known.hidden |= is_brief and known in others
         return parameters
 
 

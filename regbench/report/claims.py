@@ -155,7 +155,9 @@ def slope_notes(result: Result) -> list[str]:
         if ci is None:
             continue
         said = "lower" if ci[1] < 1 else "higher" if ci[0] > 1 else "inconclusive"
-        apart = "" if said == verdicts[arm, "rms_slope"] else ", but the difference says otherwise"
+        verdict = verdicts[arm, "rms_slope"]
+        other = "cannot tell" if verdict == "inconclusive" else "says otherwise"
+        apart = "" if said == verdict else f", but the difference {other}"
         which = f"With {result.study.labels[arm]} the" if len(result.slope_ratios) > 1 else "The"
         lines.append(
             f"{which} fit is {ratio:.2f} times as steep as the baseline's "
@@ -173,8 +175,8 @@ def failure_notes(result: Result) -> list[str]:
         most = percent(min(1.0, float(f"{3 / replicates:.2g}")))
         return [f"No network failed to train in {replicates} replicates; up to {most} still might."]
     arms = zip(result.study.labels.values(), failures, strict=True)
-    counts = ", ".join(f"{label} {count}" for label, count in arms if count)
-    return [f"Networks no better than the best constant, of {replicates}: {counts}."]
+    counts = ", ".join(f"{label} in {count}" for label, count in arms if count)
+    return [f"No better than the best constant: {counts} of {replicates} replicates."]
 
 
 def layer_notes(result: Result) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.report.base import Table, View
-from regbench.report.format import count, probability
+from regbench.report.format import count, minus, probability
 from regbench.report.json import document_of
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def scale_table(scale: Scale) -> Table:
     note = ""
     if scale.article_z is not None:
         note = (
-            f"The article's single draw, 9868, lies {scale.article_z:.2f} standard deviations "
-            f"from {scale.units} (exact two-sided probability {scale.article_probability:.3f})."
+            f"The article's single draw, 9868, lies {minus(f'{scale.article_z:.2f}')} standard "
+            f"deviations from {scale.units} (exact two-sided probability {scale.article_probability:.3f})."
         )
     titles = [f"output, p = {scale.drop_probability!r}", "inverted (torch)", "classic"]
     return Table([titles, *rows], note=note)

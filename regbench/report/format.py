@@ -23,8 +23,12 @@ def tone_of(cell: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with four digits, and an exponent where it is very small or large."""
-    return "n/a" if value is None or math.isnan(value) else minus(f"{value:z.4g}")
+    """Return a number with four digits, or three and an exponent where that says more."""
+    if value is None or math.isnan(value):
+        return "n/a"
+    if 1e-3 <= abs(value) < 9999.5:
+        return minus(f"{value:#.4g}".removesuffix("."))
+    return minus(f"{value:.2e}") if value else "0"
 
 
 def minus(text: str) -> str:

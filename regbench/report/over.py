@@ -38,8 +38,7 @@ FINDINGS = {
     "did nothing": "does nothing at {where}",
     "diverged": "cannot be compared at {where}, where a loss is not finite",
 }
-TURNS = {"better": " falls by", "worse": " rises by"}
-TURNS["inconclusive"] = ": cannot tell; it differs by"
+TURNS = {"better": "falls", "worse": "rises", "inconclusive": "changes"}
 EXIT_CODES = (1, 3, 4, 0)
 """The most severe first: one value is enough."""
 
@@ -110,8 +109,9 @@ def sentences(result: OverResult) -> list[str]:
     first, *_, last = (text_of(value) for value in (*result.by_value, *result.by_value))
     return [f"{finding}." for finding in findings(result, labels)] + [
         f"From {result.study.key}={first} to {last} the difference of "
-        f"{labels[found.arm]}{TURNS[found.verdict]} {rounded(found.mean_difference, found.ci)} "
-        f"({percent(found.confidence)} interval {interval_text(found.ci)})."
+        f"{labels[found.arm]} {TURNS[found.verdict]} by {rounded(found.mean_difference, found.ci)} "
+        f"({percent(found.confidence)} interval {interval_text(found.ci)})"
+        f"{': cannot tell' * (found.verdict == 'inconclusive')}."
         for found in result.changes
         if found.verdict in TURNS and found.mean_difference and first != last
     ]

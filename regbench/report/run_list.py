@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from regbench.errors import option_of, shell_word, visible
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MOST_RESUMED = 5
 """How many unfinished runs are listed with the command that finishes them."""
 MOST_ARMS = 4
-"""Most arms of a run on the screen; of a longer list the first three are shown."""
+"""Most arms of a run on the screen; of a longer list the best three are shown."""
 NOT_COMPARED = {"experiment", "arms", *keys_of(Output)}
 """Settings that other columns show, or that change no number."""
 
@@ -43,21 +44,20 @@ def runs_view(runs: Sequence[Summary], now: datetime.datetime, most: int) -> Vie
     return View(lambda: content, tables=tables, warnings=lines)
 
 
-def effect_of(effects: Mapping[str, Sequence[float]], arm: str) -> list[float]:
-    """Return an arm's difference and the ends of its interval, or nothing."""
+def effect_of(effects: Mapping[str, Sequence[float]], arm: str) -> tuple[float, float, float]:
+    """Return an arm's difference and the ends of its interval; infinities where there are none."""
     try:
         difference, low, high = map(float, effects[arm])
     except (LookupError, TypeError, ValueError):  # a folder may say anything
-        return []
-    return [difference, low, high]
+        return math.inf, math.inf, math.inf
+    return difference, low, high
 
 
 def effect_cells(effects: Mapping[str, Sequence[float]], arm: str) -> tuple[str, str]:
     """Return the cells of an arm's difference and of its interval; empty where there are none."""
-    if not (found := effect_of(effects, arm)):
-        return "", ""
-    difference, *ci = found
-    return rounded(difference, (ci[0], ci[1])), interval_text((ci[0], ci[1]))
+    difference, low, high = effect_of(effects, arm)
+    shown = rounded(difference, (low, high)), interval_text((low, high))
+    return shown if difference < math.inf else ("", "")
 
 
 def runs_table(runs: Sequence[Summary], now: datetime.datetime, most: int = MOST_ARMS) -> Table:
@@ -68,10 +68,8 @@ def runs_table(runs: Sequence[Summary], now: datetime.datetime, most: int = MOST
         age = "" if run.started is None else age_text((now - run.started).total_seconds())
         folder = shell_word(run.folder, sys.stdout.encoding)
         shown = run.arms
-        if len(shown) > most:  # the lowest difference first
-            shown = sorted(shown, key=lambda arm: effect_of(run.effects, arm) or [math.inf])[
-                : most - 1
-            ]
+        if len(shown) > most:
+            shown = sorted(shown, key=partial(effect_of, run.effects))[: most - 1]
         for arm in shown or [""]:
             state = told(run.verdicts.get(arm, "")) if run.state == "done" else run.state
             own = f"{arm} {state}".strip(), *effect_cells(run.effects, arm), size_text(run.bytes)

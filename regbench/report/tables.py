@@ -13,7 +13,6 @@ from regbench.report.claims import judged_text
 from regbench.report.format import interval_text, percent, probability, rounded
 
 if TYPE_CHECKING:
-    from regbench.analysis.history import Array
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Interval
 
@@ -59,7 +58,8 @@ def loss_table(result: Result, has_details: bool) -> Table:
     rows = [titles]
     for epoch in epochs:
         index = history.at(epoch)
-        means = [mean_cells(loss[index], confidence) for loss in losses.values()]
+        bands = [zip(*mean_band(loss[index], confidence), strict=True) for loss in losses.values()]
+        means = [[rounded(mean, (mean - half, mean + half)) for mean, half in b] for b in bands]
         compared = logged.get(epoch) or paired_differences(
             study.compared, headline, result.headline[index], confidence
         )
@@ -85,19 +85,9 @@ def loss_table(result: Result, has_details: bool) -> Table:
 
 def best_epochs(result: Result) -> dict[str, int]:
     """Return by label at which measured epoch after the first each arm's mean is lowest."""
-    means = result.headline[1:].mean(axis=-1, dtype=np.float64).T
+    epochs, means = result.history.epochs[1:].tolist(), result.headline[1:].mean(axis=-1).T
     lowest = zip(result.study.labels.values(), means, strict=True)
-    return {
-        label: int(result.history.epochs[1 + np.nanargmin(mean)])
-        for label, mean in lowest
-        if np.isfinite(mean).any()
-    }
-
-
-def mean_cells(values: Array, confidence: float) -> list[str]:
-    """Return the mean of each arm's values `(A, R)` with the digits that its interval supports."""
-    bands = zip(*mean_band(values, confidence), strict=True)
-    return [rounded(float(mean), (mean - half, mean + half)) for mean, half in bands]
+    return {label: epochs[np.nanargmin(m)] for label, m in lowest if np.isfinite(m).any()}
 
 
 def difference_table(result: Result) -> Table:

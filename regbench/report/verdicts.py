@@ -165,8 +165,8 @@ def failed_networks(result: Result) -> list[str]:
 def contradicting_medians(found: Sequence[Comparison], labels: Mapping[str, str]) -> list[str]:
     """Return a line for each arm whose median and mean differences have opposite signs."""
     return [
-        f"the median difference of {labels[c.arm]}, "
-        f"{rounded(c.median_difference, c.median_ci or c.ci)}, has the opposite sign to the mean"
+        f"the median difference of {labels[c.arm]} is "
+        f"{rounded(c.median_difference, c.median_ci or c.ci)}, with the opposite sign of the mean"
         for c in found
         if c.median_difference * c.mean_difference < 0
     ]

@@ -30,9 +30,7 @@ class DropoutScale(BaseStudy):
         max_length=100,
         description="Drop probability, one or several.",
     )
-    units: int = Field(
-        default=10_000, ge=1, le=100_000_000, description="How many inputs, each of them 1."
-    )
+    units: int = Field(default=10_000, ge=1, le=100_000_000, description="Inputs, each of them 1.")
     trials: int = Field(default=1000, ge=2, le=1_000_000, description="Draws of the dropout mask.")
     seed: int = Field(default=1, ge=0, le=LAST_SEED, description="Seed of the masks.")
 

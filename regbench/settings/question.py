@@ -50,10 +50,7 @@ class Question(Settings, title="Statistics"):
         "--require allows for it.",
     )
     confidence: float = Field(
-        default=0.95,
-        ge=0.5,
-        le=0.9999,
-        description="Confidence level of the intervals.",
+        default=0.95, ge=0.5, le=0.9999, description="Confidence level of the intervals."
     )
 
     @model_validator(mode="after")

@@ -56,7 +56,7 @@ class Task(Settings, title="Task"):
         default=0.5,
         ge=0,
         le=LARGEST,
-        description="Standard deviation of the noise in the training targets.",
+        description="Noise of the training targets (standard deviation).",
     )
     slope: float = Field(
         default=1.5,
@@ -67,10 +67,7 @@ class Task(Settings, title="Task"):
     x_min: float = Field(default=-1.0, ge=-LARGEST, le=LARGEST, description="Smallest input.")
     x_max: float = Field(default=1.0, ge=-LARGEST, le=LARGEST, description="Largest input.")
     test_noise: float = Field(
-        default=0.3,
-        ge=0,
-        le=LARGEST,
-        description="Standard deviation of the noise in the test targets.",
+        default=0.3, ge=0, le=LARGEST, description="Noise of the test targets (standard deviation)."
     )
 
     @model_validator(mode="after")
@@ -132,17 +129,11 @@ class Network(Settings, title="Network"):
 class Training(Settings, title="Training"):
     """Full-batch gradient descent."""
 
-    epochs: int = Field(
-        default=2000, ge=1, le=1_000_000_000, description="Epochs, each one full-batch step."
-    )
+    epochs: int = Field(default=2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
     lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
-    optimizer: Literal["sgd", "adam"] = Field(
-        default="sgd", description="SGD with --momentum, or Adam."
-    )
+    optimizer: Literal["sgd", "adam"] = Field("sgd", description="SGD with --momentum, or Adam.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
-    log_every: int = Field(
-        default=200, ge=1, le=1_000_000_000, description="Log a result every N epochs."
-    )
+    log_every: int = Field(default=200, ge=1, le=1_000_000_000, description="Log every N epochs.")
 
     @property
     def logged_epochs(self) -> list[int]:
@@ -201,10 +192,7 @@ class Study(BaseStudy):
         min_length=2, max_length=1001, json_schema_extra={"allowed": "regularizers and their sums"}
     )
     replicates: int = Field(
-        default=30,
-        ge=1,
-        le=MOST_REPLICATES,
-        description="How many draws of data and initial weights.",
+        default=30, ge=1, le=MOST_REPLICATES, description="Draws of data and initial weights."
     )
     seed: int = Field(default=1, ge=0, le=LAST_SEED, description="Seed of the first replicate.")
     pairing: Literal["shared", "independent"] = Field(

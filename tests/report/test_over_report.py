@@ -51,7 +51,7 @@ def test_sentence_says_where_an_arm_helps() -> None:
     assert answer == (
         "λ=0.01 lowers the risk at points=3, 4, 5; raises it at 7; at 6: cannot tell."
     )
-    said = "From points=3 to 7 the difference of λ=0.01 rises by 0.5 (95 % "
+    said = "From points=3 to 7 the difference of λ=0.01 rises by 0.5000 (95 % "
     assert change.startswith(said)
     assert answer.replace("λ=0.01", "Weight decay 0.01") == f"{over.title(result)}."
 

@@ -162,7 +162,7 @@ def test_scalars_histograms_and_the_answer_are_served(ask: Ask, results: dict[st
     assert buckets[-1][1] == pytest.approx(1)
     assert sum(count for *_, count in buckets) == pytest.approx(counts.sum())
     tags = ask("plugin/text/tags", lambda found: len(found) == 3)
-    firsts = [run_of("one", "baseline"), run_of("other", "baseline"), run_of("scale", "p=0.1")]
+    firsts = [run_of(name, "answer") for name in ("one", "other", "scale")]
     assert tags == {run: ["answer"] for run in firsts}
     (text,) = ask("plugin/text/text", bool, run=firsts[0], tag="answer")
     assert "It" in text["text"]

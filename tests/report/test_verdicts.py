@@ -60,7 +60,7 @@ def test_sentence_of_an_interval_around_zero_promises_nothing() -> None:
 
 def test_sentence_of_one_pair_says_that_it_cannot_tell() -> None:
     text = sentence("λ=0.01", invented(-0.5, 0.0, count=1))
-    assert "in this one replicate the risk is 0.5 lower than the baseline's. One pair" in text
+    assert "in this one replicate the risk is 0.5000 lower than the baseline's. One pair" in text
     assert "--replicates 30" in text
 
 
@@ -113,8 +113,8 @@ def test_sums_and_sweeps_have_their_sentences() -> None:
     effects = np.array([0.0, -1.0, -2.0, -3.05])[:, None]
     result.history.risk[-1] = 5 + np.linspace(0, 1, 12) + effects
     assert sentences(result)[-1] == (
-        "λ=0.1 and p=0.5 add up. The sum changes the risk by −0.05 (−0.05 to −0.05) beyond its "
-        "parts."
+        "λ=0.1 and p=0.5 add up. The sum changes the risk by −0.05000 (−0.05000 to −0.05000) "
+        "beyond its parts."
     )
     strengths = (0.001, 0.01, 0.1, 1.0, 10.0)
     sweep = make_result(strengths=strengths, replicates=12)
