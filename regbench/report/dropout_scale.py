@@ -96,7 +96,8 @@ def scale_table(scale: Scale) -> Table:
     if scale.article_z is not None:
         note = (
             f"The article's single draw, 9868, lies {minus(f'{scale.article_z:.2f}')} standard "
-            f"deviations from {scale.units} (exact two-sided probability {scale.article_probability:.3f})."
+            f"deviations from {scale.units} (exact two-sided probability "
+            f"{scale.article_probability:.3f})."
         )
     titles = [f"output, p = {scale.drop_probability!r}", "inverted (torch)", "classic"]
     return Table([titles, *rows], note=note)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from regbench.analysis.statistics import AT_BEST
 from regbench.report.claims import has_answer_table, interaction_sentences, optimum_sentences
-from regbench.report.format import interval_text, number, percent, rounded, seeds_text, told
+from regbench.report.format import interval_text, minus, number, percent, rounded, seeds_text, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,7 +190,7 @@ def gate_line(label: str, question: Question, comparison: Comparison, judgement:
     """Return whether an arm meets a gate, and why."""
     bound = -question.margin if question.require == "better" else question.margin
     where = {"met": "lies below", "not met": "lies above", "inconclusive": "straddles"}
-    limit = f"{bound or 0.0:g}"
+    limit = minus(f"{bound or 0.0:g}")
     if question.require == "equal":
         where |= {"met": "lies within", "not met": "lies outside"}
         limit = f"±{question.margin:g}"
@@ -200,4 +200,4 @@ def gate_line(label: str, question: Question, comparison: Comparison, judgement:
         why = "there is no interval"
     else:
         why = f"the interval {interval_text(comparison.ci)} {where[judgement]} {limit}"
-    return f"--require {question.require}: {label}: {told(judgement)}; {why}"
+    return f"--require {question.require}: {label}: {told(judgement)}, because {why}"
