@@ -229,11 +229,11 @@ def test_target_width_plans_for_the_widest_arm(regbench: Command) -> None:
     ("arms", "options", "code", "said"),
     [
         (["wdecay=0.001"], [], 0, ""),
-        (["wdecay=0.001", "l1=0.001"], ["--require=not-worse", "--margin=0.1"], 0, ": met; "),
+        (["wdecay=0.001", "l1=0.001"], ["--require=not-worse", "--margin=0.1"], 0, ": met, "),
         (["wdecay=0.001", "l1=9+wdecay=9"], ["--require=not-worse", "--margin=0.1"], 3,
-         "wdecay=9.0+l1=9.0: not met; "),
-        (["wdecay=0.0", "wdecay=0+l1=0"], ["--require=better"], 3, "wdecay=0.0+l1=0.0: not met; "),
-        (["dropout=0", "wdecay=9"], ["--require=better"], 3, "λ=9: not met; "),
+         "wdecay=9.0+l1=9.0: not met, "),
+        (["wdecay=0.0", "wdecay=0+l1=0"], ["--require=better"], 3, "wdecay=0.0+l1=0.0: not met, "),
+        (["dropout=0", "wdecay=9"], ["--require=better"], 3, "λ=9: not met, "),
     ],
 )  # fmt: skip
 def test_gate_sets_the_exit_code(

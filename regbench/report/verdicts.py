@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from regbench.analysis.statistics import AT_BEST
 from regbench.report.claims import has_answer_table, interaction_sentences, optimum_sentences
-from regbench.report.format import interval_text, number, percent, rounded, seeds_text, told
+from regbench.report.format import interval_text, minus, number, percent, rounded, seeds_text, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -201,7 +201,7 @@ def gate_line(
     bound = sign * (-question.margin if question.require == "better" else question.margin)
     below, above = ("lies below", "lies above")[::sign]
     where = {"met": below, "not met": above, "inconclusive": "straddles"}
-    limit = f"{bound or 0.0:g}"
+    limit = minus(f"{bound or 0.0:g}")
     if question.require == "equal":
         where |= {"met": "lies within", "not met": "lies outside"}
         limit = f"±{question.margin:g}"
@@ -211,4 +211,4 @@ def gate_line(
         why = "there is no interval"
     else:
         why = f"the interval {interval_text(comparison.ci)} {where[judgement]} {limit}"
-    return f"--require {question.require}: {label}: {told(judgement)}; {why}"
+    return f"--require {question.require}: {label}: {told(judgement)}, because {why}"

@@ -73,7 +73,7 @@ def test_screen_document_and_gate_say_so(
     assert finished.code == 3, finished.err
     assert [c["verdict"] for c in finished.document["comparisons"]] == ["did nothing"]
     reason = finished.document["gate"]["reason"]
-    assert reason == f"--require better: {label}: not met; it did nothing"
+    assert reason == f"--require better: {label}: not met, because it did nothing"
     shown = regbench("report", "run")
     assert f"{label} did nothing" in " ".join(shown.out.split())
     assert "cannot tell" not in shown.out

@@ -122,7 +122,7 @@ def test_sweep_finds_the_best_strength_and_confirms_it_on_fresh_seeds(regbench: 
     assert confirmed == alone
     shown = regbench(*arguments, "--quiet").out.splitlines()
     line_index = next(i for i, line in enumerate(shown) if line.startswith("Best of 3 "))
-    assert f" by seeds 1 to 6: λ={strength}, measured again on 4 fresh" in shown[line_index]
+    assert f" arms on seeds 1 to 6: λ={strength}, measured again on 4 fresh" in shown[line_index]
     # What the fresh ones say is all that is said of it.
     assert shown[line_index + 1].startswith(f"λ={strength}")
     assert sum(line.startswith(f"λ={strength}") and " the risk " in line for line in shown) == 1
@@ -225,7 +225,7 @@ def test_gate_sets_the_exit_code_and_says_why_on_stderr(
     assert finished.code == code, finished.err
     said = finished.err.splitlines()[-1]
     assert said.startswith("--require ")
-    assert f": {judgement} by " in said
+    assert f": {judgement.replace('inconclusive', 'cannot tell')}, because " in said
     gate = finished.document["gate"]
     assert f"--require={gate['require']}" in options
     assert (f"--margin={gate['margin']:g}" in options) == (gate["margin"] > 0)

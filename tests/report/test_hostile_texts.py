@@ -116,7 +116,7 @@ def test_words_of_a_plugin_are_shown_as_they_are(regbench: Command) -> None:
         if "info" not in words:
             assert "A penalty of [/smith], [sons] and [co" in finished.out
     shown = " ".join(regbench("smith", "--help", "--plugin=smith.py").out.split())
-    assert r"How [/bold] of \[red]it[/], one" in shown
+    assert r"How [/bold] of \[red]it[/]. Several" in shown
     assert "What to print" in shown
     assert "[auto]" in shown
     # The font lacks its letter.

@@ -160,12 +160,12 @@ def test_best_of_several_is_said_to_be_flattered_unless_it_was_confirmed() -> No
 
 @pytest.mark.parametrize(
     ("judgement", "words"),
-    [("met", "lies below -0.01"), ("not met", "lies above -0.01"),
-     ("inconclusive", "straddles -0.01")],
+    [("met", "lies below −0.01"), ("not met", "lies above −0.01"),
+     ("inconclusive", "straddles −0.01")],
 )  # fmt: skip
 def test_gate_line_gives_the_reason(judgement: Any, words: str) -> None:
     result = with_losses(np.ones((2, 3)), require="better", margin=0.01)
     line = gate_line("λ=0.1", result.question, invented(-0.054, 0.0375), judgement)
     said = judgement.replace("inconclusive", "cannot tell")
-    assert line.startswith(f"--require better: λ=0.1: {said}; the interval ")
+    assert line.startswith(f"--require better: λ=0.1: {said}, because the interval ")
     assert line.endswith(words)
