@@ -62,7 +62,7 @@ def test_auto_picks_fused_on_the_cpu_and_batched_where_there_is_a_gpu(
         assert chosen_engine(make_request(device=device)) == engine
     machine = make_request(device="auto", engine="fused").machine
     assert choose_device(machine, "fused") == torch.device("cpu")
-    with pytest.raises(UsageError, match="fused engine runs on the CPU; choose engine batched"):
+    with pytest.raises(UsageError, match='runs on the CPU; choose engine="batched"'):
         choose_device(machine.replaced(device="cuda"), "fused")
 
 
@@ -78,7 +78,7 @@ def test_arms_that_do_not_fit_are_left_to_the_batched_engine(
     assert COEFFICIENTS[Dropout] == "p"
     monkeypatch.delitem(COEFFICIENTS, WeightDecay)
     assert chosen_engine(make_request(device="cpu")) == "batched"
-    with pytest.raises(UsageError, match=r"cannot train wdecay=0\.1; choose engine batched"):
+    with pytest.raises(UsageError, match=r'cannot train wdecay=0\.1; choose engine="batched"'):
         chosen_engine(make_request(strengths=(0.1,), engine="fused"))
 
 

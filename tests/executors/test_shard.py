@@ -151,7 +151,7 @@ def test_shard_says_that_it_is_one_and_shows_no_numbers(
         shown = regbench(command, "part-2", "--quiet")
         assert shown.code == 0
         assert shown.out == (
-            "Shard 2/2 is done. When all are: regbench merge part-2 ... --out DIR\n"
+            "Shard 2/2 is done. When all shards are: regbench merge part-2 ... --out DIR\n"
         )
     shown = regbench("show", "part-2")
     assert "done, 5 of 5 blocks" in shown.out
