@@ -130,7 +130,7 @@ def test_run_leaves_the_documented_files(regbench: Command, tmp_path: Path) -> N
         f"{name}.png" for name in ("claims", "course", "fan", "pairs", "weights")
     ]  # fmt: skip
     assert {path.name for path in (folder / "tensorboard").iterdir()} == {
-        "baseline", "wdecay=0.1", "wdecay=0.2",
+        "answer", "baseline", "wdecay=0.1", "wdecay=0.2",
     }  # fmt: skip
     assert "Look at: run/report.html\n" in finished.out
     assert "tensorboard --logdir run/tensorboard" in finished.out

@@ -91,7 +91,7 @@ def test_help_has_the_command_and_says_that_a_file_is_executed(
     for arguments in (["--help"], ["cauchy", "--help"]):
         shown = " ".join(regbench(*arguments, "--plugin", str(file)).out.split())
         assert "Compare a Cauchy prior" in shown
-        assert "--plugin FILE Execute a Python file" in shown.replace("│ │ ", "")
+        assert "--plugin FILE Execute this Python file" in shown.replace("│ │ ", "")
 
 
 BROKEN = {
