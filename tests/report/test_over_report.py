@@ -107,7 +107,7 @@ def test_files_are_a_picture_and_logs_by_value_and_arm(regbench: Command) -> Non
     assert [path.name for path in Path("run/figures").iterdir()] == ["over.png"]
     logs = {str(p.parent.relative_to("run/tensorboard")) for p in Path("run").rglob("*.regbench")}
     arms = ("baseline", "wdecay=0.01")
-    assert logs == {f"points={points}/{arm}" for points in (3, 4) for arm in arms}
+    assert logs == {"answer", *(f"points={points}/{arm}" for points in (3, 4) for arm in arms)}
     kept = json.loads(Path("run/summary.json").read_text())
     Path("run/figures/over.png").unlink()
     assert regbench("report", "run", "--files").code == 0
