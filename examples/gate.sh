@@ -15,7 +15,7 @@ case $code in
   1) echo "gate: the run failed, or an arm diverged" >&2 ;;
   2) echo "gate: wrong usage; nothing was trained" >&2 ;;
   3) echo "gate: not met: the confirmed strength is worse" >&2 ;;
-  4) echo "gate: cannot be told; give --confirm more replicates" >&2 ;;
+  4) echo "gate: cannot tell; give --confirm more replicates" >&2 ;;
   130 | 143) echo "gate: interrupted; 'regbench resume' goes on" >&2 ;;
 esac
 exit $code

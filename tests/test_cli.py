@@ -195,7 +195,7 @@ def test_quiet_prints_the_closing_lines_only(regbench: Command) -> None:
     assert finished.code == 0
     lines = finished.out.splitlines()
     assert "risk" in lines[0]
-    assert lines[1].startswith("Each stopped at its own best epoch")
+    assert lines[1].startswith("With each arm stopped at its best epoch")
     assert [line for line in lines[2:-1] if not line.startswith("Mind: ")] == []
     assert lines[-1].startswith("Results: ")
 
@@ -258,7 +258,7 @@ def test_out_of_memory_names_what_to_lower(
     assert finished.code == 1
     assert finished.err.count("\n") == 1
     assert "out of memory" in finished.err
-    assert "--hidden" in finished.err
+    assert "use fewer hidden units, points, replicates or arms" in finished.err
     assert "regbench resume runs/wdecay/" in finished.err
 
 
