@@ -76,9 +76,9 @@ def test_answer_has_a_sentence_and_a_row_for_each_arm(regbench: Command, tmp_pat
     assert re.search(
         r"^ours improves the score by .* better in 9 of 9 replicates\.$", said.out, re.M
     )
-    assert re.search(r"^theirs: cannot tell; the score changes by", said.out, re.M)
+    assert re.search(r"^theirs: cannot tell; the score differs by", said.out, re.M)
     assert re.search(r"^ours +better +0\.94.* 9 of 9 ", said.out, re.M)
-    assert "Score, higher is better: each arm - plain" in said.out
+    assert "Score, higher is better: each arm − plain" in said.out
     worse = regbench("judge", "scores.csv", "--baseline=ours", "--better=higher", "--quiet").out
     assert re.search(r"^plain worsens the score by", worse, re.MULTILINE)
 
@@ -91,7 +91,7 @@ def test_answer_has_a_sentence_and_a_row_for_each_arm(regbench: Command, tmp_pat
         (f"{WIDE}5,,2\n6,1,\n", "2 of 6 pairs are left out: not every arm has them"),
         (
             WIDE,
-            "4 pairs hold by the normal law alone: sign flips give no p below 0.12; use 6 pairs",
+            "with 4 pairs the interval assumes normal differences; use 6 pairs or more",
         ),
         (LONG.replace("loss\n", "loss,time\n").replace("5\n", "5,1\n"), "judged by loss alone"),
         (f"{WIDE}5,2,2\n6,1,1\n", "b ties in 2 of 6 pairs, which are no wins"),
@@ -129,7 +129,7 @@ def test_a_score_that_is_not_finite_ends_with_1_and_is_null_in_json(
     (found,) = finished.document["comparisons"]
     assert (found["verdict"], found["ci"], found["mean_difference"]) == ("diverged", None, None)
     assert (finished.code, finished.document["gate"]["outcome"]) == (1, "diverged")
-    assert "no comparison, because a score is not finite" in regbench("judge", "scores.csv").out
+    assert "cannot be compared, because a score is not finite" in regbench("judge", "scores.csv").out
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(regbench: Command, tmp_p
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--require=better"], 0, "met by b: the interval -0.300 to -0.112 lies below 0"),
-        (["--require=better", "--margin=0.2"], 4, "inconclusive by b"),
-        (["--require=better", "--better=higher"], 3, "not met by b"),
-        (["--require=not-worse", "--better=higher", "--margin=0.4"], 0, "lies above -0.4"),
+        (["--require=better"], 0, "b: met, because the interval −0.300 to −0.112 lies below 0"),
+        (["--require=better", "--margin=0.2"], 4, "b: cannot tell"),
+        (["--require=better", "--better=higher"], 3, "b: not met"),
+        (["--require=not-worse", "--better=higher", "--margin=0.4"], 0, "lies above −0.4"),
         (["--require=equal", "--margin=0.4"], 0, "lies within ±0.4"),
     ],
 )
