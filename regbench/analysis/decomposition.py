@@ -162,6 +162,7 @@ def describe(found: Split | None, noise_variance: float, confidence: float) -> D
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # on the way to diverging
 def part_differences(
     names: Sequence[str], splits: Sequence[Split | None], confidence: float, draws: int = DRAWS
 ) -> list[PartDifferences]:
