@@ -129,7 +129,8 @@ def test_a_score_that_is_not_finite_ends_with_1_and_is_null_in_json(
     (found,) = finished.document["comparisons"]
     assert (found["verdict"], found["ci"], found["mean_difference"]) == ("diverged", None, None)
     assert (finished.code, finished.document["gate"]["outcome"]) == (1, "diverged")
-    assert "cannot be compared, because a score is not finite" in regbench("judge", "scores.csv").out
+    said = regbench("judge", "scores.csv").out
+    assert "cannot be compared, because a score is not finite" in said
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,7 @@ def split(predictions: Array, truth: Array) -> Split | None:
     return Split(values, pseudo_values, float(np.sqrt(spread)), residual)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # on the way to diverging
 def describe(found: Split | None, noise_variance: float, confidence: float) -> Decomposition | None:
     """Return the parts of a split with their intervals, each by Student's t.
 
