@@ -19,7 +19,7 @@ from pathlib import Path
 from forks import finish, start
 from results import SWEEPS, fingerprint
 
-RACES = ("fused", "batched", "scale")
+RACES = ("fused", "batched")
 
 
 def main() -> None:

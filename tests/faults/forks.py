@@ -18,6 +18,21 @@ import numba  # noqa: F401
 import scipy.optimize
 import scipy.stats  # noqa: F401
 
+import regbench.analysis.optimum
+import regbench.engines.contract
+import regbench.engines.environment
+import regbench.engines.fused.network
+import regbench.experiments.feasibility
+import regbench.experiments.training
+import regbench.report.csv
+import regbench.report.dropout_scale
+import regbench.report.figures
+import regbench.report.html.moving
+import regbench.report.over
+import regbench.report.tensorboard
+import regbench.report.terminal.screen
+import regbench.report.training
+import regbench.verify.dropout_scale  # noqa: F401
 from regbench.cli import main
 
 if TYPE_CHECKING:
