@@ -28,7 +28,6 @@ from regbench.cli import main as regbench
 RUNS = {
     "training": ["wdecay", "--lambda=0.01,0.1", "--replicates=9", "--hidden=4", "--depth=1",
                  "--points=4", "--epochs=6", "--log-every=3", "--engine=batched", "--device=cpu"],
-    "scale": ["dropout-scale", "--p=0.1,0.5", "--units=20", "--trials=20"],
 }  # fmt: skip
 
 

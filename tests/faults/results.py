@@ -15,7 +15,6 @@ SWEEPS: dict[str, list[str]] = {
     "batched": ["dropout", "--p=0.2,0.5", "--replicates=70", "--engine=batched", *SMALL],
     "confirmed": ["l1", "--lambda=0.01,0.1", "--replicates=8", "--confirm=70", *SMALL],
     "planned": ["decoupled", "--target-width=0.0005", "--no-plots", "--no-tensorboard", *SMALL],
-    "scale": ["dropout-scale", "--p=0.1,0.3,0.5", "--units=500", "--trials=200", "--no-cache"],
 }
 """Experiments of several blocks each, in every kind of stage."""
 
