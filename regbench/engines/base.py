@@ -94,7 +94,7 @@ class Drawn:
     counts: NDArray[np.int64]
     x: Tensor
     all_x: Tensor
-    y: Tensor
+    y: Array
     shares: Tensor
 
     @property
@@ -147,7 +147,7 @@ def draw_batch(batch: Batch, threads: int = 1) -> Drawn:
         counts=counts,
         x=all_x[:, : task.points],
         all_x=all_x,
-        y=torch.stack([padded(own.y, task.points) for own in data]).to(dtype),
+        y=torch.stack([padded(own.y, task.points) for own in data]).to(dtype).numpy(),
         shares=torch.stack(shares),
     )
 
@@ -177,7 +177,7 @@ class Record:
         self.last = arm.stops_at(training.epochs)
         self.epochs = dict.fromkeys(min(epoch, self.last) for epoch in training.measured_epochs)
         self.kept_epochs = sorted({min(epoch, self.last) for epoch in training.kept_epochs})
-        self.counts, self.y = drawn.counts[replicates], drawn.y[replicates].numpy()
+        self.counts, self.y = drawn.counts[replicates], drawn.y[replicates]
         self.data = dict(History(drawn.arrays).part(R=replicates).arrays)
         self.has_snapshots = batch.has_snapshots and not replicates.start
         self.shown: list[tuple[Array, ...]] = []

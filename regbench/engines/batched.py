@@ -77,7 +77,7 @@ def train_stacks(
     drawn = draw_batch(batch, drawing)
     starts, rows = drawn.starts, drawn.y.shape[1]
     all_x = sent(drawn.all_x, device)
-    x, y = all_x[:, :rows], drawn.y.to(device)[..., None]
+    x, y = all_x[:, :rows], torch.from_numpy(drawn.y).to(device)[..., None]
     shares = drawn.shares.to(device)[..., None]
     is_adam, stacks, steps = training.optimizer == "adam", list[Stack](), Steps(batch, device, rows)
     for arm_index, arm in enumerate(batch.arms):

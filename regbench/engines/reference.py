@@ -40,7 +40,7 @@ def train_replicate(batch: Batch, device: torch.device, listener: Listener) -> l
     """Train the arms of a batch of one replicate, one after the other."""
     training, histories, drawn = batch.study.training, list[History](), draw_batch(batch)
     (rows,), (start,), all_x = drawn.counts, drawn.starts, drawn.all_x[0]
-    x, y = drawn.x[0, :rows], drawn.y[0, :rows, None]
+    x, y = drawn.x[0, :rows], torch.from_numpy(drawn.y[0, :rows, None])
     loss_function = nn.MSELoss()
     for arm_index, arm in enumerate(batch.arms):
         hooks, record = Hooks(arm, Steps(batch, device, rows)), Record(batch, drawn, slice(1), arm)
