@@ -131,7 +131,9 @@ class Training(Settings, title="Training"):
 
     epochs: int = Field(default=2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
     lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
-    optimizer: Literal["sgd", "adam"] = Field("sgd", description="SGD with --momentum, or Adam.")
+    optimizer: Literal["sgd", "adam"] = Field(
+        default="sgd", description="SGD with --momentum, or Adam."
+    )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
     log_every: int = Field(default=200, ge=1, le=1_000_000_000, description="Log every N epochs.")
 
