@@ -8,12 +8,15 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cauchy import PLUGIN
 from commands import SOURCES, Finished
 from hypothesis import HealthCheck, settings
 
 from regbench.cli import main
+from regbench.regularizers import REGULARIZERS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from commands import Command
@@ -94,3 +97,21 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Trained:
 
     monkeypatch.setitem(ENGINES, "batched", record)
     return batches
+
+
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave the registry of regularizers as it was."""
+    before = dict(REGULARIZERS)
+    monkeypatch.delenv("REGBENCH_PLUGINS", raising=False)
+    yield
+    REGULARIZERS.clear()
+    REGULARIZERS.update(before)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return the path of the plug-in of the documentation."""
+    path = tmp_path / "cauchy.py"
+    path.write_text(PLUGIN, encoding="utf-8")
+    return path
