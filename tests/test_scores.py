@@ -73,9 +73,7 @@ def test_answer_has_a_sentence_and_a_row_for_each_arm(regbench: Command, tmp_pat
     rows = "".join(f"{i},{0.9 + i / 99},{0.92 + i / 98},{0.9 + i % 3 / 50}\n" for i in range(9))
     (tmp_path / "scores.csv").write_text(f"seed,plain,ours,theirs\n{rows}")
     said = regbench("judge", "scores.csv", "--better=higher")
-    assert re.search(
-        r"^ours improves the score by .* better in 9 of 9 replicates\.$", said.out, re.M
-    )
+    assert re.search(r"^ours improves the score by .* better in 9 of 9 pairs\.$", said.out, re.M)
     assert re.search(r"^theirs: cannot tell; the score differs by", said.out, re.M)
     assert re.search(r"^ours +better +0\.94.* 9 of 9 ", said.out, re.M)
     assert "Score, higher is better: each arm − plain" in said.out

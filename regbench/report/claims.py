@@ -33,8 +33,6 @@ WORDS = {claim: title.replace("\n", " ") for claim, title in TITLES.items()}
 OTHERS = [claim for claim in TITLES if claim != "generalizes_better"]
 """What is claimed besides what the headline says."""
 HOLDS = {True: "yes", False: "no", None: "cannot tell"}
-CHANGES = {"inconclusive": "cannot tell"}
-CHANGES |= {word: word for word in ("diverged", "equal", "did nothing")}
 MARKS = {True: "yes", False: "no", None: "?"}
 FEW_ARMS = 2
 """So many have a row for each claim; more have a row for each arm."""
@@ -99,7 +97,7 @@ def answer_table(result: Result) -> Table:
     best = {found.arm: found for found in result.at_best_epochs}
     fresh = {f.arm: f for f in result.confirmation.at_best_epochs} if result.confirmation else {}
     for c in sorted([*result.comparisons, *confirmed], key=lambda c: study.arm_names.index(c.arm)):
-        word = CHANGES.get(c.verdict, "lower" if c.mean_difference < 0 else "higher")
+        word = change_of(c)
         wins = "n/a" if c.wins is None else f"{c.wins} of {c.replicates}"
         stopped = best_cell((fresh if c in confirmed else best)[c.arm])
         cells = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins, stopped
@@ -109,6 +107,13 @@ def answer_table(result: Result) -> Table:
     note = " ".join([*layer_notes(result), *failure_notes(result)])
     few = [(4,), (4, 6, 7, 8), (4, 5, 6, 7, 8)]
     return Table(rows, caption, note, left=(0, 1), dispensable=few)
+
+
+def change_of(found: Difference) -> str:
+    """Return in a word how an arm changes what it is judged by."""
+    if found.verdict not in ("better", "worse", "lower", "higher"):
+        return told(found.verdict)
+    return "lower" if found.mean_difference < 0 else "higher"
 
 
 def measures_of(result: Result) -> list[Difference]:

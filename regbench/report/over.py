@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.analysis.statistics import AT_BEST
 from regbench.report import training
 from regbench.report.base import Table, View
-from regbench.report.claims import CHANGES, MARKS, OTHERS, TITLES, best_cell, is_comparable
+from regbench.report.claims import MARKS, OTHERS, TITLES, best_cell, change_of, is_comparable
 from regbench.report.csv import csv_pieces
 from regbench.report.format import interval_text, percent, rounded
 from regbench.report.json import document_of
@@ -165,7 +165,7 @@ def effect_table(result: OverResult) -> Table:
         marks = {(claim.arm, claim.claim): MARKS[claim.holds] for claim in one.claims}
         best = {found.arm: best_cell(found) for found in one.at_best_epochs}
         for c, e in zip(one.comparisons, effects, strict=True):
-            word = CHANGES.get(e.verdict, "lower" if e.mean_difference < 0 else "higher")
+            word = change_of(e)
             row = [text_of(value), one.study.labels[e.arm], word]
             row += [rounded(e.mean_difference, e.ci), interval_text(e.ci)]
             row.append("n/a" if e.wins is None else f"{e.wins} of {e.replicates}")

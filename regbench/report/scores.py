@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from regbench import __version__
 from regbench.report import verdicts
 from regbench.report.base import Table, View
-from regbench.report.claims import CHANGES
-from regbench.report.format import interval_text, number, percent, probability, rounded
+from regbench.report.format import interval_text, number, percent, probability, rounded, told
 from regbench.report.training import gate_content, measure_row
 from regbench.settings.study import MOST_REPLICATES
 
@@ -23,7 +22,7 @@ def view(result: Judged) -> View:
     asked, found, count = result.question, result.comparisons, len(result.pairs)
     baseline, sign = next(iter(result.scores)), -1 if asked.better == "higher" else 1
     gate = [verdicts.gate_line(c.arm, asked, c, said, sign) for c, said in result.judgements]
-    sentences = [verdicts.sentence(c.arm, c, margin=asked.margin) for c in found]
+    sentences = [verdicts.sentence(c.arm, c, margin=asked.margin, noun="pairs") for c in found]
     if (takes := result.required_pairs) is not None:
         more = f"{takes - count} more" if takes > count else "no more"
         takes_text = f"{takes}" if takes <= MOST_REPLICATES else f"over {MOST_REPLICATES}"
@@ -43,13 +42,13 @@ def view(result: Judged) -> View:
         "gate": gate_content(result, gate or ["a score is not finite"]),
     }
     interval = f"{percent(asked.confidence)} interval"
-    rows = [["arm", "is", baseline, "arm", "difference", interval, "better in", "p", "gain"]]
+    rows = [["arm", "is", baseline, "arm", "difference", interval, "better in", "p-value", "gain"]]
     for c in found:
         gain = "n/a" if c.pairing_gain is None else f"{c.pairing_gain:.3g}"
-        word = CHANGES.get(c.verdict, c.verdict)
-        rows.append([c.arm, word, *cells(c), probability(c.p_value), gain])
+        rows.append([c.arm, told(c.verdict), *cells(c), probability(c.p_value), gain])
     caption = f"{result.measure.capitalize()}, {asked.better} is better: each arm − {baseline}; "
-    caption += "intervals hold together over arms; gain: of pairing, in variance"
+    caption += "intervals hold for all arms at once; "
+    caption += "gain: how many times smaller pairing makes the variance"
     return View(
         document=lambda: content,
         tables=[Table(rows, caption, left=(0, 1), dispensable=[(2, 3), (2, 3, 7, 8)])],

@@ -49,7 +49,7 @@ def loss_table(result: Result, has_details: bool) -> Table:
     confidence, epochs, note = result.question.confidence, study.training.logged_epochs, ""
     logged = dict(zip(epochs, result.comparisons_by_epoch, strict=True))
     if is_pair and not has_details:
-        bests = best_epochs(result)
+        bests = lowest_epochs(result)
         epochs = sorted(COURSE & {*history.epochs.tolist()} | {*bests.values(), epochs[-1]})
         where = " and ".join(f"{epoch} ({label})" for label, epoch in bests.items())
         note = f"The mean {headline} is lowest at epoch {where}." if bests else ""
@@ -83,7 +83,7 @@ def loss_table(result: Result, has_details: bool) -> Table:
     )
 
 
-def best_epochs(result: Result) -> dict[str, int]:
+def lowest_epochs(result: Result) -> dict[str, int]:
     """Return by label at which measured epoch after the first each arm's mean is lowest."""
     epochs, means = result.history.epochs[1:].tolist(), result.headline[1:].mean(axis=-1).T
     lowest = zip(result.study.labels.values(), means, strict=True)
@@ -108,8 +108,8 @@ def difference_table(result: Result) -> Table:
         rows.append([label, *mean, *median, *wins_and_p, r, gain, *alone, shown])
     caption = (
         f"{judged_text(result)}, arm − baseline; wins: replicates of {result.study.replicates} in "
-        f"which it is lower; r: correlation of the pairs; gain: how much smaller pairing makes the "
-        f"variance"
+        f"which it is lower; r: correlation of the pairs; gain: how many times smaller pairing "
+        f"makes the variance"
     )
     if zeros.any():
         caption += "; zeros: share of weights that are 0"

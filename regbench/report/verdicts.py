@@ -78,7 +78,13 @@ def width_sentences(result: Result) -> list[str]:
     return [f"The interval is {max(widths):.3g} wide; it was to be at most {asked:g} wide."]
 
 
-def sentence(label: str, comparison: Difference, given: str = "", margin: float = 0.0) -> str:
+def sentence(
+    label: str,
+    comparison: Difference,
+    given: str = "",
+    margin: float = 0.0,
+    noun: str = "replicates",
+) -> str:
     """Return the verdict on an arm in one sentence."""
     mean, ci, what = comparison.mean_difference, comparison.ci, comparison.measure.replace("_", " ")
     what = what.removesuffix(" at best")
@@ -104,7 +110,7 @@ def sentence(label: str, comparison: Difference, given: str = "", margin: float 
         changes = f"{label} {way} the {what}"
         low, high = sorted(map(abs, ci))
         mean, ci = abs(mean), (low, high)
-    wins = f", better in {comparison.wins} of {comparison.replicates} replicates"
+    wins = f", better in {comparison.wins} of {comparison.replicates} {noun}"
     return (
         f"{changes} by {rounded(mean, ci)} ({percent(comparison.confidence)} interval "
         f"{interval_text(ci)}){'' if comparison.wins is None else wins}{given}."

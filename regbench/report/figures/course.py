@@ -67,7 +67,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     confidence = result.question.confidence
     losses = result.headline.astype(float)
     risk, half = mean_band(losses, confidence)
-    floor = result.study.task.test_noise**2 if what == "risk" else 0.0  # no risk is below the noise
+    floor = result.task.noise_variance if what == "risk" else 0.0  # no risk is below the noise
     trained = np.where(np.isfinite(history.train_loss_eval), history.train_loss_eval, np.nan)
     quartiles = np.percentile(trained, (50, 25, 75), axis=2)
     change, half_change = mean_band(losses - losses[:, :1], confidence)

@@ -57,7 +57,7 @@ def title(result: Result) -> str:
 
 def draw(result: Result, sheet: Sheet) -> None:
     """Draw a panel of fits for each arm, over one of variance and bias² at each input."""
-    history, cast, task = result.history, Cast(result), result.study.task
+    history, cast = result.history, Cast(result)
     count, seed = min(MOST_LINES, result.study.replicates), result.study.seed
     said = (
         f"{cast.networks}. A thin line is the fit of one replicate"
@@ -95,7 +95,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     title_height = 0.16 * max(map(len, names.values())) + 0.02
     above_panel = title_height + NAMED
     tall = 0.7 * (height - above_panel - BETWEEN - 0.35)
-    limited = dict[str, Any](xlim=(task.x_min, task.x_max))
+    limited = dict[str, Any](xlim=result.task.axis)
     for place, index in enumerate(cast.shown):
         row, column = divmod(place, columns)
         left, over, color = LEFT + column * (width + GAP), top + row * height, cast.colors[index]

@@ -98,7 +98,7 @@ def curves_of(result: Result, rows: list[int]) -> list[tuple[str, str, Array]]:
     cast, question = Cast(result), result.question
     risk, half = mean_band(result.judged[rows], question.confidence)
     half = half * (result.study.replicates > 2)
-    floor = result.study.task.test_noise**2 if question.headline == "risk" else 0.0
+    floor = result.task.noise_variance if question.headline == "risk" else 0.0
     bands = np.maximum(risk - half, np.minimum(floor, risk)), risk + half
     curves = [(question.words, INK, np.stack([risk, *bands]))]
     is_split = cast.several and question.judged_by == "risk"
@@ -143,7 +143,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     panel.axhline(base[0, 0], color=BASELINE, lw=1.6, dashes=(5, 2), zorder=1)
     named = [(base[0, 0], f"baseline {short(base[0, 0])}", BASELINE)]
     if len(curves) > 1:
-        noise = result.study.task.test_noise**2
+        noise = result.task.noise_variance
         panel.axhline(noise, color=GREY, lw=1, ls=":")
         named.append((noise, f"noise {short(noise)}", GREY))
     draw_curves(panel, sweep.x, curves)
