@@ -47,7 +47,7 @@ JUDGED = {
     "risk": "Judged by the risk: the expected squared error at a fresh input of the range.",
     "test-loss": "Judged by the test loss: the squared error at the test points alone.",
 }
-WORDS = {
+GLOSSARY = {
     "replicate": "one draw of data and initial weights, on which every arm is trained",
     "difference": "arm − baseline, paired: on the same replicate, so that luck cancels",
     "interval": "the mean differences that these replicates are compatible with",
@@ -135,7 +135,7 @@ def view(run: Run, result: Result, is_complete: bool) -> View:
         csv=csv_pieces({None: result}),
         pictures=pictures,
         subject=result,
-        words=WORDS if result.study.replicates > 1 else {},
+        words=GLOSSARY if result.study.replicates > 1 else {},
         moving=partial(shown_of_every_epoch, result) if pictures else None,
         moved=("fan", "weights"),
         logs=partial(logs, result),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from regbench.analysis.result import Result
     from regbench.report.figures.sheet import Sheet
 
-FEW_ARMS, FEW_BANDS = 8, 4
+MOST_CURVES, FEW_BANDS = 8, 4
 """So many arms are all labelled, of more the baseline, the best and the worst; and have bands."""
 DECADES = 8
 """Of a training loss below the largest: what is smaller is memorised."""
@@ -137,7 +137,7 @@ def labelled_of(result: Result, cast: Cast) -> list[int]:
     """Return the arms that are labelled: all, or of many the baseline, the best and the worst."""
     arms = range(len(cast.labels))
     worst = max(arms, key=lambda index: -1 if index in cast.lost else result.judged[index].mean())
-    return [*arms] if len(arms) <= FEW_ARMS else sorted({0, cast.best, worst})
+    return [*arms] if len(arms) <= MOST_CURVES else sorted({0, cast.best, worst})
 
 
 def shares_of(epochs: Array, last: int) -> Array:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from regbench.report.base import View
     from regbench.settings.output import Output
 
-FEW_ARMS = 5
+MOST_SHOWN = 5
 """How many arms, the baseline first, are shown while a run goes on."""
 SHOWN = {"train loss": "train_loss_eval", "test loss": "test_loss", "risk": "risk"}
 LONG_SECONDS = 60
@@ -72,7 +72,7 @@ class Progress(Viewer):
         self, what: str, total: int, labels: Mapping[str, str] = MappingProxyType({})
     ) -> AbstractContextManager[Callable[[int], None]]:
         """Show how far a stage is, and what it has come to; see `console.progress`."""
-        self.labels = dict(itertools.islice(labels.items(), FEW_ARMS))
+        self.labels = dict(itertools.islice(labels.items(), MOST_SHOWN))
         self.finished = {arm: {} for arm in self.labels}
         return progress(self.errors, what, total, self.output.quiet, self.so_far)
 
