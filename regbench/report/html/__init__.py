@@ -44,7 +44,8 @@ def text_of(view: View) -> str:
     from regbench.report.figures import draw
 
     if view.subject is None:
-        raise UsageError("export", problem="not as a page: there are no blocks to show")
+        why = "no block of this run is there" if view.run else "judge makes none"
+        raise UsageError("export", problem=f"not as a page: {why}")
     names = [name for name in view.pictures if name not in view.moved]
     is_drawn = view.request.output.plots
     pictures = [draw(name, view.subject, {"html"}) for name in names if is_drawn]
