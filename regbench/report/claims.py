@@ -238,20 +238,20 @@ def optimum_sentences(result: Result) -> list[str]:
         return []
     one, other = result.study.arms[1:3]
     (symbol,) = (part.symbol for part in one.parts if part not in other.parts)
-    ci = outward_text(optimum.ci) if optimum.ci else ""
+    ci = " to ".join(outward_ends(optimum.ci)) if optimum.ci else ""
     interval = f" ({percent(result.question.confidence)} interval {ci})" if ci else ""
     beyond = " That is an end of the sweep; the best may lie beyond it." * optimum.is_at_end
     best = f"{symbol}={optimum.strength:.2g}{interval}"
     return [f"A curve through all arms is lowest at {best}.{beyond}"]
 
 
-def outward_text(interval: Interval) -> str:
-    """Return an interval of positive numbers with two digits, its ends rounded away from it."""
+def outward_ends(interval: Interval) -> list[str]:
+    """Return the ends of an interval of positive numbers with two digits, rounded away from it."""
     ends = []
     for end, towards in zip(interval, (math.floor, math.ceil), strict=True):
         digits = 10.0 ** (1 - math.floor(math.log10(end))) if end > 0 else 1.0
         ends.append(f"{towards(round(end * digits, 9)) / digits:.2g}")
-    return " to ".join(ends)
+    return ends
 
 
 def interaction_sentences(result: Result) -> list[str]:

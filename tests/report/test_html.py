@@ -85,6 +85,8 @@ def test_slider_moves_fits_and_weights_to_the_epoch(page: Page, result: Result) 
     columns = np.linspace(0, len(history.grid_x) - 1, len(truth)).round().astype(int)
     slope, shift = np.polyfit(truth, history.grid_truth[columns], 1)
     assert slope < 0  # up is more
+    below = all_of(page, "text.tick[y='186']", "e.textContent")
+    assert below[:3] == ["−1", "0", "1"]  # the axis of x, not of y
     page.ask("document.getElementById('epoch').focus()")
     kept, seen = history.kept_epochs.tolist(), set()
     for back, key in enumerate(["End", *["ArrowLeft"] * (len(kept) - 1)]):

@@ -20,7 +20,7 @@ from regbench.analysis.result import Result
 from regbench.analysis.simultaneous import law_of
 from regbench.regularizers import REGULARIZERS
 from regbench.report.base import Table
-from regbench.report.claims import WORDS, outward_text
+from regbench.report.claims import WORDS, outward_ends
 from regbench.report.format import interval_text, number, probability, rounded
 from regbench.report.tables import loss_table, share_text
 from regbench.report.terminal.console import print_table, progress, showable
@@ -467,4 +467,4 @@ def test_numbers_are_short_and_honest(value: float | None, text: str) -> None:
 def test_ends_of_the_best_strength_are_rounded_outward(
     interval: tuple[float, float], text: str
 ) -> None:
-    assert outward_text(interval) == text
+    assert " to ".join(outward_ends(interval)) == text

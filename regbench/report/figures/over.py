@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regbench.analysis.history import evenly
-from regbench.report.claims import FEW_ARMS, is_comparable
+from regbench.report.claims import FEW_ARMS, is_comparable, outward_ends
 from regbench.report.figures.findings import Cast, bracket, cut, sentence_of, short
 from regbench.report.figures.marks import BAR, Row, draw_rows
 from regbench.report.figures.pairs import VERDICTS
@@ -66,7 +66,7 @@ def sweeps_of(result: OverResult) -> list[Sweep]:
 def best_text(result: Result) -> str:
     """Return the best strength of a sweep, with its interval."""
     found = result.optimum
-    ci = " [{:.2g}, {:.2g}]".format(*found.ci) if found and found.ci else ""
+    ci = " [{}, {}]".format(*outward_ends(found.ci)) if found and found.ci else ""
     return f"{found.strength:.2g}{ci}" if found else ""
 
 

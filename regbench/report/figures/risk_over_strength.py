@@ -9,7 +9,7 @@ import numpy as np
 from regbench.analysis.optimum import curve_through, sweep_of
 from regbench.analysis.statistics import mean_band
 from regbench.errors import UsageError
-from regbench.report.claims import finite_arms
+from regbench.report.claims import finite_arms, outward_ends
 from regbench.report.figures.findings import Cast, cut, sentence_of, short
 from regbench.report.figures.marks import draw_dots, draw_intervals
 from regbench.report.figures.palette import BASELINE, BEST, BIAS, GREY, INK, NAMES, VARIANCE
@@ -85,7 +85,7 @@ def title(result: Result) -> str:
     if optimum is None:
         return sentence_of(f"of the arms that were tried {place}: the lowest {what}")
     symbol = sweep_of(result.study.arms[1:])[0][0].symbol
-    ci = " [{:.2g}, {:.2g}]".format(*optimum.ci) if optimum.ci else ""
+    ci = " [{}, {}]".format(*outward_ends(optimum.ci)) if optimum.ci else ""
     end = ", an end of the sweep" * optimum.is_at_end
     return sentence_of(f"{what} is lowest at {symbol}* = {optimum.strength:.2g}{ci}{end}", place)
 

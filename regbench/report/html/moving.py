@@ -36,7 +36,7 @@ def moving(result: Result) -> dict[str, Any]:
     `frames` has a list for each kept epoch, in the order of the page: of each panel the fits, their
     mean, the first of them, the headline, and of each layer bars and a text; at last the mark.
     """
-    history, cast, (low, high) = result.history, Cast(result), result.task.axis
+    history, cast, (first, last) = result.history, Cast(result), result.task.axis
     epochs, words = history.kept_epochs.tolist(), result.question.words
     chosen = evenly(len(history.grid_x), MOST_POINTS)
     truth, fine = history.grid_truth[chosen], [i for i in cast.shown if i not in cast.lost]
@@ -69,7 +69,7 @@ def moving(result: Result) -> dict[str, Any]:
         "layers": layers,
         "truth": curves(truth[None], low, high),
         "points": "".join(f"M{x:.2f} {y:.0f}h0" for x, y in zip(xs, ys, strict=True)),
-        "x_ticks": [minus(x) for x in (low, (low + high) / 2, high)],
+        "x_ticks": [minus(x) for x in (first, (first + last) / 2, last)],
         "y_ticks": ticks(low, high),
         "steps": len(chosen) - 1,
         "tall": TALL,
