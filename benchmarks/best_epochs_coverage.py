@@ -18,7 +18,7 @@ import regbench as rb
 from regbench.analysis.best_epochs import best_epochs, differences_at_best
 from regbench.analysis.history import History
 from regbench.analysis.statistics import mean_interval
-from regbench.settings.arms import arms_of
+from regbench.settings.parse import arms_of
 
 if TYPE_CHECKING:
     from numpy.random import Generator

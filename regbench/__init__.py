@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from regbench.scores import compare as compare
     from regbench.scores import judge as judge
     from regbench.settings.dropout_scale import DropoutScale as DropoutScale
-    from regbench.settings.machine import Machine as Machine
+    from regbench.settings.groups import Judging as Judging
+    from regbench.settings.groups import Machine as Machine
+    from regbench.settings.groups import Question as Question
     from regbench.settings.over import Over as Over
-    from regbench.settings.question import Judging as Judging
-    from regbench.settings.question import Question as Question
     from regbench.settings.study import Network as Network
     from regbench.settings.study import Study as Study
     from regbench.settings.study import Task as Task
@@ -52,9 +52,8 @@ PUBLIC = {
     "settings.dropout_scale": ["DropoutScale"],
     "regularizers": ["Arm", "Regularizer", "Step"],
     "regularizers.plugins": ["register"],
-    "settings.machine": ["Machine"],
+    "settings.groups": ["Judging", "Machine", "Question"],
     "settings.over": ["Over"],
-    "settings.question": ["Judging", "Question"],
     "settings.study": ["Network", "Study", "Task", "Training"],
 }
 """Public names, keyed by the module that they are imported from on first use."""

@@ -20,9 +20,7 @@ from regbench.report import notebook
 from regbench.report.base import Viewer
 from regbench.settings.command import Request
 from regbench.settings.dropout_scale import DropoutScale
-from regbench.settings.machine import Machine
-from regbench.settings.output import Output
-from regbench.settings.question import Question
+from regbench.settings.groups import Machine, Output, Question
 from regbench.settings.study import BaseStudy
 from regbench.storage import run_folder
 from regbench.storage.run_folder import MANIFEST, create_run, in_use

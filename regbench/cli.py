@@ -39,9 +39,7 @@ from regbench.regularizers import REGULARIZERS, plugins
 from regbench.settings import parse
 from regbench.settings.base import bounds, choices, is_list, kind_of
 from regbench.settings.command import Command
-from regbench.settings.machine import Machine
-from regbench.settings.output import Output
-from regbench.settings.question import Judging
+from regbench.settings.groups import Judging, Machine, Output
 from regbench.storage.run_list import named_run, run_names
 
 if TYPE_CHECKING:

@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from regbench.settings.command import Request
-    from regbench.settings.output import Output
-    from regbench.settings.question import Judging
+    from regbench.settings.groups import Judging, Output
     from regbench.storage.run_folder import Run
 
 

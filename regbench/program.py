@@ -28,7 +28,7 @@ from regbench.errors import (
 from regbench.experiments import Plan, stored_command
 from regbench.process.signals import stopping
 from regbench.report import VIEWS, header_of, outputs_of, text_of, view_of, write_output
-from regbench.settings.output import FORMATS
+from regbench.settings.groups import FORMATS
 from regbench.storage import run_folder
 from regbench.storage.files import SUFFIX, Store, find_paths, unfinished, write_text
 from regbench.storage.key import user_key
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from regbench.experiments.training import Completed
     from regbench.report.base import View, Viewer
     from regbench.settings.command import Request
-    from regbench.settings.machine import Environment, Machine
-    from regbench.settings.output import Output
+    from regbench.settings.groups import Environment, Machine, Output
     from regbench.storage.blocks import Archive
     from regbench.storage.run_folder import Run
 

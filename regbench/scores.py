@@ -16,8 +16,8 @@ import numpy as np
 from regbench.analysis.scores import Judged
 from regbench.errors import UsageError, cannot_read, differences
 from regbench.program import open_run, read_back
-from regbench.settings.numbers import to_number
-from regbench.settings.question import Judging
+from regbench.settings.groups import Judging
+from regbench.settings.parse import to_number
 from regbench.storage.files import write_text
 
 if TYPE_CHECKING:

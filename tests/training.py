@@ -15,7 +15,7 @@ from regbench.executors.here import train_batch
 from regbench.experiments import COMMANDS
 from regbench.limits import available_cores
 from regbench.regularizers.base import ParameterInfo, Step
-from regbench.settings.machine import Environment
+from regbench.settings.groups import Environment
 from regbench.settings.parse import build_request
 from regbench.settings.study import Training
 

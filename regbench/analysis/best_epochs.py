@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regbench.analysis.history import Array, History
-    from regbench.settings.question import Question
+    from regbench.settings.groups import Question
 
 
 @dataclass(frozen=True)

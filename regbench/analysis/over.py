@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Comparison
-    from regbench.settings.machine import Environment
+    from regbench.settings.groups import Environment, Question
     from regbench.settings.over import Over
-    from regbench.settings.question import Question
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from regbench.analysis.optimum import Optimum
     from regbench.analysis.statistics import Comparison, Interval, Judgement, Verdict
     from regbench.regularizers import Arm
-    from regbench.settings.machine import Environment
-    from regbench.settings.question import Question
+    from regbench.settings.groups import Environment, Question
     from regbench.settings.study import Study
     from regbench.tasks.base import Task
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from regbench.analysis.history import Array
     from regbench.analysis.statistics import Interval, Judgement
-    from regbench.settings.question import Judging
+    from regbench.settings.groups import Judging
 
 ROUNDING = 1e-9
 """Relative; differences whose interval is no wider are taken as all the same."""

@@ -13,7 +13,7 @@ from regbench.engines.reference import train_reference
 from regbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from regbench.settings.machine import Machine
+    from regbench.settings.groups import Machine
     from regbench.settings.study import Study
 
 __all__ = ["ENGINES", "Engine", "Listener", "choose_device", "choose_engine"]

@@ -13,7 +13,7 @@ import numpy
 import torch
 
 from regbench import __version__
-from regbench.settings.machine import Environment
+from regbench.settings.groups import Environment
 
 ROUNDING = re.compile(
     "MKL_(CBWR|DEBUG_CPU_TYPE|ENABLE_INSTRUCTIONS)|(ONEDNN|DNNL)_(MAX_CPU_ISA|DEFAULT_FPMATH_MODE)"

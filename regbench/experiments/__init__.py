@@ -12,18 +12,16 @@ from regbench.regularizers.plugins import named, place_of
 from regbench.settings import parse
 from regbench.settings.command import Arms, Command, strengths_of
 from regbench.settings.dropout_scale import DropoutScale
-from regbench.settings.machine import Machine
-from regbench.settings.output import Output
+from regbench.settings.groups import Machine, Output, Question
 from regbench.settings.over import Values
-from regbench.settings.question import Question
 from regbench.settings.study import BaseStudy, Study
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from regbench.regularizers import Regularizer
-    from regbench.settings.arms import FindRegularizer
     from regbench.settings.command import Request
+    from regbench.settings.parse import FindRegularizer
 
 __all__ = ["COMMANDS", "Observer", "Plan", "command_of", "resolve"]
 __all__ += ["no_such_option", "stored_command"]

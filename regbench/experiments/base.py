@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from regbench.analysis.history import History
     from regbench.executors import Executor
     from regbench.regularizers import Arm
-    from regbench.settings.machine import Environment
-    from regbench.settings.question import Question
+    from regbench.settings.groups import Environment, Question
     from regbench.storage.blocks import Provenance
 
 

@@ -17,7 +17,7 @@ from regbench.tasks import task_of
 if TYPE_CHECKING:
     import torch
 
-    from regbench.settings.question import Question
+    from regbench.settings.groups import Question
     from regbench.settings.study import Study
 
 BATCH_REPLICATES = 64

@@ -17,13 +17,12 @@ from regbench.analysis.best_epochs import judged_values
 from regbench.analysis.result import Result
 from regbench.analysis.statistics import required_replicates
 from regbench.errors import UsageError
-from regbench.settings.question import PILOT_REPLICATES
+from regbench.settings.groups import PILOT_REPLICATES
 from regbench.settings.study import MOST_REPLICATES, Study
 
 if TYPE_CHECKING:
     from regbench.analysis.history import History
-    from regbench.settings.machine import Environment
-    from regbench.settings.question import Question
+    from regbench.settings.groups import Environment, Question
 
 Measured = tuple[Study, "History"]
 Measure = Callable[[Study, str, list[Batch]], Measured | None]

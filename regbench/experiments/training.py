@@ -20,9 +20,8 @@ from regbench.executors.shard import part_of, share
 from regbench.experiments.base import SILENT, Observer, Plan
 from regbench.experiments.stages import batches_of, run_stages
 from regbench.regularizers import REGULARIZERS
-from regbench.settings.machine import Machine
+from regbench.settings.groups import PILOT_REPLICATES, Machine
 from regbench.settings.over import Over
-from regbench.settings.question import PILOT_REPLICATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
     from regbench.analysis.result import Result
     from regbench.executors import Executor
     from regbench.experiments.stages import Measured
-    from regbench.settings.machine import Environment
-    from regbench.settings.question import Question
+    from regbench.settings.groups import Environment, Question
     from regbench.settings.study import Study
     from regbench.storage.blocks import Archive
 

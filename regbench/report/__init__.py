@@ -12,8 +12,8 @@ from regbench.errors import in_python
 from regbench.experiments import command_of
 from regbench.settings.command import Request
 from regbench.settings.dropout_scale import DropoutScale
+from regbench.settings.groups import Question
 from regbench.settings.over import Over
-from regbench.settings.question import Question
 from regbench.storage.run_folder import Run
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from regbench.report.base import View
     from regbench.report.figures import Picture
-    from regbench.settings.output import Output
+    from regbench.settings.groups import Output
 
 VIEWS = ("figures", "tensorboard", "html")
 """The outputs that can be left out, and made again from a run's blocks."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from regbench.regularizers import Arm
     from regbench.report.base import View
     from regbench.report.figures import Picture
-    from regbench.settings.machine import Environment
+    from regbench.settings.groups import Environment
     from regbench.storage.run_folder import Run
 
 

@@ -11,7 +11,7 @@ from regbench.errors import option_of, shell_word, visible
 from regbench.report.base import Table, View
 from regbench.report.format import interval_text, rounded, setting_text, told
 from regbench.settings.base import keys_of
-from regbench.settings.output import Output
+from regbench.settings.groups import Output
 
 if TYPE_CHECKING:
     import datetime

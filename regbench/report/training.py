@@ -28,7 +28,7 @@ from regbench.report.format import count, seeds_text
 from regbench.report.json import document_of, training_content
 from regbench.report.tables import difference_table, loss_table
 from regbench.report.verdicts import cautions, gate_line, sentences
-from regbench.settings.question import PILOT_REPLICATES
+from regbench.settings.groups import PILOT_REPLICATES
 from regbench.tasks import task_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Comparison, Difference, Judgement
-    from regbench.settings.question import Question
+    from regbench.settings.groups import Question
 
 SIGNIFICANT = 0.05
 GIVEN = {

@@ -15,9 +15,7 @@ from pydantic import Field, InstanceOf, create_model
 from regbench.errors import option_of, quoted
 from regbench.regularizers import REGULARIZERS, Arm
 from regbench.settings.base import ARMS, Settings
-from regbench.settings.machine import Machine
-from regbench.settings.output import Output
-from regbench.settings.question import Question
+from regbench.settings.groups import Machine, Output, Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,7 +17,7 @@ from regbench.settings.study import BaseStudy, Study
 
 if TYPE_CHECKING:
     from regbench.regularizers import Arm
-    from regbench.settings.question import Question
+    from regbench.settings.groups import Question
 
 MOST_VALUES, MOST_EFFECTS = 30, 1000
 """Most values of the setting, and most values × arms, whose intervals hold together."""

@@ -1,27 +1,38 @@
-"""Where a setting's value comes from: flag over environment over TOML file over default.
+"""What users type, as values: numbers, lists, ranges, arms, and whole requests.
 
-Texts that users type and values in files meet the same rules, so that each mistake has one message
-whatever its source. Knows nothing about what the settings do.
+A setting's value comes from a flag, or else a variable, a TOML file or its default. Texts that
+users type and values in files meet the same rules, so that each mistake has one message whatever
+its source. Knows nothing about what the settings do.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from regbench.errors import UsageError, option_of, suggestion, visible
-from regbench.regularizers import REGULARIZERS
+from regbench.regularizers import REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.plugins import named
-from regbench.settings.arms import FindRegularizer, arms_of
-from regbench.settings.base import ARMS, Settings, allowed, is_list, keys_of, kind_of, unknown_key
+from regbench.settings.base import (
+    ARMS,
+    STRENGTHS,
+    Settings,
+    allowed,
+    is_list,
+    keys_of,
+    kind_of,
+    unknown_key,
+)
 from regbench.settings.command import PARTS, Arms, Request, nested_groups
-from regbench.settings.numbers import MOST_NUMBERS, WHOLE, split_numbers, to_float, to_number
+from regbench.settings.groups import PILOT_REPLICATES
 from regbench.settings.over import Over, Values, group_and_field
-from regbench.settings.question import PILOT_REPLICATES
 from regbench.settings.study import BaseStudy, Study
 
 if TYPE_CHECKING:
@@ -38,6 +49,15 @@ LARGEST_FILE = 1_000_000
 """Largest configuration file in bytes."""
 Group = TypeVar("Group", bound=Settings)
 SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+FindRegularizer = Callable[[str], type[Regularizer] | None]
+PLUS = re.compile(r"\+(?=[^\W\d])")
+"""A plus sign before a name; the one in `1e+2` belongs to a number."""
+CONSTANT = re.compile(r",(?=[^\W\d]\w*=)")
+"""A comma before the name of a regularizer's constant."""
+MOST_NUMBERS = 1000
+"""Most numbers in a list or a range."""
+WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def resolve(
@@ -214,3 +234,106 @@ def read_file(path: Path, command: Command) -> dict[str, Any]:
         if key not in settings:
             raise unknown_key(source, key, settings)
     return values
+
+
+def arms_of(source: str, text: str, find: FindRegularizer = named) -> list[Arm]:
+    """Return the arms that a text stands for: several where one of its parts has several values.
+
+    `find` returns the regularizer of a name, or None.
+    """
+    choices = []
+    for part in PLUS.split(text):
+        command, equals, strengths = part.partition("=")
+        kind = find(command)
+        if kind is None or not equals:
+            hint = suggestion(command, REGULARIZERS) if equals else ""
+            hint = hint or f"regularizers: {', '.join(REGULARIZERS)}"
+            problem = f"where {visible(part)} is no regularizer with its strength"
+            if kind:
+                problem = f"where {visible(part)} lacks its strength"
+                hint = f"such as {command}={kind.default:g}"
+            if text == "+":
+                problem, hint = "which is half a sum", "write sums without spaces"
+            raise UsageError(source, text, ARMS, problem=problem, hint=hint)
+        strengths, *constants = CONSTANT.split(strengths)
+        texts = dict(constant.split("=", 1) for constant in constants)
+        own = {name: to_number(source, text, "a number") for name, text in texts.items()}
+        if unknown := next((name for name in own if name not in kind().constants), None):
+            hint = suggestion(unknown, kind().constants)
+            problem = f"where {command} has no constant {visible(unknown)}"
+            raise UsageError(source, text, problem=problem, hint=hint)
+        values = split_numbers(source, strengths)
+        try:
+            choices.append([kind(value + 0.0, **own) for value in values])
+        except UsageError as error:
+            error.got = f"{command}={error.got}"
+            raise
+    if sum(len(values) > 1 for values in choices) > 1:
+        raise UsageError(source, text, ARMS, problem="where two parts have several values")
+    return [Arm(parts) for parts in itertools.product(*choices)]
+
+
+def to_number(source: str, text: str, allowed: str) -> float:
+    """Return the finite number that a text spells in ASCII digits, or raise `UsageError`."""
+    if not DECIMAL.fullmatch(text):
+        hint = ""
+        if re.fullmatch(r"[0-9]*,[0-9]+", text):
+            hint = f"a decimal comma? write {text.replace(',', '.')}"
+        elif re.fullmatch(r"[0-9]{1,3}(\.[0-9]*)?%", text):
+            hint = f"a percentage? write {float(text[:-1]) / 100!r}"
+        raise UsageError(source, text, allowed, hint=hint)
+    number = to_float(source, text)
+    if math.isinf(number):
+        raise UsageError(source, text, problem="which is too large for a float")
+    return number
+
+
+def to_float(source: str, text: str) -> float:
+    """Return the number that digits spell, infinity where too large; refuse what would become 0."""
+    number = float(text)
+    if number == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
+        raise UsageError(source, text, problem="which would silently become 0")
+    return number
+
+
+def split_numbers(source: str, text: str) -> list[float]:
+    """Return the numbers of a comma-separated list or of a spaced range; see `to_number`."""
+    if ":" in text:
+        return spaced_numbers(source, text)
+    if re.fullmatch(r"0?,[0-9]+", text):
+        decimals = text.partition(",")[2]
+        hint = f"a decimal comma? write {text.replace(',', '.')}, or 0.0,{decimals} for two values"
+        raise UsageError(source, text, hint=hint)
+    return [to_number(source, part, STRENGTHS) for part in text.split(",")]
+
+
+def spaced_numbers(source: str, text: str) -> list[float]:
+    """Return the numbers of `linspace:FIRST:LAST:N` or `logspace:FIRST:LAST:N`.
+
+    Those between the ends are rounded to four significant digits, so that arms have short names,
+    or to as many more as keep them apart and between the ends.
+    """
+    spacing, *parts = text.split(":")
+    if spacing not in ("linspace", "logspace") or len(parts) != 3:
+        raise UsageError(source, text, STRENGTHS)
+    first, last = (to_number(source, part, STRENGTHS) for part in parts[:2])
+    steps = int(parts[2]) - 1 if WHOLE.fullmatch(parts[2]) else 0
+    if not 1 <= steps < MOST_NUMBERS:
+        problem = f"where N must be a whole number from 2 to {MOST_NUMBERS}"
+        raise UsageError(source, text, problem=problem)
+    shares = [step / steps for step in range(1, steps)]
+    if spacing == "linspace":
+        between = [first + share * (last - first) for share in shares]
+    elif first > 0 and last > 0:
+        between = [first * (last / first) ** share for share in shares]
+    else:
+        hint = f"ends are no exponents: logspace:1e{first:g}:1e{last:g}:{parts[2]}"
+        problem = "but both ends of logspace must be above 0"
+        raise UsageError(source, text, problem=problem, hint=hint if first < 0 else "")
+    for digits in range(4, 18):  # 17 tell any two float64 apart
+        numbers = [first, *(float(f"{number:.{digits}g}") for number in between), last]
+        is_within = min(numbers) == min(first, last) and max(numbers) == max(first, last)
+        if is_within and len(set(numbers)) == len(numbers):
+            return numbers
+    problem = f"but there are no {parts[2]} different numbers between its ends"
+    raise UsageError(source, text, problem=problem)

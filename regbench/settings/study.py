@@ -20,7 +20,7 @@ from regbench.settings.truths import TRUTHS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from regbench.settings.question import Question
+    from regbench.settings.groups import Question
 
 MOST_REPLICATES = 10_000_000
 LAST_SEED = 2**32 - 1

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from regbench.errors import shareable
-from regbench.settings.machine import Environment  # noqa: TC001 - pydantic reads it
+from regbench.settings.groups import Environment  # noqa: TC001 - pydantic reads it
 from regbench.storage.files import canonical, read_plain, write_text
 
 if TYPE_CHECKING:

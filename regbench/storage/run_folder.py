@@ -32,8 +32,7 @@ from regbench.errors import (
 )
 from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.plugins import stand_ins
-from regbench.settings.machine import Environment
-from regbench.settings.output import VIEWS, Output
+from regbench.settings.groups import VIEWS, Environment, Output
 from regbench.settings.parse import resolve
 from regbench.storage.files import (
     TEMPORARY,
@@ -56,8 +55,8 @@ from regbench.storage.records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from regbench.settings.arms import FindRegularizer
     from regbench.settings.command import Command, Request
+    from regbench.settings.parse import FindRegularizer
 
     Find = Callable[[str, FindRegularizer], Command | None]
 

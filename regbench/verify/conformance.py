@@ -12,9 +12,8 @@ import numpy as np
 from regbench.engines.contract import PASSED
 from regbench.experiments.training import complete, plan
 from regbench.regularizers import BY_CLASS, Arm
-from regbench.settings.machine import Machine
+from regbench.settings.groups import Machine, Question
 from regbench.settings.parse import build
-from regbench.settings.question import Question
 from regbench.settings.study import Study
 from regbench.verify.runner import Agreement, Case, compare_values
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.analysis.shown import Shown
 from regbench.experiments.base import SILENT, Observer, Plan
 from regbench.experiments.feasibility import check_memory
-from regbench.settings.question import Question
+from regbench.settings.groups import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from regbench.analysis.history import Array
     from regbench.settings.dropout_scale import DropoutScale
-    from regbench.settings.machine import Environment
+    from regbench.settings.groups import Environment
 
 CHUNK_NUMBERS = 2**22
 """Units whose masks are drawn at once; at least one trial."""

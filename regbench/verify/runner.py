@@ -19,7 +19,7 @@ from regbench.engines.environment import describe_environment
 from regbench.errors import RegbenchError, UsageError, suggestion, unexpected
 from regbench.experiments import Observer, training
 from regbench.settings.dropout_scale import DropoutScale
-from regbench.settings.question import Question
+from regbench.settings.groups import Question
 from regbench.settings.study import Study
 from regbench.verify import dropout_scale
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from regbench.settings.machine import Environment, Machine
+    from regbench.settings.groups import Environment, Machine
     from regbench.settings.study import BaseStudy
 
 LARGEST_Z = 5.0

@@ -13,7 +13,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 
 from regbench.analysis.scores import Judged
-from regbench.settings.question import Judging
+from regbench.settings.groups import Judging
 
 
 def judged(scores: dict[str, Any], is_paired: bool = True, **asked: Any) -> Judged:

@@ -16,7 +16,7 @@ from regbench.engines import ENGINES, misfit
 from regbench.engines.base import draw_start
 from regbench.errors import UsageError
 from regbench.regularizers import REGULARIZERS, Arm
-from regbench.settings.machine import Machine
+from regbench.settings.groups import Machine
 
 if TYPE_CHECKING:
     from regbench.settings.study import Study

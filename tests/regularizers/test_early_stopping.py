@@ -13,7 +13,7 @@ from regbench.errors import UsageError
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.early_stopping import EarlyStopping
 from regbench.regularizers.weight_decay import WeightDecay
-from regbench.settings.machine import Machine
+from regbench.settings.groups import Machine
 from regbench.settings.study import Training
 
 

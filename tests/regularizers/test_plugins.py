@@ -20,7 +20,7 @@ import regbench as rb
 from regbench.regularizers import BY_CLASS, REGULARIZERS, Regularizer
 from regbench.regularizers.plugins import load_file
 from regbench.regularizers.weight_decay import WeightDecay
-from regbench.settings.arms import arms_of
+from regbench.settings.parse import arms_of
 
 if TYPE_CHECKING:
     from commands import Command

@@ -31,8 +31,8 @@ from regbench.errors import UsageError
 from regbench.model.randomness import LAYERS_APART, Noise, noise_keys
 from regbench.regularizers import REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.dropout import Dropout
-from regbench.settings.arms import arms_of
-from regbench.settings.machine import Machine
+from regbench.settings.groups import Machine
+from regbench.settings.parse import arms_of
 from regbench.settings.study import Training
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from regbench.report.tables import loss_table, share_text
 from regbench.report.terminal.console import print_table, progress, showable
 from regbench.report.terminal.screen import Screen
 from regbench.report.training import view
-from regbench.settings.output import Output
+from regbench.settings.groups import Output
 from regbench.storage.run_folder import Run
 
 

@@ -20,7 +20,7 @@ from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.l1 import L1
 from regbench.regularizers.weight_decay import WeightDecay
-from regbench.settings.arms import arms_of
+from regbench.settings.parse import arms_of
 
 STRENGTHS = {
     name: st.integers(0, 10**9).map(float)

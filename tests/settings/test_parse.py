@@ -18,7 +18,7 @@ from regbench.experiments import COMMANDS, resolve
 from regbench.regularizers import REGULARIZERS
 from regbench.settings.command import Request
 from regbench.settings.dropout_scale import DropoutScale
-from regbench.settings.output import Output
+from regbench.settings.groups import Output
 from regbench.settings.study import Study
 
 ROOT = Path(__file__).parents[2]

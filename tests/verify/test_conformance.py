@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from regbench.regularizers import BY_CLASS, REGULARIZERS, Regularizer
-from regbench.settings.machine import Machine
+from regbench.settings.groups import Machine
 from regbench.verify.conformance import CHECKS, conformance
 from regbench.verify.runner import verify
 

@@ -21,7 +21,7 @@ from regbench.regularizers.group_lasso import GroupLasso
 from regbench.regularizers.input_noise import InputNoise
 from regbench.regularizers.l1 import L1
 from regbench.regularizers.weight_decay import WeightDecay
-from regbench.settings.machine import Machine
+from regbench.settings.groups import Machine
 from regbench.tasks.synthetic import Synthetic, loss_at_test_points
 from regbench.verify import risk
 from regbench.verify.cases import CASES

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from regbench.analysis.history import History
     from regbench.regularizers import Arm
     from regbench.report.base import View
-    from regbench.settings.output import Output
+    from regbench.settings.groups import Output
 
 MOST_SHOWN = 5
 """How many arms, the baseline first, are shown while a run goes on."""

@@ -14,7 +14,7 @@ from regbench.report.terminal.console import print_line, print_table, showable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from regbench.settings.machine import Machine
+    from regbench.settings.groups import Machine
     from regbench.verify.runner import Row, Verification
 
 HEADINGS = ("row", "predicted", "measured", "deviation", "allowed")
