@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import regbench as rb
-from regbench.analysis.best_epochs import best_epochs, differences_at_best
+from regbench.analysis.best import best_epochs, differences_at_best
 from regbench.analysis.history import History
 from regbench.analysis.statistics import mean_interval
 from regbench.settings.parse import arms_of

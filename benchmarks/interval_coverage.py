@@ -18,8 +18,8 @@ import numpy as np
 from scipy import stats
 
 from regbench.analysis.decomposition import describe, part_differences, split
-from regbench.analysis.simultaneous import law_of
 from regbench.analysis.statistics import (
+    law_of,
     mean_interval,
     median_interval,
     probability_interval,

@@ -17,8 +17,7 @@ import torch
 from distributed import LocalCluster
 
 import regbench as rb
-from regbench.analysis.batch import Batch
-from regbench.analysis.history import fields_of
+from regbench.analysis.history import Batch, fields_of
 from regbench.engines import Listener
 from regbench.engines.environment import describe_provenance
 from regbench.executors.dask import Dask

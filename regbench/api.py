@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from regbench.analysis.shown import Shown
+from regbench.analysis.result import Shown
 from regbench.errors import UsageError, differences
 from regbench.experiments import command_of, stored_command
 from regbench.program import carry_out, go_on, measure_scale, plan, read_back
@@ -26,8 +26,7 @@ from regbench.storage import run_folder
 from regbench.storage.run_folder import MANIFEST, create_run, in_use
 
 if TYPE_CHECKING:
-    from regbench.analysis.over import OverResult
-    from regbench.analysis.result import Result
+    from regbench.analysis.result import OverResult, Result
     from regbench.report.figures import Figures
     from regbench.settings.over import Over
     from regbench.settings.study import Study

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from commands import Command
     from runs import Trained
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Batch, History
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

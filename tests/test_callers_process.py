@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from runs import Trained
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Batch, History
     from regbench.engines import Listener
 
 ENGINE_NAMES = ["reference", "batched", "fused"]

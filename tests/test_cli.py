@@ -21,8 +21,7 @@ from regbench.experiments import COMMANDS
 if TYPE_CHECKING:
     from commands import Command
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Batch, History
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

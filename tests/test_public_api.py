@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from commands import Command
 
-    from regbench.analysis.over import OverResult
-    from regbench.analysis.result import Result
+    from regbench.analysis.result import OverResult, Result
     from regbench.verify.dropout_scale import ScaleResult
 
 untyped: Any = rb

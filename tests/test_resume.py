@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from commands import Command
     from runs import Trained
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Batch, History
 
 
 def test_what_is_missing_is_trained_and_nothing_else(regbench: Command, trained: Trained) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from regbench.analysis.batch import Batch
-from regbench.analysis.history import AXES, History
+from regbench.analysis.history import AXES, Batch, History
 from regbench.analysis.result import Result
 from regbench.engines import Listener
 from regbench.executors.here import train_batch

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis.simultaneous import DRAWS, draws_for, law_of
-from regbench.analysis.statistics import standard_error, t_interval
+from regbench.analysis.statistics import DRAWS, draws_for, law_of, standard_error, t_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,11 +1,14 @@
 """What training leaves behind: measures, predictions and weights, as arrays by name.
 
-Everything that people look at is derived from this. One table says which axes each array has; how
-arrays are joined, stored and listed follows from it. Knows nothing about how they were made.
+A `Batch` is some replicates of some arms: what an engine trains at once. A `History` is what comes
+of it, and everything that people look at is derived from this. One table says which axes each array
+has; how arrays are joined, stored and listed follows from it. Knows nothing about how networks are
+trained.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import threading
 from dataclasses import dataclass
@@ -20,8 +23,8 @@ from regbench.tasks.measures import measure_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from regbench.analysis.batch import Batch
-    from regbench.settings.study import Network
+    from regbench.regularizers import Arm
+    from regbench.settings.study import Network, Study
 
 WEIGHT_BINS, BINS_PER_BOUND = 256, 16
 """Bins of a layer's weights, and how many lie between 0 and the bound of the initial weights. The
@@ -42,6 +45,65 @@ AXES = {
 }
 """The axes of every array; of `measures`, `weight_counts` and `parameters` there is one for each
 name, behind a slash. `weight_counts` are sums over R; `parameters` also have their own shape."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some consecutive replicates of a study, and some of its arms.
+
+    Attributes:
+        study: The study.
+        seeds: One for each of the R replicates.
+        first_replicate: The index of the first one in the study.
+        arm_indices: Which of the study's arms; None for all.
+        kept_index: The replicate whose final parameters are kept, if `has_snapshots`.
+    """
+
+    study: Study
+    seeds: range
+    first_replicate: int = 0
+    arm_indices: tuple[int, ...] | None = None
+    kept_index: int = 0
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The arms, A of them."""
+        return tuple(self.study.arms[index] for index in self.indices)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """Those of the arms in the study."""
+        everything = tuple(range(len(self.study.arms)))
+        return everything if self.arm_indices is None else self.arm_indices
+
+    def by_arm(self) -> list[Batch]:
+        """Return a batch for each of the arms: those of a block each."""
+        return [dataclasses.replace(self, arm_indices=(index,)) for index in self.indices]
+
+    @property
+    def noise_seeds(self) -> list[int]:
+        """For each replicate the seed of its noise in training: that of the initial weights."""
+        return [init_seed(self.study, seed) for seed in self.seeds]
+
+    @property
+    def has_snapshots(self) -> bool:
+        """Whether the study's first replicate is among these: its parameters are kept."""
+        return self.first_replicate == 0
+
+    def cut(self, size: int, first_size: int | None = None) -> list[Batch]:
+        """Return batches of `size` replicates, the first one of `first_size` where given."""
+        bounds = [0, *range(first_size or size, len(self.seeds), size), len(self.seeds)]
+        return [
+            dataclasses.replace(
+                self, seeds=self.seeds[start:end], first_replicate=self.first_replicate + start
+            )
+            for start, end in itertools.pairwise(bounds)
+        ]
+
+
+def init_seed(study: Study, seed: int) -> int:
+    """Return the replicate whose initial weights and noise in training a replicate has."""
+    return study.seed if study.vary == "data" else seed
 
 
 @dataclass(frozen=True, repr=False)

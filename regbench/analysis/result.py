@@ -1,20 +1,23 @@
-"""A finished training experiment as a value: what was asked, where it ran, and what came out."""
+"""A finished training experiment as a value: what was asked, where it ran, and what came out.
+
+It is the result of a study, or of a study at several values of a setting. Only looking at a result
+imports what draws it, and `regbench.api`, from which users have their results, says how that is
+done.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from regbench.analysis.best_epochs import differences_at_best, judged_values
+from regbench.analysis.best import differences_at_best, judged_values, optimum_of
 from regbench.analysis.claims import claims_of, interactions_of
 from regbench.analysis.decomposition import describe, part_differences, split
-from regbench.analysis.optimum import optimum_of
-from regbench.analysis.shown import Shown
-from regbench.analysis.simultaneous import DRAWS
 from regbench.analysis.statistics import (
+    DRAWS,
     Difference,
     compare_arms,
     judge,
@@ -25,16 +28,16 @@ from regbench.errors import RunError, UsageError
 from regbench.tasks import task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from regbench.analysis.best_epochs import AtBest
+    from regbench.analysis.best import AtBest, Optimum
     from regbench.analysis.claims import Claim, Interaction
     from regbench.analysis.decomposition import Decomposition, PartDifferences, Split
     from regbench.analysis.history import Array, History
-    from regbench.analysis.optimum import Optimum
     from regbench.analysis.statistics import Comparison, Interval, Judgement, Verdict
     from regbench.regularizers import Arm
     from regbench.settings.groups import Environment, Question
+    from regbench.settings.over import Over
     from regbench.settings.study import Study
     from regbench.tasks.base import Task
 
@@ -43,6 +46,23 @@ LARGEST_RESIDUAL = 1e-12
 """Largest relative gap allowed between bias² + variance and the error: rounding alone."""
 EARLIER_DRAWS = 999
 """Random draws for each epoch before the last."""
+
+
+class Shown:
+    """A result that can be looked at; only looking imports what draws or trains."""
+
+    make_figures: ClassVar[Callable[[Any], Any]]
+    make_html: ClassVar[Callable[[Any], str]]
+    make_network: ClassVar[Callable[[Any, int | None, str | None], Any]]
+
+    @cached_property  # which a notebook's completion looks into, as it does into no property
+    def figures(self) -> Any:
+        """Its pictures, each drawn into axes by a method; see `regbench.report.figures`."""
+        return type(self).make_figures(self)
+
+    def _repr_html_(self) -> str:
+        """Return the answer as HTML, for a notebook."""
+        return type(self).make_html(self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -333,3 +353,49 @@ class Result(Shown):
         if self.has_diverged:
             return 1
         return 3 if "not met" in found else 4 if "inconclusive" in found else 0
+
+
+@dataclass(frozen=True)
+class OverResult(Shown):
+    """What was asked, where it ran, and the result at each value that is there."""
+
+    study: Over
+    question: Question
+    environment: Environment
+    by_value: Mapping[Any, Result]
+
+    @property
+    def over(self) -> list[Result]:
+        """The results, in the order of the values."""
+        return list(self.by_value.values())
+
+    @cached_property
+    def effects(self) -> list[list[Comparison]]:
+        """By value, the paired differences of all arms by the headline measure, against 0.
+
+        All intervals hold together.
+        """
+        together = np.concatenate([*map(differences_of, self.over)])
+        found = self._compare(together, self.question.margin)
+        arms = len(self.study.arms) - 1
+        starts = zip(self.over, range(0, len(found), arms), strict=True)
+        return [one.with_idle(found[start : start + arms]) for one, start in starts]
+
+    @cached_property
+    def changes(self) -> list[Comparison]:
+        """Of each arm, the paired difference at the last value minus that at the first one."""
+        return self._compare(differences_of(self.over[-1]) - differences_of(self.over[0]))
+
+    def _compare(self, differences: Array, margin: float = 0.0) -> list[Comparison]:
+        names = self.study.study.compared * len(self.over)
+        values = np.vstack([np.zeros(differences.shape[1]), differences])
+        measure, confidence = self.question.judged_by, self.question.confidence
+        return compare_arms(names[: len(differences)], measure, values, confidence, margin=margin)
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def differences_of(result: Result) -> Array:
+    """Return the paired differences `(A, R)` of what is judged, without the baseline."""
+    values = result.judged.astype(np.float64)
+    differences: Array = values[1:] - values[0]
+    return differences

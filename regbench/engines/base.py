@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from regbench.analysis.batch import Batch, init_seed
-from regbench.analysis.history import BINS_PER_BOUND, WEIGHT_BINS, Array, History
+from regbench.analysis.history import BINS_PER_BOUND, WEIGHT_BINS, Array, Batch, History, init_seed
 from regbench.engines.threads import in_threads, nothing
 from regbench.model.network import Parameters, draw_parameters, expand
 from regbench.model.randomness import replicate_generator

@@ -23,7 +23,7 @@ from regbench.model.network import Parameters, forward
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import Batch
     from regbench.settings.study import Training
 
 CHUNK_REPLICATES = 16

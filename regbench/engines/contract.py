@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from regbench.analysis.batch import Batch
+from regbench.analysis.history import Batch
 from regbench.engines.base import Listener
 from regbench.engines.batched import train_batched
 from regbench.engines.isolation import isolated

@@ -20,7 +20,7 @@ from regbench.regularizers.base import HOOKS, ParameterInfo, Step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import Batch
     from regbench.regularizers import Arm, Regularizer
 
 HIDDEN, INPUTS, TARGETS, FIRST_PARAMETER = range(4)

@@ -17,7 +17,7 @@ from regbench.engines.hooks import INPUTS, TARGETS, Hooks, Steps
 from regbench.regularizers.dropout import Dropout
 
 if TYPE_CHECKING:
-    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import Batch
     from regbench.model.network import Parameters
     from regbench.regularizers import Regularizer
     from regbench.settings.study import Study, Training

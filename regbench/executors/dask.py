@@ -26,7 +26,7 @@ from regbench.storage.blocks import BLOCK_SCHEMA, Provenance
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import Batch
     from regbench.executors import Trained
     from regbench.regularizers import Arm
 

@@ -15,8 +15,7 @@ from regbench.errors import OUT_OF_MEMORY, RunError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Batch, History
     from regbench.engines import Listener
     from regbench.executors import Trained
     from regbench.regularizers import Arm

@@ -14,7 +14,7 @@ from regbench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import Batch
 
 SLURM = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "MAX", "COUNT")]
 

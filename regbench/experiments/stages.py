@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis.batch import Batch
-from regbench.analysis.best_epochs import judged_values
+from regbench.analysis.best import judged_values
+from regbench.analysis.history import Batch
 from regbench.analysis.result import Result
 from regbench.analysis.statistics import required_replicates
 from regbench.errors import UsageError

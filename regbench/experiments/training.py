@@ -12,9 +12,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from regbench.analysis.batch import Batch
-from regbench.analysis.history import Gathering
-from regbench.analysis.over import OverResult
+from regbench.analysis.history import Batch, Gathering
+from regbench.analysis.result import OverResult
 from regbench.errors import UsageError, option_of
 from regbench.executors.shard import part_of, share
 from regbench.experiments.base import SILENT, Observer, Plan

@@ -17,7 +17,7 @@ from regbench.report.base import Table
 from regbench.report.format import interval_text, percent, rounded, told
 
 if TYPE_CHECKING:
-    from regbench.analysis.best_epochs import AtBest
+    from regbench.analysis.best import AtBest
     from regbench.analysis.claims import Claim
     from regbench.analysis.history import Array
     from regbench.analysis.result import Result

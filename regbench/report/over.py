@@ -21,7 +21,7 @@ from regbench.report.json import document_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from regbench.analysis.over import OverResult
+    from regbench.analysis.result import OverResult
     from regbench.analysis.statistics import Comparison
     from regbench.report.tensorboard import Log
     from regbench.settings.command import Request

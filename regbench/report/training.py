@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regbench.analysis.best import sweep_of
 from regbench.analysis.history import evenly, weight_edges
-from regbench.analysis.optimum import sweep_of
 from regbench.analysis.statistics import mean_band
 from regbench.errors import shell_word
 from regbench.regularizers import REGULARIZERS

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from importlib.abc import Traversable
 
-    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import Batch
     from regbench.storage.files import Store
 
 NUMBERS = (
-    *("analysis/batch.py", "analysis/history.py"),
-    *("engines", "model", "regularizers", "settings/truths.py", "tasks"),
+    *("analysis/history.py", "engines", "model", "regularizers"),
+    *("settings/truths.py", "tasks"),
 )
 """Source files of the package that decide the numbers of a block."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from regbench.analysis.shown import Shown
+from regbench.analysis.result import Shown
 from regbench.experiments.base import SILENT, Observer, Plan
 from regbench.experiments.feasibility import check_memory
 from regbench.settings.groups import Question

@@ -12,7 +12,7 @@ from scipy import stats
 from training import ENVIRONMENT, make_request, train
 
 import regbench as rb
-from regbench.analysis.best_epochs import best_epochs, differences_at_best
+from regbench.analysis.best import best_epochs, differences_at_best
 from regbench.analysis.history import History
 from regbench.analysis.result import Result
 from regbench.analysis.statistics import compare_arms, judge, ratio_of_means, required_replicates

@@ -12,7 +12,7 @@ from training import make_result
 
 from regbench.analysis import result
 from regbench.analysis.decomposition import Decomposition, describe, part_differences, split
-from regbench.analysis.simultaneous import law_of
+from regbench.analysis.statistics import law_of
 from regbench.errors import RunError
 
 

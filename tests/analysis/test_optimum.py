@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from regbench.analysis.optimum import Optimum, optimum_of
+from regbench.analysis.best import Optimum, optimum_of
 from regbench.regularizers import Arm
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.early_stopping import EarlyStopping

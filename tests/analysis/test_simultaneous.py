@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from regbench.analysis.simultaneous import Law, law_of
-from regbench.analysis.statistics import compare_arms, paired_differences, required_replicates
+from regbench.analysis.statistics import (
+    Law,
+    compare_arms,
+    law_of,
+    paired_differences,
+    required_replicates,
+)
 
 
 def correlated(arms: int, count: int, correlation: float, seed: int) -> np.ndarray:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import Array, History
+    from regbench.analysis.history import Array, Batch, History
     from regbench.regularizers import Arm
     from regbench.settings.command import Request
 

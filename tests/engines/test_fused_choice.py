@@ -100,7 +100,7 @@ def test_sum_fits_where_all_of_its_parts_do_that_are_not_neutral(
 def test_compilation_is_told_once_and_numba_is_imported_by_training_alone(tmp_path: Path) -> None:
     program = """if True:
         import sys, torch
-        from regbench.analysis.batch import Batch
+        from regbench.analysis.history import Batch
         from regbench.engines import ENGINES, Listener
         from regbench.experiments import resolve
         assert "numba" not in sys.modules

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from commands import Command
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Batch, History
     from regbench.engines import Listener
     from regbench.executors import Trained
 

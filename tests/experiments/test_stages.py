@@ -16,8 +16,7 @@ from regbench.experiments.stages import batches_of, replicates_for_width, run_st
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Batch, History
     from regbench.analysis.result import Result
     from regbench.experiments.stages import Measure, Measured
     from regbench.settings.command import Request

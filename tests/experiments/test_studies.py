@@ -21,8 +21,7 @@ from regbench.regularizers import REGULARIZERS
 if TYPE_CHECKING:
     from commands import Command
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Batch, History
 
 SMALL = ["--points=6", "--hidden=8", "--depth=1", "--epochs=40", "--log-every=20", *NO_FILES]
 LINEAR = ["--depth=0", "--momentum=0", "--lr=0.3", "--epochs=60", "--log-every=60", *NO_FILES]

@@ -35,7 +35,7 @@ from regbench.executors.here import train_batch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import Batch
 
 OPTIONS = [*SWEEPS["fused"], "--no-plots", "--no-tensorboard"]
 BLOCKS = 9

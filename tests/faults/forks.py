@@ -18,7 +18,7 @@ import numba  # noqa: F401
 import scipy.optimize
 import scipy.stats  # noqa: F401
 
-import regbench.analysis.optimum
+import regbench.analysis.best
 import regbench.engines.contract
 import regbench.engines.environment
 import regbench.engines.fused.network

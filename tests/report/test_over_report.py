@@ -13,7 +13,7 @@ from commands import NO_FILES, TINY
 from test_figures import assert_texts_are_seen, drawn, texts_of
 from training import ENVIRONMENT, make_result
 
-from regbench.analysis.over import OverResult
+from regbench.analysis.result import OverResult
 from regbench.report.figures import over
 from regbench.report.over import listed, sentences
 from regbench.settings.over import Over

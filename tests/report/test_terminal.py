@@ -17,7 +17,7 @@ from training import ENVIRONMENT, make_request, make_result, make_study, train
 
 from regbench.analysis.decomposition import describe, part_differences, split
 from regbench.analysis.result import Result
-from regbench.analysis.simultaneous import law_of
+from regbench.analysis.statistics import law_of
 from regbench.regularizers import REGULARIZERS
 from regbench.report.base import Table
 from regbench.report.claims import WORDS, outward_ends

@@ -28,8 +28,7 @@ from regbench.storage.run_list import ABANDONED, remove_abandoned
 if TYPE_CHECKING:
     from commands import Command
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import History
+    from regbench.analysis.history import Batch, History
 
 BATCHED = [*TINY, *NO_FILES, "--engine=batched", "--quiet"]
 

@@ -10,7 +10,7 @@ import torch
 from training import make_study, train
 
 from regbench import tasks
-from regbench.analysis.batch import Batch
+from regbench.analysis.history import Batch
 from regbench.engines import ENGINES
 from regbench.engines.base import draw_batch
 from regbench.settings.study import Task

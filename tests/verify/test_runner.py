@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from commands import Command
     from torch import Tensor
 
-    from regbench.analysis.batch import Batch
-    from regbench.analysis.history import Array, History
+    from regbench.analysis.history import Array, Batch, History
     from regbench.regularizers import Step
     from regbench.settings.study import Training
     from regbench.verify.runner import Row

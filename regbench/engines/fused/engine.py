@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from regbench.analysis.batch import Batch
+    from regbench.analysis.history import Batch
     from regbench.engines.fused.network import Network, Workspace
     from regbench.regularizers import Regularizer
     from regbench.settings.study import Study

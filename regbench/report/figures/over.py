@@ -21,8 +21,7 @@ from regbench.report.format import count, percent
 from regbench.report.over import findings, text_of
 
 if TYPE_CHECKING:
-    from regbench.analysis.over import OverResult
-    from regbench.analysis.result import Result
+    from regbench.analysis.result import OverResult, Result
     from regbench.report.figures.sheet import Sheet
 
 LEFT, RIGHT, TABLE, MOST_PANELS = 1.5, 1.9, 4.6, 8

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis.optimum import curve_through, sweep_of
+from regbench.analysis.best import curve_through, sweep_of
 from regbench.analysis.statistics import mean_band
 from regbench.errors import UsageError
 from regbench.report.claims import finite_arms, outward_ends
