@@ -30,8 +30,7 @@ from regbench.process.signals import stopping
 from regbench.report import VIEWS, header_of, outputs_of, text_of, view_of, write_output
 from regbench.settings.groups import FORMATS
 from regbench.storage import run_folder
-from regbench.storage.files import SUFFIX, Store, find_paths, unfinished, write_text
-from regbench.storage.key import user_key
+from regbench.storage.files import SUFFIX, Store, find_paths, unfinished, user_key, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -21,7 +21,7 @@ import regbench as rb
 from regbench.engines import ENGINES
 from regbench.errors import shareable
 from regbench.experiments import stored_command
-from regbench.storage import key, run_folder
+from regbench.storage import files, run_folder
 from regbench.storage.files import SEAL_BYTES, seal, unseal
 from regbench.storage.records import read_record, write_record
 from regbench.storage.run_list import remove_abandoned
@@ -235,20 +235,20 @@ def test_key_is_made_once_for_this_user_alone(
     umask = os.umask(0)
     try:
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-        first = key.user_key()
+        first = files.user_key()
     finally:
         os.umask(umask)
     file = tmp_path / "state/regbench/key"
-    assert (len(first), key.user_key()) == (32, first)
+    assert (len(first), files.user_key()) == (32, first)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert [path.name for path in file.parent.iterdir()] == ["key"]
     file.chmod(0o640)
-    assert key.user_key() == b"", "others could have read it"
+    assert files.user_key() == b"", "others could have read it"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     monkeypatch.setenv("HOME", "nowhere")
     monkeypatch.chdir(tmp_path)
-    assert key.user_key() == key.user_key() == first if Path("~").exists() else True
+    assert files.user_key() == files.user_key() == first if Path("~").exists() else True
     assert not (tmp_path / "relative").exists()
 
 

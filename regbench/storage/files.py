@@ -1,9 +1,9 @@
 """Files that are whole or absent, and a store of immutable ones that notices damage.
 
 A file is written under a temporary name, flushed to disk and renamed. A stored file begins with
-the SHA-256 of the rest, which is checked at every read, and with a signature by the user's key,
-which is checked where the file is another run's. No link is followed below a folder that is read.
-Knows nothing about what the files say.
+the SHA-256 of the rest, which is checked at every read, and with a signature by this user's key,
+which is checked where the file is another run's: a run uses only those that are signed by it. No
+link is followed below a folder that is read. Knows nothing about what the files say.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench.errors import RunError, cannot_read, cannot_write
+from regbench.errors import RunError, UsageError, cannot_read, cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +37,9 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 SEAL_BYTES = 2 * DIGEST_BYTES
 _unfinished: set[Path] = set()
 """Temporary files in use, which a signal handler removes."""
+KEY_VARIABLE = "REGBENCH_KEY_FILE"
+SHORTEST_KEY, LONGEST_KEY = 16, 4096
+"""Shortest and longest key file in bytes."""
 
 
 def canonical(record: Mapping[str, Any]) -> bytes:
@@ -229,3 +232,43 @@ def find_paths(root: Path, pattern: str, depth: int = 100) -> list[Path]:
         is_deepest = len(here.relative_to(root).parts) >= depth
         folders[:] = [] if is_deepest else [name for name in folders if name[0] != "."]
     return found
+
+
+def user_key() -> bytes:
+    """Return this user's key, or nothing where there is no proper place to keep one.
+
+    It is in the file that `REGBENCH_KEY_FILE` names, or else in `regbench/key` of the state folder,
+    `XDG_STATE_HOME` or `~/.local/state`, made when it is first needed. Raises `UsageError` where
+    the variable names no plain file of this user alone.
+    """
+    named = os.environ.get(KEY_VARIABLE)
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    path = os.path.expanduser(named or f"{state}/regbench/key")  # noqa: PTH111
+    if not named and not os.path.isabs(path):  # noqa: PTH117
+        return b""
+    file = Path(os.path.realpath(path))
+    with suppress(RunError, OSError):
+        if not named:
+            make_key(file)
+        content, known = read_plain(file, LONGEST_KEY), file.stat()
+        is_private = known.st_uid in (0, os.geteuid()) and not known.st_mode & 0o077
+        if content and len(content) >= SHORTEST_KEY and is_private:
+            return hashlib.sha256(content).digest()
+    if named:
+        allowed = f"a plain file of {SHORTEST_KEY} to {LONGEST_KEY} bytes that only you can read"
+        raise UsageError(KEY_VARIABLE, named, allowed, hint="chmod 600 takes it from all others")
+    return b""
+
+
+def make_key(path: Path) -> None:
+    """Write a new key, whole and readable by this user alone, unless there is one."""
+    if path.exists():
+        return
+    path.parent.mkdir(0o700, parents=True, exist_ok=True)
+    with unfinished(path) as draft:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+            os.fsync(descriptor)
+        with suppress(FileExistsError):  # another process was first
+            path.hardlink_to(draft)

@@ -41,9 +41,9 @@ from regbench.storage.files import (
     read_plain,
     remove,
     unfinished,
+    user_key,
     write_text,
 )
-from regbench.storage.key import user_key
 from regbench.storage.records import (
     check_records,
     git_state,
