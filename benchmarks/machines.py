@@ -19,7 +19,7 @@ from distributed import LocalCluster
 import regbench as rb
 from regbench.analysis.history import Batch, fields_of
 from regbench.engines import Listener
-from regbench.engines.environment import describe_provenance
+from regbench.engines.machine import describe_provenance
 from regbench.executors.dask import Dask
 from regbench.executors.here import Here
 from regbench.experiments.feasibility import BATCH_REPLICATES, memory_estimate

@@ -125,7 +125,7 @@ def test_dropout_scale_draws_the_same_whatever_torch_is_set_to() -> None:
 
 
 def test_settings_stay_usual_until_the_last_of_several_runs_has_ended() -> None:
-    from regbench.engines.isolation import USUAL, isolated, settings
+    from regbench.engines.machine import USUAL, isolated, settings
 
     first_is_done, second_has_begun = threading.Event(), threading.Event()
     found: list[Any] = []
@@ -256,7 +256,7 @@ def test_interrupt_is_an_exception_that_stops_the_training_and_says_how_to_go_on
 
 
 def test_interrupt_waits_for_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regbench.engines.isolation.PATIENCE", 0.01)
+    monkeypatch.setattr("regbench.engines.machine.PATIENCE", 0.01)
     is_over = threading.Event()
 
     def hang(*_: object) -> None:

@@ -31,9 +31,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "settings": ({"errors", "regularizers", "limits"}, {"torch"}),  # likewise
     "tasks": ({"settings"}, {"torch"}),
     "analysis": ({"errors", "regularizers", "settings", "tasks"}, {"scipy"}),
-    "model": ({"settings"}, {"torch"}),
     "engines": (
-        {"errors", "regularizers", "settings", "tasks", "analysis", "model"},
+        {"errors", "regularizers", "settings", "tasks", "analysis"},
         {"torch", "numba"},
     ),
     "storage": ({"errors", "regularizers", "settings", "analysis"}, {"tomli_w"}),

@@ -13,8 +13,7 @@ from commands import TINY, run_process
 from training import make_request
 
 from regbench import limits
-from regbench.engines.isolation import isolated
-from regbench.engines.threads import in_threads
+from regbench.engines.machine import in_threads, isolated
 from regbench.errors import UsageError
 from regbench.experiments.feasibility import check_memory
 from regbench.program import plan

@@ -22,7 +22,7 @@ from training import make_request
 
 from regbench.analysis.history import Gathering
 from regbench.commands import run_experiment
-from regbench.engines import ENGINES, environment
+from regbench.engines import ENGINES, machine
 from regbench.experiments import COMMANDS, feasibility
 
 if TYPE_CHECKING:
@@ -152,12 +152,12 @@ def test_other_versions_finish_a_run_only_where_that_is_allowed(
     before = blocks_of("run")
     victim = sorted(Path("run/blocks").iterdir())[0]
     victim.unlink()
-    describe = environment.describe_provenance
+    describe = machine.describe_provenance
 
     def describe_other(*arguments: Any) -> dict[str, str]:
         return {**describe(*arguments), "torch": "9.9"}
 
-    monkeypatch.setattr(environment, "describe_provenance", describe_other)
+    monkeypatch.setattr(machine, "describe_provenance", describe_other)
     for _ in range(2):
         refused = regbench("resume", "run")
         assert_one_line(refused, 2, "torch", "then and 9.9 now", "--allow-mixed")

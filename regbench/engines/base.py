@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from regbench.analysis.history import BINS_PER_BOUND, WEIGHT_BINS, Array, Batch, History, init_seed
-from regbench.engines.threads import in_threads, nothing
-from regbench.model.network import Parameters, draw_parameters, expand
-from regbench.model.randomness import replicate_generator
+from regbench.engines.machine import in_threads, nothing
+from regbench.engines.model import Parameters, draw_parameters, expand, replicate_generator
 from regbench.tasks import task_of
 from regbench.tasks.measures import Outcome, measure
 

@@ -17,8 +17,8 @@ from torch.optim.adam import adam
 from regbench.analysis.history import Gathering, History
 from regbench.engines.base import BETA_1, BETA_2, EPSILON, Listener, Record, draw_batch, torch_dtype
 from regbench.engines.hooks import INPUTS, TARGETS, Hooks, Steps
-from regbench.engines.threads import in_threads
-from regbench.model.network import Parameters, forward
+from regbench.engines.machine import in_threads
+from regbench.engines.model import Parameters, forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from regbench.engines.base import torch_dtype
-from regbench.model.randomness import Noise, noise_keys
+from regbench.engines.model import Noise, noise_keys
 from regbench.regularizers.base import HOOKS, ParameterInfo, Step
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from regbench.regularizers.dropout import Dropout
 
 if TYPE_CHECKING:
     from regbench.analysis.history import Batch
-    from regbench.model.network import Parameters
+    from regbench.engines.model import Parameters
     from regbench.regularizers import Regularizer
     from regbench.settings.study import Study, Training
 

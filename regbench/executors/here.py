@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from regbench.engines import ENGINES
-from regbench.engines.isolation import isolated
+from regbench.engines.machine import isolated
 from regbench.errors import OUT_OF_MEMORY, RunError
 
 if TYPE_CHECKING:

@@ -96,9 +96,8 @@ def plan_one(study: Study, question: Question, machine: Machine, began: Environm
     at_once = min(study.replicates, BATCH_REPLICATES)  # all that a shard holds
     # Before torch: with too little memory its import fails.
     check_feasible(question, study.replaced(replicates=at_once) if shard else study)
-    from regbench.engines import choose_device, choose_engine, fused_misfit
-    from regbench.engines.contract import check_plugins
-    from regbench.engines.environment import describe_environment, describe_provenance
+    from regbench.engines import check_plugins, choose_device, choose_engine, fused_misfit
+    from regbench.engines.machine import describe_environment, describe_provenance
     from regbench.executors.here import Here
 
     check_plugins(study)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.engines.contract import PASSED
+from regbench.engines import PASSED
 from regbench.experiments.training import complete, plan
 from regbench.regularizers import BY_CLASS, Arm
 from regbench.settings.groups import Machine, Question

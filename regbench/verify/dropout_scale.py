@@ -135,7 +135,7 @@ def plan(study: DropoutScale) -> Plan:
     check_memory(drawn, "lower --trials or --units")
     import torch
 
-    from regbench.engines.environment import describe_environment, describe_provenance
+    from regbench.engines.machine import describe_environment, describe_provenance
 
     cpu, seconds = torch.device("cpu"), SECONDS_PER_UNIT * study.units * study.trials * len(study.p)
     environment, provenance = describe_environment(cpu), describe_provenance("torch", cpu)
@@ -146,7 +146,7 @@ def plan(study: DropoutScale) -> Plan:
 
 def measure(plan: Plan, observer: Observer = SILENT) -> ScaleResult:
     """Measure the layer at every p, each from the study's seed."""
-    from regbench.engines.isolation import isolated
+    from regbench.engines.machine import isolated
 
     study: DropoutScale = plan.study
     started = time.perf_counter()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from regbench.engines import choose_device, misfit
-from regbench.engines.environment import describe_environment
+from regbench.engines.machine import describe_environment
 from regbench.errors import RegbenchError, UsageError, suggestion, unexpected
 from regbench.experiments import Observer, training
 from regbench.settings.dropout_scale import DropoutScale

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import regbench as rb
-from regbench.engines.contract import PASSED, check_plugins
+from regbench.engines import PASSED, check_plugins
 from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.plugins import admit
 

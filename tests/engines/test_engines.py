@@ -15,7 +15,7 @@ from training import CPU, assert_close, by_arm, make_batch, make_request, make_s
 from regbench.engines import ENGINES, Listener, batched, choose_device, choose_engine
 from regbench.engines.base import draw_start
 from regbench.engines.batched import train_stacks
-from regbench.engines.threads import in_threads
+from regbench.engines.machine import in_threads
 from regbench.errors import UsageError
 from regbench.tasks.synthetic import GRID_POINTS
 

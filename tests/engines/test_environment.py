@@ -9,7 +9,7 @@ import pytest
 import torch
 from commands import NO_FILES, TINY, run_process
 
-from regbench.engines.environment import describe_provenance
+from regbench.engines.machine import describe_provenance
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from training import by_replicate, make_request, make_study, train
 
 from regbench.engines import ENGINES, choose_engine
 from regbench.engines.base import draw_start
+from regbench.engines.model import expand
 from regbench.errors import UsageError
-from regbench.model.network import expand
 from regbench.program import plan
 from regbench.tasks.synthetic import Synthetic
 

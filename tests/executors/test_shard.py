@@ -17,7 +17,7 @@ from runs import THREE_PARTS, assert_one_line, blocks_of, change_manifest, numbe
 from training import make_batch, make_study
 
 import regbench as rb
-from regbench.engines import environment
+from regbench.engines import machine
 from regbench.errors import UsageError
 from regbench.executors.shard import SLURM, part_of, share
 from regbench.storage.run_folder import mark_done
@@ -226,11 +226,9 @@ def test_what_is_no_part_of_the_same_study_is_refused(regbench: Command, shards:
 def test_other_versions_are_merged_only_where_that_is_allowed(
     regbench: Command, shards: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    describe = environment.describe_provenance
+    describe = machine.describe_provenance
     with monkeypatch.context() as patch:
-        patch.setattr(
-            environment, "describe_provenance", lambda *a: {**describe(*a), "torch": "9.9"}
-        )
+        patch.setattr(machine, "describe_provenance", lambda *a: {**describe(*a), "torch": "9.9"})
         shutil.rmtree("part-2")
         assert regbench(*THREE_PARTS, "--shard=2/2", "--out=part-2").code == 0
     refused = regbench("merge", *shards, "--out=merged")

@@ -19,9 +19,9 @@ import scipy.optimize
 import scipy.stats  # noqa: F401
 
 import regbench.analysis.best
-import regbench.engines.contract
-import regbench.engines.environment
+import regbench.engines
 import regbench.engines.fused.network
+import regbench.engines.machine
 import regbench.experiments.feasibility
 import regbench.experiments.training
 import regbench.report.csv

@@ -27,8 +27,8 @@ from training import (
 
 from regbench.engines import ENGINES, misfit
 from regbench.engines.fused.engine import COEFFICIENTS
+from regbench.engines.model import LAYERS_APART, Noise, noise_keys
 from regbench.errors import UsageError
-from regbench.model.randomness import LAYERS_APART, Noise, noise_keys
 from regbench.regularizers import REGULARIZERS, Arm, Regularizer
 from regbench.regularizers.dropout import Dropout
 from regbench.settings.groups import Machine

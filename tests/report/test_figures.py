@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from training import ENVIRONMENT, final_weights, make_result
 
 from regbench.engines.base import draw_start
-from regbench.engines.threads import nothing
+from regbench.engines.machine import nothing
 from regbench.errors import UsageError
 from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.weight_decay import WeightDecay

@@ -16,7 +16,7 @@ from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training import ENVIRONMENT, final_weights, make_request, make_result
 
-from regbench.engines.threads import nothing
+from regbench.engines.machine import nothing
 from regbench.report import dropout_scale, tensorboard, training
 from regbench.report.base import View
 from regbench.report.figures import Picture, draw

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from training import make_study
 
-from regbench.model.randomness import replicate_generator
+from regbench.engines.model import replicate_generator
 from regbench.tasks.synthetic import GRID_POINTS, Synthetic
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 
 from regbench.analysis.history import Gathering, History
 from regbench.engines.base import BETA_1, Listener, Record, draw_batch, torch_dtype
-from regbench.engines.threads import in_threads
+from regbench.engines.machine import in_threads
 from regbench.errors import visible
 from regbench.regularizers.decoupled import DecoupledDecay
 from regbench.regularizers.dropout import Dropout

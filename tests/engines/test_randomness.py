@@ -16,7 +16,7 @@ from scipy import stats
 from training import make_step, make_study
 
 from regbench.engines.base import draw_start
-from regbench.model.randomness import Noise, layer_noise, noise_keys, replicate_generator
+from regbench.engines.model import Noise, layer_noise, noise_keys, replicate_generator
 from regbench.regularizers.dropout import Dropout
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from training import make_study
 
-from regbench.model.network import draw_parameters, forward
+from regbench.engines.model import draw_parameters, forward
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
