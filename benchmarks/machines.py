@@ -20,8 +20,8 @@ import regbench as rb
 from regbench.analysis.history import Batch, fields_of
 from regbench.engines import Listener
 from regbench.engines.machine import describe_provenance
+from regbench.executors import Here
 from regbench.executors.dask import Dask
-from regbench.executors.here import Here
 from regbench.experiments.feasibility import BATCH_REPLICATES, memory_estimate
 from regbench.storage.blocks import size_of
 

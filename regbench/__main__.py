@@ -13,7 +13,7 @@ def main() -> NoReturn:
         if not name.endswith("_VISIBLE_DEVICES"):  # of which none is something else than all
             del os.environ[name]
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # where it may not start more, it interrupts
-    from regbench.process.streams import open_streams
+    from regbench.process import open_streams
 
     open_streams()
     from regbench import cli

@@ -33,8 +33,7 @@ from regbench.errors import (
     unexpected,
 )
 from regbench.experiments import COMMANDS, no_such_option, resolve
-from regbench.process.signals import stopping
-from regbench.process.streams import complete, forget_odd_sizes
+from regbench.process import complete, forget_odd_sizes, stopping
 from regbench.regularizers import REGULARIZERS, plugins
 from regbench.settings import parse
 from regbench.settings.base import bounds, choices, is_list, kind_of

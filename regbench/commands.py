@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from regbench.errors import UsageError, visible
 from regbench.experiments import stored_command
-from regbench.process.signals import stopping
+from regbench.process import stopping
 from regbench.program import (
     carry_out,
     export,

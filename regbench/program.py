@@ -26,7 +26,7 @@ from regbench.errors import (
     visible,
 )
 from regbench.experiments import Plan, stored_command
-from regbench.process.signals import stopping
+from regbench.process import stopping
 from regbench.report import VIEWS, header_of, outputs_of, text_of, view_of, write_output
 from regbench.settings.groups import FORMATS
 from regbench.storage import run_folder

@@ -150,7 +150,7 @@ NAMES = {
     if path != PACKAGE / "__init__.py"  # which imports each public name where it is first used
 }
 """The path of each module by its name."""
-MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 9, 16, 500
+MOST_ROOT_MODULES, MOST_FOLDERS, MOST_LINES = 10, 14, 500
 
 
 def part_of(path: Path) -> str:

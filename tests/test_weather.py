@@ -20,7 +20,7 @@ from regbench import commands
 from regbench.engines import ENGINES, choose_engine
 from regbench.errors import UsageError, option_of
 from regbench.experiments import COMMANDS, resolve
-from regbench.process.streams import forget_odd_sizes
+from regbench.process import forget_odd_sizes
 from regbench.report import tensorboard
 from regbench.report.base import Table
 from regbench.report.figures import course

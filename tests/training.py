@@ -10,7 +10,7 @@ import torch
 from regbench.analysis.history import AXES, Batch, History
 from regbench.analysis.result import Result
 from regbench.engines import Listener
-from regbench.executors.here import train_batch
+from regbench.executors import train_batch
 from regbench.experiments import COMMANDS
 from regbench.limits import available_cores
 from regbench.regularizers.base import ParameterInfo, Step

@@ -20,7 +20,7 @@ from regbench.analysis.history import History
 from regbench.engines import Listener
 from regbench.engines.machine import describe_provenance
 from regbench.errors import RunError, UsageError, differences, visible
-from regbench.executors.here import train_batch
+from regbench.executors import train_batch
 from regbench.storage.blocks import BLOCK_SCHEMA, Provenance
 
 if TYPE_CHECKING:

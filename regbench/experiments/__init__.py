@@ -1,12 +1,16 @@
-"""The commands that make runs, and what is planned and trained for them."""
+"""The commands that make runs, a run's plan before it begins, and who hears of it while it goes on.
+
+Knows nothing about how networks are trained.
+"""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regbench.errors import UsageError, option_of, suggestion
-from regbench.experiments.base import Observer, Plan
 from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.plugins import named, place_of
 from regbench.settings import parse
@@ -17,11 +21,16 @@ from regbench.settings.over import Values
 from regbench.settings.study import BaseStudy, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
-    from regbench.regularizers import Regularizer
+    from regbench.analysis.history import History
+    from regbench.executors import Executor
+    from regbench.regularizers import Arm, Regularizer
     from regbench.settings.command import Request
+    from regbench.settings.groups import Environment
     from regbench.settings.parse import FindRegularizer
+    from regbench.storage.blocks import Provenance
 
 __all__ = ["COMMANDS", "Observer", "Plan", "command_of", "resolve"]
 __all__ += ["no_such_option", "stored_command"]
@@ -124,3 +133,52 @@ def no_such_option(option: str, command: str) -> UsageError:
     if own and own.regularizer and key in {kind.option for kind in REGULARIZERS.values()}:
         hint += f"; the strength of {command} is {option_of(own.regularizer.option)}"
     return UsageError(option, problem=f"no option of {command}", hint=hint)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Feasible work, and about how long it takes.
+
+    The run began in `environment`; engine, device, threads and provenance are those of today.
+    Without an executor nothing is trained, and blocks are read back only.
+    """
+
+    study: Any  # a `Study`, an `Over`, or what else is planned
+    question: Question
+    environment: Environment
+    engine: str = ""
+    device: str = "cpu"
+    reason: str = ""
+    """Why the engine is not the fastest one of the device, in brackets, or nothing."""
+    provenance: Provenance = field(default_factory=dict)
+    executor: Executor | None = None
+    work: str = "training"
+    seconds: float = 0.0
+
+
+class Observer:
+    """Who hears of a run while it goes on. Does nothing by default."""
+
+    def stage(
+        self, what: str, total: int, labels: Mapping[str, str] = MappingProxyType({})
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Follow a stage of the work; within, what is yielded takes the amount done since.
+
+        `labels` is what the arms are called, by name.
+        """
+        return nullcontext(lambda amount: None)
+
+    def finish(self, arms: Sequence[Arm], seeds: Sequence[int], history: History) -> None:
+        """Take what the replicates of some seeds have come to in arms, from any thread."""
+
+    def estimate(self, work: str, seconds: float) -> None:
+        """Take about how long the work will take that begins now."""
+
+    def say(self, line: str) -> None:
+        """Take a line about what a stage has decided."""
+
+    def warn(self, line: str) -> None:
+        """Take a line that explains why nothing seems to happen."""
+
+
+SILENT = Observer()

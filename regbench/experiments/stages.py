@@ -1,12 +1,13 @@
-"""The stages of an experiment: what is measured first, and what that decides to measure next.
+"""The stages of an experiment, and which of their blocks are a shard's.
 
-The stages are the same whether blocks are trained or read back. Knows nothing about how they are
-trained.
+A stage is what is measured first, and what that decides to measure next. Stages and shards are the
+same whether blocks are trained or read back. Knows nothing about how they are trained.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from regbench.settings.groups import PILOT_REPLICATES
 from regbench.settings.study import MOST_REPLICATES, Study
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from regbench.analysis.history import History
     from regbench.settings.groups import Environment, Question
 
@@ -28,6 +31,7 @@ Measured = tuple[Study, "History"]
 Measure = Callable[[Study, str, list[Batch]], Measured | None]
 """Takes a stage's study, its name and its batches. Returns the study and history of the replicates
 that are there, or None if there are none."""
+SLURM = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "MAX", "COUNT")]
 
 
 def run_stages(
@@ -92,3 +96,39 @@ def replicates_for_width(pilot: History, question: Question) -> int:
     assert question.target_width is not None
     width, most = question.target_width, MOST_REPLICATES
     return max(PILOT_REPLICATES, required_replicates(finite, width, question.confidence, most))
+
+
+def part_of(shard: str | None, environment: Mapping[str, str]) -> str | None:
+    """Return `I/N` as it is, and for `slurm` the part of the array's task in the environment.
+
+    Raises `UsageError` where there is no such task, the array is not 1-N, or I is above N.
+    """
+    if shard == "slurm":
+        texts = [environment.get(name, "") for name in SLURM]
+        if missing := [n for n, text in zip(SLURM, texts, strict=True) if not text.isdecimal()]:
+            problem = f"but {', '.join(missing)} of a Slurm array's task are no numbers here"
+            raise UsageError("shard", shard, problem=problem, hint="give it as I/N")
+        task, first, last, count = map(int, texts)
+        if (first, last) != (1, count):  # a part would be missing, or be all
+            problem = f"but the array has {count} tasks from {first} to {last}, and not 1 to N"
+            raise UsageError("shard", shard, problem=problem, hint="give it as --shard I/N")
+        shard = f"{task}/{count}"
+    part, _, parts = (shard or "").partition("/")
+    if shard and int(part) > int(parts):
+        raise UsageError("shard", shard, "I/N with I from 1 to N")
+    return shard
+
+
+def share(batches: Sequence[Batch], shard: str | None) -> list[Batch]:
+    """Return a shard's blocks of batches, or all; raises `UsageError` for more parts than those."""
+    if shard is None:
+        return list(batches)
+    part, parts = map(int, shard.split("/"))
+    blocks = [(batch, index) for batch in batches for index in range(len(batch.study.arms))]
+    if parts > len(blocks):
+        raise UsageError("shard", shard, f"I/N with N to {len(blocks)}, the number of blocks")
+    own = blocks[len(blocks) * (part - 1) // parts : len(blocks) * part // parts]
+    return [
+        dataclasses.replace(batch, arm_indices=tuple(index for _, index in pairs))
+        for batch, pairs in itertools.groupby(own, key=lambda block: block[0])
+    ]

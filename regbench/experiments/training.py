@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from regbench.analysis.history import Batch, Gathering
 from regbench.analysis.result import OverResult
 from regbench.errors import UsageError, option_of
-from regbench.executors.shard import part_of, share
-from regbench.experiments.base import SILENT, Observer, Plan
-from regbench.experiments.stages import batches_of, run_stages
+from regbench.experiments import SILENT, Observer, Plan
+from regbench.experiments.stages import batches_of, part_of, run_stages, share
 from regbench.regularizers import REGULARIZERS
 from regbench.settings.groups import PILOT_REPLICATES, Machine
 from regbench.settings.over import Over
@@ -98,7 +97,7 @@ def plan_one(study: Study, question: Question, machine: Machine, began: Environm
     check_feasible(question, study.replaced(replicates=at_once) if shard else study)
     from regbench.engines import check_plugins, choose_device, choose_engine, fused_misfit
     from regbench.engines.machine import describe_environment, describe_provenance
-    from regbench.executors.here import Here
+    from regbench.executors import Here
 
     check_plugins(study)
     engine = choose_engine(study, machine)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from regbench.experiments.base import Observer
+from regbench.experiments import Observer
 from regbench.report.json import to_text
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Batch
     from regbench.storage.files import Store
 
-NUMBERS = (*("analysis/history.py", "engines", "regularizers", "settings/truths.py", "tasks"),)
+NUMBERS = ("analysis/history.py", "engines", "regularizers", "settings/truths.py", "tasks")
 """Source files of the package that decide the numbers of a block."""
 
 Provenance = dict[str, str]

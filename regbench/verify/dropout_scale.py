@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from regbench.analysis.result import Shown
-from regbench.experiments.base import SILENT, Observer, Plan
+from regbench.experiments import SILENT, Observer, Plan
 from regbench.experiments.feasibility import check_memory
 from regbench.settings.groups import Question
 

@@ -16,7 +16,7 @@ from training import CPU, assert_close, join, make_batch, make_study, train
 from regbench.engines import ENGINES, Listener, batched
 from regbench.engines.base import Record, draw_batch
 from regbench.engines.machine import usual_settings
-from regbench.executors.here import is_out_of_memory
+from regbench.executors import is_out_of_memory
 from regbench.experiments.feasibility import arms_at_once, batch_size, replicate_bytes
 
 if TYPE_CHECKING:

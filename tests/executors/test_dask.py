@@ -14,8 +14,7 @@ from commands import NO_FILES, TINY
 from distributed import LocalCluster
 from runs import assert_one_line, blocks_of
 
-from regbench.executors import dask
-from regbench.executors.here import train_batch
+from regbench.executors import dask, train_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

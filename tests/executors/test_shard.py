@@ -19,7 +19,7 @@ from training import make_batch, make_study
 import regbench as rb
 from regbench.engines import machine
 from regbench.errors import UsageError
-from regbench.executors.shard import SLURM, part_of, share
+from regbench.experiments.stages import SLURM, part_of, share
 from regbench.storage.run_folder import mark_done
 
 if TYPE_CHECKING:

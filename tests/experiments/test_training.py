@@ -15,7 +15,7 @@ from training import make_request, make_result, make_study, train
 
 from regbench.engines import ENGINES
 from regbench.errors import UsageError
-from regbench.executors.here import is_out_of_memory
+from regbench.executors import is_out_of_memory
 from regbench.experiments import Observer
 from regbench.experiments.feasibility import memory_estimate
 from regbench.experiments.training import complete

@@ -30,7 +30,7 @@ from forks import FOREVER, Child, finish, fork, start
 from results import SWEEPS, fingerprint
 
 from regbench.executors import dask as executor
-from regbench.executors.here import train_batch
+from regbench.executors import train_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BEGINNING = """
 import signal, sys, time
 from pathlib import Path
-from regbench.process.signals import stopping
+from regbench.process import stopping
 from regbench.storage.files import unfinished, write_whole
 NUMBER = signal.Signals[sys.argv[1]]
 """

@@ -43,7 +43,7 @@ def test_closed_streams_take_nothing_and_end_nothing(tmp_path: Path, closed: str
 def test_what_an_encoding_lacks_is_escaped(tmp_path: Path) -> None:
     program = (
         "import sys\n"
-        "from regbench.process.streams import open_streams\n"
+        "from regbench.process import open_streams\n"
         "open_streams()\n"
         "print('λ\\udcff')\n"
         "print('é', file=sys.stderr)\n"
@@ -73,7 +73,7 @@ def test_slow_reader_gets_every_byte_of_a_megabyte(
     os.set_blocking(target, is_blocking)
     program = (
         "import sys\n"
-        "from regbench.process.streams import open_streams\n"
+        "from regbench.process import open_streams\n"
         "open_streams()\n"
         f"sys.{stream}.write(''.join(f'{{number:07d}}\\n' for number in range(2**17)))\n"
         f"sys.{stream}.flush()\n"

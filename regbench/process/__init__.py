@@ -1,1 +1,0 @@
-"""What a process owes its shell: signals and standard streams."""
