@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from regbench.regularizers import Arm as Arm
     from regbench.regularizers import Regularizer as Regularizer
     from regbench.regularizers import Step as Step
-    from regbench.regularizers.decoupled import DecoupledDecay as DecoupledDecay
-    from regbench.regularizers.dropout import Dropout as Dropout
-    from regbench.regularizers.l1 import L1 as L1
+    from regbench.regularizers.noise import Dropout as Dropout
+    from regbench.regularizers.penalties import L1 as L1
+    from regbench.regularizers.penalties import DecoupledDecay as DecoupledDecay
+    from regbench.regularizers.penalties import WeightDecay as WeightDecay
     from regbench.regularizers.plugins import register as register
-    from regbench.regularizers.weight_decay import WeightDecay as WeightDecay
     from regbench.scores import compare as compare
     from regbench.scores import judge as judge
     from regbench.settings.dropout_scale import DropoutScale as DropoutScale

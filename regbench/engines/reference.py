@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from regbench.analysis.history import Gathering, History
 from regbench.engines.base import Listener, Record, draw_batch, torch_dtype
 from regbench.engines.hooks import INPUTS, TARGETS, Hooks, Steps
-from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.noise import Dropout
 
 if TYPE_CHECKING:
     from regbench.analysis.history import Batch

@@ -7,7 +7,7 @@ from importlib import metadata
 
 from regbench import __version__
 from regbench.limits import available_cores, memory_limits
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.penalties import WeightDecay
 from regbench.settings.study import Study
 
 COMPUTING = ("torch", "numpy", "scipy", "numba", "llvmlite", "matplotlib", "tensorboard")

@@ -6,15 +6,15 @@ Plug-ins join it when they are loaded; see `plugins`.
 from __future__ import annotations
 
 from regbench.regularizers.base import Arm, Noise, Regularizer, Step
-from regbench.regularizers.decoupled import DecoupledDecay
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.early_stopping import EarlyStopping
-from regbench.regularizers.gaussian_dropout import GaussianDropout
-from regbench.regularizers.group_lasso import GroupLasso
-from regbench.regularizers.input_noise import InputNoise
-from regbench.regularizers.l1 import L1
-from regbench.regularizers.max_norm import MaxNorm
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout, GaussianDropout, InputNoise
+from regbench.regularizers.penalties import (
+    L1,
+    DecoupledDecay,
+    EarlyStopping,
+    GroupLasso,
+    MaxNorm,
+    WeightDecay,
+)
 
 __all__ = ["BY_CLASS", "REGULARIZERS", "Arm", "Noise", "Regularizer", "Step"]
 

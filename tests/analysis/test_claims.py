@@ -12,8 +12,8 @@ from training import ENVIRONMENT, make_request, train
 from regbench.analysis.claims import CLAIMS, interactions_of
 from regbench.analysis.result import Result
 from regbench.regularizers import Arm
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout
+from regbench.regularizers.penalties import WeightDecay
 
 if TYPE_CHECKING:
     from regbench.analysis.claims import Interaction

@@ -7,9 +7,8 @@ import pytest
 
 from regbench.analysis.best import Optimum, optimum_of
 from regbench.regularizers import Arm
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.early_stopping import EarlyStopping
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout
+from regbench.regularizers.penalties import EarlyStopping, WeightDecay
 
 
 def sweep(

@@ -13,10 +13,8 @@ from training import assert_close, join, make_batch, make_study, train
 from regbench.analysis.history import AXES
 from regbench.engines.fused.network import Coefficients, Network, Workspace
 from regbench.regularizers import Arm
-from regbench.regularizers.decoupled import DecoupledDecay
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.l1 import L1
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout
+from regbench.regularizers.penalties import L1, DecoupledDecay, WeightDecay
 
 if TYPE_CHECKING:
     from regbench.analysis.history import Array, History

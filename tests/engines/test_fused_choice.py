@@ -20,9 +20,8 @@ from regbench.engines.fused import compilation, simd
 from regbench.engines.fused.engine import COEFFICIENTS, COMPILING
 from regbench.errors import UsageError
 from regbench.regularizers import Arm
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.l1 import L1
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout
+from regbench.regularizers.penalties import L1, WeightDecay
 
 if TYPE_CHECKING:
     from regbench.settings.command import Request

@@ -15,11 +15,8 @@ from training import CPU, make_batch, make_study, train
 
 from regbench.engines.hooks import FIRST_PARAMETER, HIDDEN, INPUTS, TARGETS, Hooks, Steps
 from regbench.regularizers import Arm, Regularizer
-from regbench.regularizers.decoupled import DecoupledDecay
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.input_noise import InputNoise
-from regbench.regularizers.l1 import L1
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout, InputNoise
+from regbench.regularizers.penalties import L1, DecoupledDecay, WeightDecay
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from training import make_step, make_study
 
 from regbench.engines.base import draw_start
 from regbench.engines.model import Noise, layer_noise, noise_keys, replicate_generator
-from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.noise import Dropout
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,10 +10,8 @@ import pytest
 
 from regbench.errors import UsageError
 from regbench.regularizers import Arm, Regularizer
-from regbench.regularizers.decoupled import DecoupledDecay
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.l1 import L1
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout
+from regbench.regularizers.penalties import L1, DecoupledDecay, WeightDecay
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ import pytest
 import torch
 from training import make_step
 
-from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.noise import Dropout
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,9 +10,8 @@ from training import by_arm, make_request, make_study, train
 
 from regbench.engines import ENGINES, misfit
 from regbench.errors import UsageError
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.early_stopping import EarlyStopping
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout
+from regbench.regularizers.penalties import EarlyStopping, WeightDecay
 from regbench.settings.groups import Machine
 from regbench.settings.study import Training
 

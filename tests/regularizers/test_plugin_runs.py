@@ -16,8 +16,8 @@ from runs import assert_one_line, blocks_of, numbers_of
 
 import regbench as rb
 from regbench.regularizers import REGULARIZERS, Arm
+from regbench.regularizers.penalties import WeightDecay
 from regbench.regularizers.plugins import load_file
-from regbench.regularizers.weight_decay import WeightDecay
 
 if TYPE_CHECKING:
     from commands import Command

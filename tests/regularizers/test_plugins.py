@@ -18,8 +18,8 @@ from training import make_step
 
 import regbench as rb
 from regbench.regularizers import BY_CLASS, REGULARIZERS, Regularizer
+from regbench.regularizers.penalties import WeightDecay
 from regbench.regularizers.plugins import load_file
-from regbench.regularizers.weight_decay import WeightDecay
 from regbench.settings.parse import arms_of
 
 if TYPE_CHECKING:

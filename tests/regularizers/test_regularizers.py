@@ -30,7 +30,7 @@ from regbench.engines.fused.engine import COEFFICIENTS
 from regbench.engines.model import LAYERS_APART, Noise, noise_keys
 from regbench.errors import UsageError
 from regbench.regularizers import REGULARIZERS, Arm, Regularizer
-from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.noise import Dropout
 from regbench.settings.groups import Machine
 from regbench.settings.parse import arms_of
 from regbench.settings.study import Training

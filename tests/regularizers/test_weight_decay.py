@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.penalties import WeightDecay
 from regbench.settings.study import Training
 
 

@@ -15,7 +15,7 @@ from regbench.engines.base import draw_start
 from regbench.engines.machine import nothing
 from regbench.errors import UsageError
 from regbench.regularizers import REGULARIZERS
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.penalties import WeightDecay
 from regbench.report import figures
 from regbench.report.figures import (
     claims,

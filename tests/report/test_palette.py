@@ -8,7 +8,7 @@ import pytest
 from training import make_result
 
 from regbench.regularizers import REGULARIZERS, Arm
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.penalties import WeightDecay
 from regbench.report.figures import palette
 
 NINE = tuple(f"{kind}=0.{digit}" for kind in ("wdecay", "l1", "dropout") for digit in (1, 2, 3))

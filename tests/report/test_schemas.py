@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from regbench.engines.fused.engine import COEFFICIENTS
 from regbench.experiments import COMMANDS
-from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.noise import Dropout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,10 +16,8 @@ from training import make_request, make_study
 from regbench.errors import UsageError
 from regbench.experiments import resolve
 from regbench.regularizers import REGULARIZERS, Arm
-from regbench.regularizers.decoupled import DecoupledDecay
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.l1 import L1
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout
+from regbench.regularizers.penalties import L1, DecoupledDecay, WeightDecay
 from regbench.settings.parse import arms_of
 
 STRENGTHS = {

@@ -14,16 +14,17 @@ import torch
 from regbench.analysis.decomposition import Split, split
 from regbench.engines import ENGINES, batched
 from regbench.engines.fused.engine import COEFFICIENTS, COMPILING
-from regbench.regularizers.decoupled import DecoupledDecay
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.early_stopping import EarlyStopping
-from regbench.regularizers.group_lasso import GroupLasso
-from regbench.regularizers.input_noise import InputNoise
-from regbench.regularizers.l1 import L1
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout, InputNoise
+from regbench.regularizers.penalties import (
+    L1,
+    DecoupledDecay,
+    EarlyStopping,
+    GroupLasso,
+    WeightDecay,
+)
 from regbench.settings.groups import Machine
 from regbench.tasks.synthetic import Synthetic, loss_at_test_points
-from regbench.verify import risk
+from regbench.verify import cases
 from regbench.verify.cases import CASES
 from regbench.verify.runner import compare_means, compare_values, select, verify
 
@@ -212,7 +213,7 @@ def test_bias_squared_without_its_correction_is_found(monkeypatch: pytest.Monkey
         wrong = parts.values + np.array([parts.values[1] / len(predictions), 0, 0])
         return dataclasses.replace(parts, values=wrong)
 
-    monkeypatch.setattr(risk, "split", plug_in)
+    monkeypatch.setattr(cases, "split", plug_in)
     assert_failing("decomposition", "least-squares-bias")
 
 

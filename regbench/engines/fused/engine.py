@@ -19,11 +19,8 @@ from regbench.analysis.history import Gathering, History
 from regbench.engines.base import BETA_1, Listener, Record, draw_batch, torch_dtype
 from regbench.engines.machine import in_threads
 from regbench.errors import visible
-from regbench.regularizers.decoupled import DecoupledDecay
-from regbench.regularizers.dropout import Dropout
-from regbench.regularizers.early_stopping import EarlyStopping
-from regbench.regularizers.l1 import L1
-from regbench.regularizers.weight_decay import WeightDecay
+from regbench.regularizers.noise import Dropout
+from regbench.regularizers.penalties import L1, DecoupledDecay, EarlyStopping, WeightDecay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
