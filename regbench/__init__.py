@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from regbench.regularizers.plugins import register as register
     from regbench.scores import compare as compare
     from regbench.scores import judge as judge
-    from regbench.settings.dropout_scale import DropoutScale as DropoutScale
     from regbench.settings.groups import Judging as Judging
     from regbench.settings.groups import Machine as Machine
     from regbench.settings.groups import Question as Question
     from regbench.settings.over import Over as Over
+    from regbench.settings.study import DropoutScale as DropoutScale
     from regbench.settings.study import Network as Network
     from regbench.settings.study import Study as Study
     from regbench.settings.study import Task as Task
@@ -49,12 +49,11 @@ PUBLIC = {
     "api": ["load", "run"],
     "errors": ["RegbenchError", "RunError", "UsageError"],
     "scores": ["compare", "judge"],
-    "settings.dropout_scale": ["DropoutScale"],
     "regularizers": ["Arm", "Regularizer", "Step"],
     "regularizers.plugins": ["register"],
     "settings.groups": ["Judging", "Machine", "Question"],
     "settings.over": ["Over"],
-    "settings.study": ["Network", "Study", "Task", "Training"],
+    "settings.study": ["DropoutScale", "Network", "Study", "Task", "Training"],
 }
 """Public names, keyed by the module that they are imported from on first use."""
 

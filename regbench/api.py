@@ -19,9 +19,8 @@ from regbench.regularizers import REGULARIZERS
 from regbench.report import notebook
 from regbench.report.base import Viewer
 from regbench.settings.command import Request
-from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.groups import Machine, Output, Question
-from regbench.settings.study import BaseStudy
+from regbench.settings.study import BaseStudy, DropoutScale
 from regbench.storage import run_folder
 from regbench.storage.run_folder import MANIFEST, create_run, in_use
 

@@ -211,7 +211,7 @@ def show_run(name: str, options: Mapping[str, Any]) -> int:
 
 def show_information(output: Output) -> int:
     """Say what is installed, on what, and which regularizers there are; returns the exit code."""
-    from regbench.experiments.installation import describe_installation
+    from regbench.experiments.feasibility import describe_installation
     from regbench.report import information
     from regbench.report.terminal.screen import Screen
 

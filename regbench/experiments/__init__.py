@@ -15,10 +15,9 @@ from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.plugins import named, place_of
 from regbench.settings import parse
 from regbench.settings.command import Arms, Command, strengths_of
-from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.groups import Machine, Output, Question
 from regbench.settings.over import Values
-from regbench.settings.study import BaseStudy, Study
+from regbench.settings.study import BaseStudy, DropoutScale, Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

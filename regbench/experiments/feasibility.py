@@ -1,24 +1,28 @@
-"""What a study takes: operations, memory and time, and whether a machine has them.
+"""What a study takes, operations, memory and time, and what this machine has.
 
-Estimates are rough: they refuse the absurd, say how long to wait, and cut batches.
+Estimates are rough: they refuse the absurd, say how long to wait, and cut batches. What a report of
+a fault needs to say is exact: versions, machine, devices, engines, cache folder.
 """
 
 from __future__ import annotations
 
 import math
+import platform
+from importlib import metadata
 from typing import TYPE_CHECKING
 
+from regbench import __version__
 from regbench.analysis.history import WEIGHT_BINS
 from regbench.errors import UsageError
-from regbench.limits import memory_limits
-from regbench.settings.study import MOST_KEPT
+from regbench.limits import available_cores, memory_limits
+from regbench.regularizers.penalties import WeightDecay
+from regbench.settings.study import MOST_KEPT, Study
 from regbench.tasks import task_of
 
 if TYPE_CHECKING:
     import torch
 
     from regbench.settings.groups import Question
-    from regbench.settings.study import Study
 
 BATCH_REPLICATES = 64
 """Most replicates in a CPU's batch: enough to fill its cores, few enough to stay small."""
@@ -35,6 +39,8 @@ THREAD_SPEED = {"fused": (8e10, 2e-6), "batched": (2e10, 2e-5), "reference": (1e
 TEMPORARY_CUDA = 3.25
 """Temporary GPU memory in multiples of the parameters: a gradient, and the optimizer's own."""
 BYTES = {"float32": 4, "float64": 8}
+COMPUTING = ("torch", "numpy", "scipy", "numba", "llvmlite", "matplotlib", "tensorboard")
+"""Libraries whose versions affect numbers, pictures and logs."""
 
 
 def check_feasible(question: Question, *studies: Study) -> None:
@@ -136,3 +142,40 @@ def arms_at_once(study: Study, replicates: int, engine: str, device: str) -> int
     if device == "cpu":
         return max(1, int(BATCH_SECONDS / (thread_seconds(study, engine) * replicates)))
     return max(1, int(CUDA_OPERATIONS / (operations_of_one(study) * replicates)))
+
+
+def describe_installation() -> dict[str, str]:
+    """Return the facts by name, as texts, regbench's version first."""
+    import torch
+
+    from regbench.engines import ENGINES, fused_misfit
+
+    problem = fused_misfit(Study(arms=(WeightDecay(0.01),)))
+    usable = [name for name in ENGINES if not (problem and name == "fused")]
+    folder: object = "none: what is compiled is kept in memory"
+    if not problem:
+        from regbench.engines.fused.compilation import cache_folder
+
+        folder = cache_folder() or folder
+    has_cuda = torch.cuda.is_available()
+    least = min(memory_limits())
+    return {
+        "regbench": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, "
+        f"{available_cores()} cores to use",
+        "memory": f"{least.words} {least.size / 1e9:.1f} GB",
+        "cuda": torch.cuda.get_device_name() if has_cuda else "none",
+        "engines": ", ".join(usable) + (f"; not fused {problem}" if problem else ""),
+        "compiled kernels": str(folder),
+        **{name: version_of(name) for name in COMPUTING},
+    }
+
+
+def version_of(name: str) -> str:
+    """Return the version of a distribution that is installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"

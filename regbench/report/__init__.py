@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from regbench.errors import in_python
 from regbench.experiments import command_of
 from regbench.settings.command import Request
-from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.groups import Question
 from regbench.settings.over import Over
+from regbench.settings.study import DropoutScale
 from regbench.storage.run_folder import Run
 
 if TYPE_CHECKING:

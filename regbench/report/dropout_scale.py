@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from regbench.report.tensorboard import Log
     from regbench.settings.command import Request
-    from regbench.settings.dropout_scale import DropoutScale
+    from regbench.settings.study import DropoutScale
     from regbench.storage.run_folder import Run
     from regbench.verify.dropout_scale import Scale, ScaleResult
 

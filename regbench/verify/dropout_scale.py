@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regbench.analysis.history import Array
-    from regbench.settings.dropout_scale import DropoutScale
     from regbench.settings.groups import Environment
+    from regbench.settings.study import DropoutScale
 
 CHUNK_NUMBERS = 2**22
 """Units whose masks are drawn at once; at least one trial."""

@@ -22,10 +22,9 @@ from regbench.errors import RegbenchError, UsageError, suggestion, unexpected
 from regbench.experiments import Observer, training
 from regbench.regularizers import REGULARIZERS, Arm
 from regbench.settings.command import settings_of
-from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.groups import Question
 from regbench.settings.parse import build
-from regbench.settings.study import BaseStudy, Study
+from regbench.settings.study import BaseStudy, DropoutScale, Study
 from regbench.verify import closed_forms as theory
 from regbench.verify import dropout_scale
 from regbench.verify import numpy_network as plain

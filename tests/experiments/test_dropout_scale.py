@@ -13,7 +13,7 @@ from scipy import stats
 from torch import nn
 
 from regbench.errors import UsageError
-from regbench.settings.dropout_scale import DropoutScale
+from regbench.settings.study import DropoutScale
 from regbench.verify.dropout_scale import Scale, measure_scale
 
 if TYPE_CHECKING:

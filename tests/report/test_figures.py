@@ -31,8 +31,7 @@ from regbench.report.figures.weights import Shares
 from regbench.report.plain import plain
 from regbench.report.training import pictures_of
 from regbench.report.verdicts import sentences
-from regbench.settings.dropout_scale import DropoutScale
-from regbench.settings.study import Network, Task, Training
+from regbench.settings.study import DropoutScale, Network, Task, Training
 from regbench.verify.dropout_scale import ScaleResult, measure_scale
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from regbench.engines.machine import nothing
 from regbench.report import dropout_scale, tensorboard, training
 from regbench.report.base import View
 from regbench.report.figures import Picture, draw
-from regbench.settings.dropout_scale import DropoutScale
+from regbench.settings.study import DropoutScale
 from regbench.storage.run_folder import Run
 from regbench.verify.dropout_scale import ScaleResult, measure_scale
 

@@ -17,9 +17,8 @@ from regbench.errors import UsageError, visible
 from regbench.experiments import COMMANDS, resolve
 from regbench.regularizers import REGULARIZERS
 from regbench.settings.command import Request
-from regbench.settings.dropout_scale import DropoutScale
 from regbench.settings.groups import Output
-from regbench.settings.study import Study
+from regbench.settings.study import DropoutScale, Study
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
