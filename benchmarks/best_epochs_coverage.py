@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import regbench as rb
-from regbench.analysis.best import best_epochs, differences_at_best
+from regbench.analysis.best import best_at, differences_at_best
 from regbench.analysis.history import History
 from regbench.analysis.statistics import mean_interval
 from regbench.settings.parse import arms_of
+from regbench.tasks.sample import Sample
+from regbench.tasks.synthetic import Synthetic
 
 if TYPE_CHECKING:
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
     from regbench.analysis.history import Array
     from regbench.analysis.statistics import Interval
@@ -30,9 +33,11 @@ CONFIDENCE = 0.95
 COUNTS = (10, 30, 180)
 
 
-def history_of(risk: Array) -> History:
-    """Return a history that has a risk `(E, A, R)` and nothing else."""
-    return History({"measures/risk": risk, "epochs": np.arange(len(risk))})
+def by_halves(risk: Array) -> tuple[NDArray[np.int64], Array]:
+    """Return the best epochs that halves choose, of a risk `(E, A, R)`, and the risk there."""
+    halves = Synthetic(rb.Task()).choosers(range(risk.shape[-1]))
+    at = best_at(History({"measures/risk": risk}), halves)
+    return at, np.take_along_axis(risk, at[None], axis=0)[0]
 
 
 def left_out(risk: Array) -> Array:
@@ -50,10 +55,12 @@ def alone(values: Array) -> Interval | None:
 
 def intervals(risk: Array, known: list[int]) -> dict[str, Interval | None]:
     """Return the intervals of a risk `(E, 2, R)`, whose best epochs in the population are known."""
-    (used,) = differences_at_best(["arm"], history_of(risk), CONFIDENCE)
+    at, values = by_halves(risk)
+    sample = Sample(values.astype(float), is_halved=True)
+    (used,) = differences_at_best(["arm"], sample, at, CONFIDENCE)
     return {
         "two halves": used.ci,
-        "two halves, t (not used)": alone(best_epochs(history_of(risk))[1]),
+        "two halves, t (not used)": alone(values),
         "leave one out, t (not used)": alone(left_out(risk)),
         "epochs known, t": alone(risk[known, range(2)]),
     }

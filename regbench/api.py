@@ -5,6 +5,7 @@ The command line does the same with texts. Knows nothing about which experiments
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import shlex
@@ -106,7 +107,13 @@ def run(
         if kind not in REGULARIZERS.values():  # it could not be read back
             raise UsageError("run", kind.__name__, problem="which regbench.register has not seen")
     folder = Path(os.path.expanduser(folder))  # noqa: PTH111
-    request = Request(command_of(study), study, question, machine, Output(out=str(folder)))
+    request = Request(
+        command_of(study),
+        study,
+        question=question,
+        machine=machine,
+        output=Output(out=str(folder)),
+    )
     words = shlex.split(request.command_line)
     with in_use(folder):
         stored = find_stored(folder, study, question)
@@ -163,7 +170,7 @@ def find_stored(folder: Path, study: BaseStudy, question: Question) -> Run | Non
         apart = differences(one, other, "there", "here") or "a shard or a changed plug-in"
         problem = f"which holds another run: {apart}"
         raise UsageError("folder", folder, problem=problem, hint="name a new folder")
-    return run
+    return dataclasses.replace(run, request=dataclasses.replace(asked, study=study))
 
 
 def load(folder: str | Path) -> Result | Any:

@@ -36,7 +36,7 @@ from regbench.experiments import COMMANDS, no_such_option, resolve
 from regbench.process import complete, forget_odd_sizes, stopping
 from regbench.regularizers import REGULARIZERS, plugins
 from regbench.settings import parse
-from regbench.settings.base import bounds, choices, is_list, kind_of
+from regbench.settings.base import bounds, choices, is_hidden, is_list, kind_of
 from regbench.settings.command import Command
 from regbench.settings.groups import Judging, Machine, Output
 from regbench.storage.run_list import named_run, run_names
@@ -91,7 +91,7 @@ app = typer.Typer(
 
 DEBUG = "--debug"
 BRIEF = {"arms", "replicates", "by", "confirm", "over", "truth", "points", "epochs"}
-BRIEF |= {"units", "trials"}
+BRIEF |= {"data", "target", "units", "trials"}
 """What `-h` shows of a command that has some of these, besides the strength."""
 HINTS = {
     **{f"No such command '{word}'": hint for word, hint in MEANT.items()},
@@ -225,7 +225,8 @@ def subcommand(
 
 def add_experiment(command: Command, to: typer.Typer = app) -> None:
     """Add a subcommand that makes a run, with an option for each of its settings."""
-    options = [make_option(key, setting) for key, setting in command.settings.items()]
+    asked = {k: setting for k, setting in command.settings.items() if not is_hidden(setting.field)}
+    options = [make_option(key, setting) for key, setting in asked.items()]
     options.append(
         parameter("config", list[str], "Read settings from this TOML file.", "Experiment", "FILE")
     )
@@ -337,14 +338,19 @@ def verify(only: list[str] | None, **given: Any) -> int:
         "allow_mixed", bool, "Finish it even with other versions or another device.", "Machine"
     ),
     make_option("scheduler", VERIFY.settings["scheduler"]),
+    parameter("data", list[str], "The file of its table, if it has one.", "Machine", "FILE"),
     parameter("plugin", list[str], PLUGIN, "Machine", "FILE"),
     *SHOWN,
     examples=("RUN", "RUN --allow-mixed --quiet"),
 )
-def resume(run: str, allow_mixed: bool | None, scheduler: list[str] | None, **given: Any) -> int:
+def resume(run: str, allow_mixed: bool | None, **given: Any) -> int:
     """Finish a run that was cut off."""
-    address = parse.only("--scheduler", scheduler) if scheduler else None
-    return commands.resume_run(named_run(run), output_settings(given), bool(allow_mixed), address)
+    address, data = (
+        parse.only(option_of(key), given[key]) if given[key] else None
+        for key in ("scheduler", "data")
+    )
+    options = output_settings(given)
+    return commands.resume_run(named_run(run), options, bool(allow_mixed), address, data)
 
 
 @subcommand(

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench.errors import UsageError, visible
-from regbench.experiments import stored_command
+from regbench.errors import UsageError, shell_word, visible
+from regbench.experiments import read, stored_command
 from regbench.process import stopping
 from regbench.program import (
     carry_out,
@@ -66,9 +66,16 @@ def run_experiment(request: Request) -> int:
 
 
 def resume_run(
-    name: str, options: Mapping[str, Any], is_mixed_allowed: bool, scheduler: str | None = None
+    name: str,
+    options: Mapping[str, Any],
+    is_mixed_allowed: bool,
+    scheduler: str | None = None,
+    data: str | None = None,
 ) -> int:
-    """Finish a run that was cut off, with fields of `Output` to set; returns the exit code."""
+    """Finish a run that was cut off, with fields of `Output` to set; returns the exit code.
+
+    One of a table takes the file of its `data` again.
+    """
     from regbench.report.terminal.screen import Screen
 
     with run_folder.in_use(Path(os.path.expanduser(name))):  # noqa: PTH111
@@ -85,9 +92,24 @@ def resume_run(
             if done == total:
                 print(f"regbench: {visible(name)} is complete: nothing to train", file=sys.stderr)
                 return report_run(name, options, is_rewriting=False)
-        run, planned = go_on(run, machine)
+        run, planned = go_on(with_table(run, data), machine)
         with resumable(run):
             return carry_out(run, planned, Screen(run.request.output)).exit_code
+
+
+def with_table(run: Run, data: str | None) -> Run:
+    """Return a run with the rows of its table, which are read again from a file."""
+    request = run.request
+    if data is None and request.source.data:
+        hint = f"name its file: --data {shell_word(request.source.data)}"
+        raise UsageError("data", problem="is missing: no run stores its table", hint=hint)
+    if data is None:
+        return run
+    source = request.source.replaced(data=data)
+    study = request.study.with_rows(read(source))
+    return dataclasses.replace(
+        run, request=dataclasses.replace(request, study=study, source=source)
+    )
 
 
 def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int:

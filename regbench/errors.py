@@ -105,7 +105,6 @@ def option_of(source: str) -> str:
 
 
 MEANT = {
-    "data": "regbench draws its own data: --truth, --points and --noise",
     "batch-size": "each epoch is one step on all points",
     "loss": "the loss is the mean squared error",
     "lr-schedule": "the learning rate is constant: --lr",

@@ -29,7 +29,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "regularizers": ({"errors"}, {"torch"}),  # for type checkers only, see below
     "limits": (set(), set()),
     "settings": ({"errors", "regularizers", "limits"}, {"torch"}),  # likewise
-    "tasks": ({"settings"}, {"torch"}),
+    "tasks": ({"errors", "settings"}, {"torch"}),
     "analysis": ({"errors", "regularizers", "settings", "tasks"}, {"scipy"}),
     "engines": (
         {"errors", "regularizers", "settings", "tasks", "analysis"},

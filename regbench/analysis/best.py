@@ -1,8 +1,8 @@
 """What is best: the epoch of each arm, and the strength of a sweep.
 
 A baseline that is trained for too long makes whatever slows training look good at the last epoch.
-So each arm is also stopped at its own best epoch, chosen by one half of the replicates for the
-other. Knows nothing about how this is shown.
+So each arm is also stopped at its own best epoch, chosen by some replicates for others. Knows
+nothing about how this is shown.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regbench.analysis.statistics import AT_BEST, MANY_REPLICATES, Difference, paired_differences
+from regbench.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from regbench.analysis.statistics import Interval
     from regbench.regularizers import Arm, Regularizer
     from regbench.settings.groups import Question
+    from regbench.settings.study import Study
+    from regbench.tasks.sample import Sample
 
 FEWEST_STRENGTHS = 5
 RESAMPLES = 1999
@@ -36,7 +39,7 @@ class AtBest(Difference):
     """The paired difference of the risk, each arm at its own best epoch.
 
     Attributes:
-        epochs, baseline_epochs: The epochs that the two halves of the replicates chose.
+        epochs, baseline_epochs: The epochs that replicates chose for others.
     """
 
     epochs: list[int]
@@ -49,40 +52,37 @@ class AtBest(Difference):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def best_epochs(history: History) -> tuple[NDArray[np.int64], Array]:
-    """Return each replicate's best epoch, and its risk there, both `(A, R)` with R ≥ 2.
+def best_at(history: History, choosers: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the index of each replicate's best epoch, `(A, R)`, which others choose `(R, R)`.
 
-    Replicates at even and at odd positions are two halves (two-fold cross-fitting). Each half
-    chooses the other's epoch: of the measured ones after the first step, the earliest at which the
-    arm's mean risk over the choosing half is lowest and finite.
+    It is of the measured ones after the first step the earliest at which the arm's mean risk over
+    the choosing replicates is lowest and finite; see `Task.choosers`.
     """
     risk = history.risk[1:].astype(np.float64)
-    chosen = np.empty(risk.shape[1:], dtype=np.int64)
-    for half in (0, 1):
-        mean = risk[..., 1 - half :: 2].mean(axis=-1)
+    at = np.empty(risk.shape[1:], dtype=np.int64)
+    for chooser in np.unique(choosers, axis=0):
+        mean = risk[..., chooser].mean(axis=-1)
         best = np.where(np.isfinite(mean), mean, np.inf).argmin(axis=0)
-        chosen[:, half::2] = best[:, None]
-    epochs: NDArray[np.int64] = history.epochs[1:][chosen]
-    return epochs, np.take_along_axis(risk, chosen[None], axis=0)[0]
+        at[:, (choosers == chooser).all(axis=1)] = 1 + best[:, None]
+    return at
 
 
-def differences_at_best(names: Sequence[str], history: History, confidence: float) -> list[AtBest]:
-    """Compare the risk of every arm with the baseline's, each at its best epoch; none for R = 1."""
-    if history.risk.shape[-1] == 1:
-        return []
-    epochs, values = best_epochs(history)
+def differences_at_best(
+    names: Sequence[str], sample: Sample, epochs: NDArray[np.int64], confidence: float
+) -> list[AtBest]:
+    """Compare the risk of every arm with the baseline's, each at its best epochs `(A, R)`."""
     first, *chosen = (sorted(set(arm)) for arm in epochs.tolist())
-    found = map(asdict, paired_differences(names, AT_BEST, values, confidence))
+    found = map(asdict, paired_differences(names, AT_BEST, sample, confidence))
     pairs = zip(found, chosen, strict=True)
     return [AtBest(**told, epochs=own, baseline_epochs=first) for told, own in pairs]
 
 
-def judged_values(history: History, question: Question) -> Array:
-    """Return the numbers by which arms are judged, `(A, R)`: at the last epoch, or at the best."""
+def judged_sample(study: Study, history: History, question: Question) -> Sample:
+    """Return the sample by which arms are judged: at the last epoch, or at the best ones."""
+    task = task_of(study)
     if question.judged_by == AT_BEST:
-        return best_epochs(history)[1]
-    last: Array = getattr(history, question.headline)[-1]
-    return last
+        return task.sample(history, "risk", best_at(history, task.choosers(study.seeds)))
+    return task.sample(history, question.headline)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ Works on a result's differences and knows nothing about how they are shown.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from regbench.analysis.statistics import paired_differences
+from regbench.analysis.statistics import paired_differences, sample_of
+from regbench.tasks.sample import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,20 +83,23 @@ def claims_of(measures: Sequence[Difference], headline: str) -> list[Claim]:
 
 @np.errstate(invalid="ignore", over="ignore")
 def interactions_of(
-    arms: Sequence[Arm], measure: str, values: Array, confidence: float
+    arms: Sequence[Arm], measure: str, values: Sample | Array, confidence: float
 ) -> list[Interaction]:
     """Return the interaction of every sum whose parts are arms too; `values` are `(A, R)`."""
-    by_name = {arm.name: v - values[0] for arm, v in zip(arms, values.astype(float), strict=True)}
-    found = []
+    sample, found = sample_of(values), list[Interaction]()
+    places = {arm.name: index for index, arm in enumerate(arms)}
     for arm in arms:
         parts = [part.name for part in arm.parts]
-        if len(parts) < 2 or not by_name.keys() >= set(parts):
+        if len(parts) < 2 or not places.keys() >= set(parts):
             continue
-        together = np.sum([by_name[part] for part in parts], axis=0)
-        (extra,) = paired_differences(
-            [arm.name], measure, np.array([together, by_name[arm.name]]), confidence
-        )
-        ci, near = extra.ci, ADDITIVE * abs(float(together.mean()))
+        own = [places[part] for part in parts]
+
+        def effects(values: Array, own: Any = own, whole: int = places[arm.name]) -> Array:
+            return np.stack([(values[own] - values[0]).sum(axis=0), values[whole] - values[0]])
+
+        of_sum = Sample.of(effects, sample)
+        (extra,) = paired_differences([arm.name], measure, of_sum, confidence)
+        ci, near = extra.ci, ADDITIVE * abs(extra.baseline)
         verdict: Together = "cannot tell"
         if extra.verdict == "diverged":
             verdict = "diverged"

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis.statistics import DRAWS, draws_for, law_of, standard_error, t_interval
+from regbench.analysis.statistics import (
+    DRAWS,
+    draws_for,
+    law_of,
+    paired_differences,
+    standard_error,
+    t_interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from regbench.analysis.history import Array
     from regbench.analysis.statistics import Interval
+    from regbench.tasks.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -188,3 +196,15 @@ def part_differences(
             column.append(Part(float(value), ci))
         columns.append(column)
     return [PartDifferences(name, *parts) for name, *parts in zip(names, *columns, strict=True)]
+
+
+def part_differences_of(
+    names: Sequence[str], parts: tuple[Sample, Sample], confidence: float, draws: int = DRAWS
+) -> list[PartDifferences]:
+    """Return how bias² and variance of each arm differ from the baseline's, by their samples."""
+    kinds = zip(("bias_squared", "variance"), parts, strict=True)
+    found = [paired_differences(names, kind, part, confidence, draws) for kind, part in kinds]
+    return [
+        PartDifferences(bias.arm, *(Part(one.mean_difference, one.ci) for one in (bias, variance)))
+        for bias, variance in zip(*found, strict=True)
+    ]

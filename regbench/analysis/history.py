@@ -39,12 +39,20 @@ AXES = {
     "test_y": "RT",
     "grid_x": "G",
     "grid_truth": "G",
+    "held_out": "RH",
+    "held_out_group": "RH",
+    "held_out_y": "RH",
+    "center": "RU",
+    "scale": "RU",
     "measures": "EAR",
-    "predictions": "KARG",
+    "predictions": "KARQ",
     "parameters": "A",
 }
 """The axes of every array; of `measures`, `weight_counts` and `parameters` there is one for each
-name, behind a slash. `weight_counts` are sums over R; `parameters` also have their own shape."""
+name, behind a slash. `weight_counts` are sums over R; `parameters` also have their own shape. A
+task has those arrays of whose axes it knows the lengths."""
+WHOLE = {"epochs", "kept_epochs", "weight_counts", "held_out", "held_out_group"}
+"""Arrays of int64."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,12 @@ class History:
       `weight_edges`.
     - `train_x`, `train_y`, `test_x`, `test_y`: the data.
     - `grid_x`, `grid_truth`: the middles of the cells, and the truth there.
-    - `predictions`: in evaluation mode, on the grid.
+    - `held_out`, `held_out_group`, `held_out_y`: of a table, the rows that a replicate holds out,
+      from 0 in the file's order, then −1; their groups, or else the rows; and their targets.
+    - `center`, `scale`: of a table, mean and standard deviation of the training targets,
+      for the one target, U.
+    - `predictions`: in evaluation mode, on the grid or at the held-out rows, of the standardized
+      target there.
     - `test_loss` and so on: see `Task.measures`.
     - `parameters`: by parameter's name, after the last epoch, of the study's first replicate, in
       its batch only.
@@ -136,7 +149,7 @@ class History:
 
     def __repr__(self) -> str:
         """Return how much was measured, and the names of the measures."""
-        sizes = "{} epochs, {} arms, {} replicates".format(*self.test_loss.shape)
+        sizes = "{} epochs, {} arms, {} replicates".format(*self.risk.shape)
         return f"History of {sizes}: {', '.join(self.named('measures'))}"
 
     def named(self, kind: str) -> dict[str, Array]:
@@ -183,8 +196,10 @@ def fields_of(batch: Batch) -> dict[str, tuple[tuple[int, ...], str]]:
     }
     fields: dict[str, tuple[tuple[int, ...], str]] = {}
     for kind, axes in AXES.items():
+        if not lengths.keys() >= {*axes}:
+            continue
         shape = tuple(lengths[letter] for letter in axes)
-        dtype = "int64" if kind in ("epochs", "kept_epochs", "weight_counts") else study.dtype
+        dtype = "int64" if kind in WHOLE else study.dtype
         for name, more in names.get(kind, {"": ()}).items():
             fields[f"{kind}/{name}" if name else kind] = ((*shape, *more), dtype)
     return fields

@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from regbench.analysis.best import differences_at_best, judged_values, optimum_of
+from regbench.analysis.best import best_at, differences_at_best, judged_sample, optimum_of
 from regbench.analysis.claims import claims_of, interactions_of
-from regbench.analysis.decomposition import describe, part_differences, split
+from regbench.analysis.decomposition import (
+    describe,
+    part_differences,
+    part_differences_of,
+    split,
+)
 from regbench.analysis.statistics import (
     DRAWS,
     Difference,
@@ -26,6 +31,7 @@ from regbench.analysis.statistics import (
 )
 from regbench.errors import RunError, UsageError
 from regbench.tasks import task_of
+from regbench.tasks.sample import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -142,14 +148,24 @@ class Result(Shown):
         return found
 
     @cached_property
+    def sample(self) -> Sample:
+        """The headline measure at the last epoch or, if asked for, at the best one."""
+        return judged_sample(self.study, self.history, self.question)
+
+    @property
     def judged(self) -> Array:
-        """The headline measure at the last epoch or, if asked for, at the best one, `(A, R)`."""
-        return judged_values(self.history, self.question)
+        """The same for each arm and replicate, `(A, R)`."""
+        return self.sample.values
 
     @cached_property
     def at_best_epochs(self) -> list[AtBest]:
         """Each arm against the baseline by the risk, each at its own best epoch; none for R = 1."""
-        return differences_at_best(self.study.compared, self.history, self.question.confidence)
+        study, history, confidence = self.study, self.history, self.question.confidence
+        if study.replicates == 1:
+            return []
+        at = best_at(history, self.task.choosers(study.seeds))
+        sample, epochs = self.task.sample(history, "risk", at), history.epochs[at]
+        return differences_at_best(study.compared, sample, epochs, confidence)
 
     @property
     def failures(self) -> list[int] | None:
@@ -158,14 +174,17 @@ class Result(Shown):
         There its final risk is no better than that of the best constant. None where a constant is
         the truth.
         """
-        history, noise = self.history, self.task.noise_variance
-        spread = float(self.task.truth(history.arrays).astype(np.float64).var())
-        return (~(history.risk[-1] < spread + noise)).sum(axis=1).tolist() if spread else None
+        constant = self.task.constant_risk(self.history)
+        if constant is None:
+            return None
+        failed: list[int] = (~(self.history.risk[-1] < constant)).sum(axis=1).tolist()
+        return failed
 
     @cached_property
     def slope_ratios(self) -> dict[str, tuple[float, Interval | None]]:
         """By arm, how many times as steep as the baseline's its fit is; see `ratio_of_means`."""
-        found = ratio_of_means(self.history.rms_slope[-1], self.question.confidence)
+        slopes, confidence = self.history.rms_slope[-1], self.question.confidence
+        found = ratio_of_means(slopes, confidence, self.task.overlap)
         return dict(zip(self.study.compared, found, strict=True))
 
     @property
@@ -183,7 +202,7 @@ class Result(Shown):
         """Each arm against the baseline, by what arms are judged by."""
         names, question = self.study.compared, self.question
         asked = question.confidence, DRAWS, question.margin
-        return self.with_idle(compare_arms(names, question.judged_by, self.judged, *asked))
+        return self.with_idle(compare_arms(names, question.judged_by, self.sample, *asked))
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -205,13 +224,14 @@ class Result(Shown):
         logged = [self.history.at(epoch) for epoch in self.study.training.logged_epochs]
         question, last = self.question, len(logged) - 1
 
-        def compare(losses: Array, draws: int) -> list[Comparison]:
+        def compare(at: int, draws: int) -> list[Comparison]:
             names, measure = self.study.compared, question.headline
+            losses = self.task.sample(self.history, measure, at)
             found = compare_arms(names, measure, losses, question.confidence, draws)
             return self.with_idle(found)
 
         draws = [EARLIER_DRAWS] * last + [DRAWS]
-        return list(map(compare, self.headline[logged], draws))
+        return list(map(compare, logged, draws))
 
     @cached_property
     def measures(self) -> list[Difference]:
@@ -219,10 +239,11 @@ class Result(Shown):
 
         The last one is the risk at best epochs, where there is that.
         """
-        names, confidence = self.study.compared, self.question.confidence
+        names, history = self.study.compared, self.history
+        confidence = self.question.confidence
         found: list[Sequence[Difference]] = [
-            paired_differences(names, measure, values[-1], confidence)
-            for measure, values in self.history.named("measures").items()
+            paired_differences(names, measure, self.task.sample(history, measure), confidence)
+            for measure in history.named("measures")
         ]
         found += [[best.difference for best in self.at_best_epochs]] if self.at_best_epochs else []
         return self.with_idle([one for arm in zip(*found, strict=True) for one in arm])
@@ -255,23 +276,29 @@ class Result(Shown):
         """What sums do beyond their parts, where those are arms too."""
         question = self.question
         return interactions_of(
-            self.study.arms, question.judged_by, self.judged, question.confidence
+            self.study.arms, question.judged_by, self.sample, question.confidence
         )
 
     @cached_property
     def optimum(self) -> Optimum | None:
-        """The best strength, where the arms are a sweep of one regularizer."""
+        """The best strength, where the arms are a sweep and replicates are independent."""
+        if self.task.overlap:
+            return None
         return optimum_of(self.study.arms[1:], self.judged[1:], self.question.confidence)
 
     @cached_property
     def splits(self) -> list[list[Split | None]]:
         """The squared error over the range in its parts, of each arm at each kept epoch.
 
+        None for R = 1, and where the noise is unknown.
+
         Raises:
             RunError: The parts do not add up to the mean risk.
         """
         history, found = self.history, []
         noise, rounding = self.task.noise_variance, 4 * np.finfo(history.risk.dtype).eps
+        if noise is None:
+            return [[None for _ in arms] for arms in history.predictions]
         truth = self.task.truth(history.arrays)
         for epoch, predictions in zip(history.kept_epochs, history.predictions, strict=True):
             found.append([split(arm, truth) for arm in predictions])
@@ -295,7 +322,7 @@ class Result(Shown):
         Raises:
             RunError: See `splits`.
         """
-        noise, confidence = self.task.noise_variance, self.question.confidence
+        noise, confidence = self.task.noise_variance or 0.0, self.question.confidence
         return [[describe(parts, noise, confidence) for parts in arms] for arms in self.splits]
 
     @cached_property
@@ -309,9 +336,15 @@ class Result(Shown):
         """
         names, confidence = self.study.compared, self.question.confidence
         draws = [EARLIER_DRAWS] * (len(self.splits) - 1) + [DRAWS]
+        if self.task.noise_variance is not None:
+            return [
+                part_differences(names, arms, confidence, count)
+                for arms, count in zip(self.splits, draws, strict=True)
+            ]
+        parts = [self.task.parts(self.history, index) for index in range(len(draws))]
         return [
-            part_differences(names, arms, confidence, count)
-            for arms, count in zip(self.splits, draws, strict=True)
+            part_differences_of(names, own, confidence, count) if own else []
+            for own, count in zip(parts, draws, strict=True)
         ]
 
     @property
@@ -375,7 +408,12 @@ class OverResult(Shown):
 
         All intervals hold together.
         """
-        together = np.concatenate([*map(differences_of, self.over)])
+
+        def effects(*all_values: Array) -> Array:
+            own = (values[1:] - values[0] for values in all_values)
+            return np.concatenate([np.zeros_like(all_values[0][:1]), *own])
+
+        together = Sample.of(effects, *(one.sample for one in self.over))
         found = self._compare(together, self.question.margin)
         arms = len(self.study.arms) - 1
         starts = zip(self.over, range(0, len(found), arms), strict=True)
@@ -384,18 +422,15 @@ class OverResult(Shown):
     @cached_property
     def changes(self) -> list[Comparison]:
         """Of each arm, the paired difference at the last value minus that at the first one."""
-        return self._compare(differences_of(self.over[-1]) - differences_of(self.over[0]))
 
-    def _compare(self, differences: Array, margin: float = 0.0) -> list[Comparison]:
-        names = self.study.study.compared * len(self.over)
-        values = np.vstack([np.zeros(differences.shape[1]), differences])
+        def change(first: Array, last: Array) -> Array:
+            rise: Array = (last - last[0]) - (first - first[0])
+            return rise
+
+        return self._compare(Sample.of(change, self.over[0].sample, self.over[-1].sample))
+
+    @np.errstate(invalid="ignore", over="ignore")
+    def _compare(self, sample: Sample, margin: float = 0.0) -> list[Comparison]:
+        names = (self.study.study.compared * len(self.over))[: len(sample.values) - 1]
         measure, confidence = self.question.judged_by, self.question.confidence
-        return compare_arms(names[: len(differences)], measure, values, confidence, margin=margin)
-
-
-@np.errstate(invalid="ignore", over="ignore")
-def differences_of(result: Result) -> Array:
-    """Return the paired differences `(A, R)` of what is judged, without the baseline."""
-    values = result.judged.astype(np.float64)
-    differences: Array = values[1:] - values[0]
-    return differences
+        return compare_arms(names, measure, sample, confidence, margin=margin)

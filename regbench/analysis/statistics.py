@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from regbench.tasks.sample import Sample
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,7 +51,7 @@ class Law:
     """
 
     largest: Array
-    freedom: int
+    freedom: float
 
     def critical(self, confidence: float) -> float:
         """Return what |t| exceeds where, and only where, its p is at most 1 − `confidence`."""
@@ -76,22 +78,26 @@ def draws_for(confidence: float, least: int) -> int:
 
 
 def law_of(differences: Array, draws: int = DRAWS, replicates: int | None = None) -> Law:
-    """Return the law for paired differences `(A, R)` that vary, R ≥ 2, or as many `replicates`.
+    """Return the law for paired differences `(A, R)` that vary, R ≥ 2, or as many `replicates`."""
+    correlations = np.atleast_2d(np.corrcoef(differences))
+    return law_for(correlations, (replicates or differences.shape[1]) - 1, draws)
+
+
+def law_for(correlations: Array, freedom: float, draws: int = DRAWS) -> Law:
+    """Return the law for mean differences that have these correlations, `(A, A)`.
 
     By parametric bootstrap of the max-t of Hothorn, Bretz & Westfall (2008, Biometrical Journal
-    50): t of normal draws that have the correlations of the differences, each arm with its own
-    standard deviation. Of `MANY_REPLICATES` and more, of the normal limit. Draws are always the
-    same ones.
+    50): t of normal draws that have these correlations, each arm with its own standard deviation.
+    Of `MANY_REPLICATES` and more, of the normal limit. Draws are always the same ones.
     """
-    arms, count = len(differences), replicates or differences.shape[1]
+    arms = len(correlations)
     if arms == 1:
-        return Law(np.empty(0), count - 1)
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.corrcoef(differences)))
+        return Law(np.empty(0), freedom)
+    values, vectors = np.linalg.eigh(correlations)
     root = vectors * np.sqrt(values.clip(0))
     # The sum of squares around the mean is L W Lᵀ with W = G Gᵀ a Wishart matrix: of Bartlett's
     # (1933) triangular G, or of a column for each degree of freedom where these are fewer.
-    freedom = count - 1
-    columns = 0 if count > MANY_REPLICATES else min(freedom, arms)
+    columns = 0 if freedom >= MANY_REPLICATES else min(int(freedom), arms)
     draws = min(draws, max(999, MOST_NUMBERS // (arms * (columns + 1))))
     generator = np.random.default_rng(0)
     largest = np.empty(draws)
@@ -125,7 +131,7 @@ class Difference:
         baseline, value: Means over replicates of the baseline's measure, and of the arm's.
         mean_difference: Mean over replicates.
         ci: Its interval, which holds together with those of all other arms; see `law_of`. With one
-            arm it is Student's t interval. Its standard error is `error_of`.
+            arm it is Student's t interval. Its standard error is that of `Sample`.
         p_value: Two-sided, of no difference, from the same law: at most 1 − confidence where `ci`
             leaves 0 out, and only there.
         wins: In how many replicates the arm's measure is the lower one.
@@ -172,55 +178,46 @@ class Comparison(Difference):
 
 @np.errstate(over="ignore", invalid="ignore")
 def paired_differences(
-    names: Sequence[str], measure: str, values: Array, confidence: float, draws: int = DRAWS
+    names: Sequence[str],
+    measure: str,
+    values: Sample | Array,
+    confidence: float,
+    draws: int = DRAWS,
 ) -> list[Difference]:
     """Compare a measure of every arm with the baseline's.
 
-    `values` are `(A, R)`, the baseline first, which `names` leaves out.
+    Values are a sample, or those of independent replicates, `(A, R)`; the baseline is the first,
+    which `names` leaves out.
     """
-    values = values.astype(np.float64)
-    baseline, differences = values[0], values[1:] - values[0]
-    varied = [d for d in differences if np.isfinite(d).all() and np.ptp(d) > 0]
-    law = law_of(np.array(varied), draws_for(confidence, draws)) if varied else None
-    return [
-        difference(name, measure, baseline, arm, confidence, law)
-        for name, arm in zip(names, values[1:], strict=True)
-    ]
-
-
-def difference(
-    name: str, measure: str, baseline: Array, arm: Array, confidence: float, law: Law | None
-) -> Difference:
-    """Compare one arm `(R,)`; see `paired_differences`."""
-    differences, count = arm - baseline, len(arm)
-    mean, ci, p_value = math.nan, None, None
-    is_finite = bool(np.isfinite(differences).all())
-    if is_finite:
-        mean = float(differences.mean())
-    if is_finite and count > 1:
-        error = error_of(differences, measure)
-        half = law.critical(confidence) * error if law and error else 0.0
-        ci = (mean - half, mean + half)
-        p_value = law.probability(mean / error) if law and error else float(mean == 0)
-    return Difference(
-        arm=name,
-        measure=measure,
-        replicates=count,
-        confidence=confidence,
-        baseline=float(baseline.mean()),
-        value=float(arm.mean()),
-        mean_difference=mean,
-        ci=ci,
-        p_value=p_value,
-        wins=int((differences < 0).sum()) if is_finite else None,
-        verdict=verdict_of(ci) if is_finite else "diverged",
-    )
+    sample = sample_of(values)
+    differences, count = sample.differences, sample.values.shape[1]
+    is_finite = np.asarray(np.isfinite(differences).all(axis=1))
+    errors = np.zeros(len(differences))
+    varied = is_finite & (np.ptp(differences, axis=1) > 0)
+    law = None
+    if varied.any():
+        errors = sample.errors
+        law = law_for(sample.correlations(varied), sample.freedom, draws_for(confidence, draws))
+    found = []
+    for index, name in enumerate(names):
+        mean, error, fine = float(sample.means[index]), float(errors[index]), is_finite[index]
+        ci, p_value = None, None
+        if fine and count > 1:
+            half = law.critical(confidence) * error if law and error else 0.0
+            ci = (mean - half, mean + half)
+            p_value = law.probability(mean / error) if law and error else float(mean == 0)
+        numbers = float(sample.levels[0]), float(sample.levels[index + 1])
+        wins = int((differences[index] < 0).sum()) if fine else None
+        verdict = verdict_of(ci) if fine else "diverged"
+        made = *numbers, mean if fine else math.nan, ci, p_value, wins, verdict
+        found.append(Difference(name, measure, count, confidence, *made))
+    return found
 
 
 def compare_arms(
     names: Sequence[str],
     measure: str,
-    losses: Array,
+    losses: Sample | Array,
     confidence: float,
     draws: int = DRAWS,
     margin: float = 0.0,
@@ -229,34 +226,38 @@ def compare_arms(
 
     An arm whose interval lies within a margin around 0 is called equal.
     """
-    found = paired_differences(names, measure, losses, confidence, draws)
-    pairs = zip(found, losses[1:].astype(np.float64), strict=True)
-    baseline = losses[0].astype(np.float64)
-    return [detailed(difference, baseline, arm, draws, margin) for difference, arm in pairs]
+    sample = sample_of(losses)
+    found = paired_differences(names, measure, sample, confidence, draws)
+    return [detailed(told, sample, index, draws, margin) for index, told in enumerate(found, 1)]
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def detailed(
-    difference: Difference, baseline: Array, arm: Array, draws: int, margin: float
+    difference: Difference, sample: Sample, index: int, draws: int, margin: float
 ) -> Comparison:
-    """Return a difference with all that is said of it."""
+    """Return a difference with all that is said of it; `index` is the arm's in the sample.
+
+    What takes replicates as independent is None where they are not.
+    """
     verdict = OF_A_LOSS.get(difference.verdict, difference.verdict)
     verdict = "equal" if margin and is_within(difference.ci, margin) else verdict
     stated = asdict(replace(difference, verdict=verdict))
+    baseline, arm = sample.values[0], sample.values[index]
     differences, confidence, wins = arm - baseline, difference.confidence, difference.wins
     if wins is None:
         return Comparison(**stated)
-    spread = [float(values.var()) for values in (differences, baseline, arm)]
+    spread, is_free = [float(v.var()) for v in (differences, baseline, arm)], sample.is_independent
+    chance = probability_interval(wins, len(differences), confidence) if is_free else None
     return Comparison(
         **stated,
-        ci_alone=mean_interval(differences, confidence, difference.measure),
+        ci_alone=interval_alone(sample, index, confidence),
         median_difference=float(np.median(differences)),
-        median_ci=median_interval(differences, confidence),
-        win_probability_ci=probability_interval(wins, len(differences), confidence),
-        p_value_sign_flip=sign_flip_probability(differences, draws),
+        median_ci=median_interval(differences, confidence) if is_free else None,
+        win_probability_ci=chance,
+        p_value_sign_flip=sign_flip_probability(differences, draws) if is_free else None,
         correlation=float(np.corrcoef(baseline, arm)[0, 1]) if min(spread[1:]) > 0 else None,
         pairing_gain=(spread[1] + spread[2]) / spread[0] if spread[0] > 0 else None,
-        skewness=skewness(differences) if spread[0] > 0 else None,
+        skewness=skewness(differences) if spread[0] > 0 and is_free else None,
     )
 
 
@@ -289,43 +290,46 @@ def is_within(ci: Interval | None, margin: float) -> bool:
     return ci is not None and -margin <= ci[0] and ci[1] <= margin
 
 
-def mean_interval(values: Array, confidence: float, measure: str = "") -> Interval | None:
-    """Return Student's t interval (1908) of the mean of `values` `(R,)`; None where R = 1."""
-    if len(values) == 1:
+def sample_of(values: Sample | Array) -> Sample:
+    """Return a sample as it is, or one of the values `(A, R)` of independent replicates."""
+    return values if isinstance(values, Sample) else Sample(values.astype(np.float64))
+
+
+def interval_alone(sample: Sample, index: int, confidence: float) -> Interval | None:
+    """Return the interval of one arm's mean difference by itself; None where R = 1."""
+    if sample.values.shape[1] == 1:
         return None
-    error = error_of(values, measure)
-    return t_interval(float(values.mean()), error, len(values), confidence)
+    critical = Law(np.empty(0), sample.freedom).critical(confidence)
+    mean, half = float(sample.means[index - 1]), critical * float(sample.errors[index - 1])
+    return mean - half, mean + half
 
 
-def mean_band(values: Array, confidence: float) -> tuple[Array, Array]:
+def mean_interval(values: Array, confidence: float, overlap: float = 0.0) -> Interval | None:
+    """Return Student's t interval (1908) of the mean of `values` `(R,)`; None where R = 1.
+
+    For `overlap` see `Sample`.
+    """
+    pair = Sample(np.stack([np.zeros(len(values)), values]), overlap=overlap)
+    return interval_alone(pair, 1, confidence)
+
+
+def mean_band(values: Array, confidence: float, overlap: float = 0.0) -> tuple[Array, Array]:
     """Return means of `values` `(..., R)` and half the width of their t intervals, pointwise.
 
-    Where a value is not finite both are NaN; of one replicate there is no width.
+    Where a value is not finite both are NaN; of one replicate there is no width. For `overlap` see
+    `Sample`.
     """
     numbers = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
     mean, number = numbers.mean(axis=-1), numbers.shape[-1]
     if number == 1:
         return mean, np.zeros_like(mean)
-    critical = Law(np.empty(0), number - 1).critical(confidence)
+    critical = Law(np.empty(0), number - 1).critical(confidence) * math.sqrt(1 + number * overlap)
     return mean, critical * numbers.std(axis=-1, ddof=1) / np.sqrt(number)
 
 
 def standard_error(values: Array) -> float:
     """Return the standard error of the mean of `values` `(R,)`, R ≥ 2."""
     return float(values.std(ddof=1)) / math.sqrt(len(values))
-
-
-def error_of(differences: Array, measure: str) -> float:
-    """Return the standard error of the mean of a measure's differences `(R,)`, R ≥ 2.
-
-    At best epochs all replicates of a half depend on one choice. So the variance there also counts
-    the square of half the distance between the means of the two halves.
-    """
-    error = standard_error(differences)
-    if measure != AT_BEST:
-        return error
-    apart = differences[::2].mean() - differences[1::2].mean()
-    return math.hypot(error, float(apart) / 2)
 
 
 def t_interval(value: float, error: float, count: int, confidence: float) -> Interval:
@@ -386,11 +390,13 @@ def sign_flip_probability(differences: Array, resamples: int = DRAWS) -> float |
 
 
 @np.errstate(all="ignore")
-def ratio_of_means(values: Array, confidence: float) -> list[tuple[float, Interval | None]]:
+def ratio_of_means(
+    values: Array, confidence: float, overlap: float = 0.0
+) -> list[tuple[float, Interval | None]]:
     """Return every arm's mean over the baseline's, with its interval; `values` are `(A, R)`.
 
     By the delta method for the logarithm of the ratio of paired means; intervals hold together over
-    arms. NaN and None where a mean is not positive and finite.
+    arms. NaN and None where a mean is not positive and finite. For `overlap` see `Sample`.
     """
     values = values.astype(np.float64)
     means = values.mean(axis=1)
@@ -399,6 +405,7 @@ def ratio_of_means(values: Array, confidence: float) -> list[tuple[float, Interv
     is_fine = np.isfinite(differences).all(axis=1) & (means[1:] > 0) & (means[0] > 0)
     varied = differences[is_fine & (np.ptp(differences, axis=1) > 0)]
     critical = law_of(varied).critical(confidence) if len(varied) and values.shape[1] > 1 else 0.0
+    critical *= math.sqrt(1 + values.shape[1] * overlap)
     found: list[tuple[float, Interval | None]] = []
     for ratio, own, fine in zip(means[1:] / means[0], differences, is_fine, strict=True):
         half = critical * standard_error(own) if fine and len(own) > 1 else math.nan

@@ -21,6 +21,7 @@ from regbench.engines.reference import train_reference
 from regbench.errors import UsageError, unexpected
 from regbench.regularizers import BY_CLASS
 from regbench.regularizers.plugins import check_hooks, place_of
+from regbench.settings.study import Task
 
 if TYPE_CHECKING:
     from regbench.regularizers import Regularizer
@@ -103,7 +104,7 @@ def failure_of(part: Regularizer, study: Study, _: object = None) -> str:
     network = study.network.replaced(hidden=4, depth=min(study.network.depth, 2))
     training = study.training.replaced(epochs=3, log_every=1)
     tiny = {"network": network, "training": training, "replicates": 2, "dtype": "float64"}
-    tiny |= {"task": study.task.replaced(points=5, test_points=5), "pairing": "independent"}
+    tiny |= {"task": Task(points=5, test_points=5), "pairing": "independent"}
     more, cpu = study.replaced(arms=[part, part + BY_CLASS["L1"](0.1)], **tiny), torch.device("cpu")
     batch = Batch(more.replaced(arms=[part]), range(2))
     with torch.random.fork_rng(devices=[]):

@@ -109,11 +109,12 @@ def draw_start(study: Study, seed: int, arm_indices: Sequence[int] | None = None
     run's first. `arm_indices` are the arms that are asked for; None for all.
     """
     task = task_of(study)
-    generator = replicate_generator(study.seed if study.vary == "init" else seed)
-    data = task.draw(generator)
+    data_seed = study.seed if study.vary == "init" else seed
+    generator = replicate_generator(data_seed)
+    data = task.draw(generator, data_seed)
     if study.vary != "both":
         generator = replicate_generator(init_seed(study, seed))
-        task.draw(generator)  # the weights come after the data
+        task.draw(generator, seed)  # the weights come after the data
     draws = len(study.arms) if study.pairing == "independent" else 1
     drawn = [
         (draw_parameters(study.network, generator), generator.get_state()) for _ in range(draws)
@@ -141,7 +142,10 @@ def draw_batch(batch: Batch, threads: int = 1) -> Drawn:
     all_x = torch.stack(inputs).expand(len(data), -1, -1)
     return Drawn(
         starts=starts,
-        arrays={name: x.to(dtype).numpy() for name, x in task.arrays(data).items()},
+        arrays={
+            name: (x.to(dtype) if x.is_floating_point() else x).numpy()
+            for name, x in task.arrays(data).items()
+        },
         counts=counts,
         x=all_x[:, : task.points],
         all_x=all_x,

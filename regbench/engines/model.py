@@ -41,8 +41,11 @@ def draw_parameters(network: Network, generator: torch.Generator) -> Parameters:
 
 
 def expand(x: Tensor, degree: int) -> Tensor:
-    """Return the powers 1 to K of inputs: `(..., 1)` to `(..., K)`, rounded once from float64."""
-    if degree == 1:
+    """Return the powers 1 to K of inputs: `(..., 1)` to `(..., K)`, rounded once from float64.
+
+    Inputs that are so many already are returned as they are.
+    """
+    if degree == x.shape[-1]:
         return x
     return x.double().pow(torch.arange(1, degree + 1, device=x.device)).to(x.dtype)
 

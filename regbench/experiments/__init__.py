@@ -18,6 +18,7 @@ from regbench.settings.command import Arms, Command, strengths_of
 from regbench.settings.groups import Machine, Output, Question
 from regbench.settings.over import Values
 from regbench.settings.study import BaseStudy, DropoutScale, Study
+from regbench.settings.table import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from regbench.settings.command import Request
     from regbench.settings.groups import Environment
     from regbench.settings.parse import FindRegularizer
+    from regbench.settings.rows import Rows
     from regbench.storage.blocks import Provenance
 
 __all__ = ["COMMANDS", "Observer", "Plan", "command_of", "resolve"]
 __all__ += ["no_such_option", "stored_command"]
 
-TRAINING = (Study, Values, Question, Machine, Output)
+TRAINING = (Study, Source, Values, Question, Machine, Output)
 
 
 def examples_of(kind: type[Regularizer]) -> tuple[str, ...]:
@@ -93,6 +95,13 @@ COMMANDS = Commands(
 )
 
 
+def read(source: Source) -> Rows:
+    """Return the rows of a table's file; see `tasks.reading`."""
+    from regbench.tasks.reading import read
+
+    return read(source)
+
+
 def stored_command(name: str, find: FindRegularizer) -> Command | None:
     """Return the command that has made a run, or None; `find` returns a regularizer by its name.
 
@@ -117,7 +126,7 @@ def resolve(
     """Return what a command was asked; see `settings.parse.resolve`."""
     others = {"plugins", "key_file"}  # which have no option
     keys = others.union(*(command.settings for command in COMMANDS.values()))
-    return parse.resolve(COMMANDS[name], flags, environment, file, keys)
+    return parse.resolve(COMMANDS[name], flags, environment, file, keys, read=read)
 
 
 def no_such_option(option: str, command: str) -> UsageError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis.best import judged_values
+from regbench.analysis.best import judged_sample
 from regbench.analysis.history import Batch
 from regbench.analysis.result import Result
 from regbench.analysis.statistics import required_replicates
@@ -51,7 +51,7 @@ def run_stages(
         measured = measure(first, "pilot", batches_of(first, size, pilot))
         if measured is None:
             return None
-        needed = replicates_for_width(measured[1], question)
+        needed = replicates_for_width(*measured, question)
         if needed > MOST_REPLICATES:
             problem = f"which by the pilot takes more than {MOST_REPLICATES} replicates"
             hint = "allow a wider interval"
@@ -83,13 +83,13 @@ def batches_of(study: Study, size: int, pilot: int | None = None) -> list[Batch]
     return Batch(study, study.seeds).cut(size, pilot)
 
 
-def replicates_for_width(pilot: History, question: Question) -> int:
+def replicates_for_width(study: Study, pilot: History, question: Question) -> int:
     """Return how many replicates make every arm's interval so wide as asked, or a little less.
 
     From the pilot's paired differences of what is judged, which are among them; an arm that
     diverged is left out. `MOST_REPLICATES` + 1 stands for all that is more.
     """
-    values = judged_values(pilot, question).astype(np.float64)
+    values = judged_sample(study, pilot, question).values
     with np.errstate(invalid="ignore"):
         differences = values[1:] - values[0]
     finite = differences[np.isfinite(differences).all(axis=1)]

@@ -60,7 +60,7 @@ def notebook(result: Any) -> str:
     from regbench.report.html import render
 
     study = result.study
-    request = Request(command_of(study), study, getattr(result, "question", Question()))
+    request = Request(command_of(study), study, question=getattr(result, "question", Question()))
     view = view_of(Run(Path(), request, {}), result, is_whole=True)
     view.sentences, view.cautions, view.warnings = (
         [*map(in_python, lines)] for lines in (view.sentences, view.cautions, view.warnings)

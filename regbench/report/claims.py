@@ -176,6 +176,8 @@ def failure_notes(result: Result) -> list[str]:
     replicates, failures = result.study.replicates, result.failures
     if failures is None:
         return []
+    if not any(failures) and result.task.overlap:
+        return []  # splits of one table say less than as many independent replicates
     if not any(failures):
         most = percent(min(1.0, float(f"{3 / replicates:.2g}")))
         return [f"No network failed to train in {replicates} replicates; up to {most} still might."]
@@ -205,13 +207,16 @@ def layer_notes(result: Result) -> list[str]:
     return [f"With {', '.join(labels)} {said}" for said, labels in arms.items()]
 
 
-def why_table(result: Result) -> Table:
+def why_tables(result: Result) -> list[Table]:
     """Return what the risk is made of, and by how much each arm's parts differ, at the end.
 
-    Of many arms each has one row, without the intervals of the values.
+    Of many arms each has one row, without the intervals of the values. Where the noise is unknown
+    there are no values, and no table where too few replicates hold out a row.
     """
     interval = f"{percent(result.question.confidence)} interval"
     epoch, noise = result.history.epochs[-1], result.task.noise_variance
+    if noise is None:
+        return [why_changed(result)] if result.decomposition_differences[-1] else []
     caption = f"Why: the risk at epoch {epoch} is bias² + variance + noise ({noise:.4g})"
     rows = [["arm", "part", "value", interval, "difference", interval]]
     differences = {found.arm: found for found in result.decomposition_differences[-1]}
@@ -223,12 +228,24 @@ def why_table(result: Result) -> Table:
                 row += [rounded(part.value, part.ci), interval_text(part.ci)] if part else ["", ""]
             rows.append(row)
     if len(result.comparisons) <= FEW_ARMS:
-        return Table(rows, caption, left=(0, 1), dispensable=[(3,)], is_grouped=True)
+        return [Table(rows, caption, left=(0, 1), dispensable=[(3,)], is_grouped=True)]
     titles = "\ndifference", f"\n{interval}", "\nvalue"
     wide = [["\narm", f"bias²{titles[0]}", *titles[1:], f"variance{titles[0]}", *titles[1:]]]
     for bias, variance in zip(rows[1::2], rows[2::2], strict=True):
         wide.append([bias[0], *bias[4:], bias[2], *variance[4:], variance[2]])
-    return Table(wide, caption, dispensable=[(3, 6)])
+    return [Table(wide, caption, dispensable=[(3, 6)])]
+
+
+def why_changed(result: Result) -> Table:
+    """Return by how much each arm's parts of the risk differ where nobody knows the parts."""
+    rows = [["arm", "part", "difference", f"{percent(result.question.confidence)} interval"]]
+    for found in result.decomposition_differences[-1]:
+        for name, part in (("bias²", found.bias_squared), ("variance", found.variance)):
+            cells = rounded(part.value, part.ci), interval_text(part.ci)
+            rows.append([result.study.labels[found.arm], name, *cells])
+    caption = "Why: a difference of the risk is one of bias² and one of variance"
+    note = "Their levels take the truth, which a table does not tell; the noise is the same."
+    return Table(rows, caption, note, left=(0, 1), is_grouped=True)
 
 
 def optimum_sentences(result: Result) -> list[str]:

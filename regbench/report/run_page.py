@@ -8,6 +8,7 @@ from regbench.errors import quoted, shareable
 from regbench.report.base import Table, View
 from regbench.report.format import setting_text, told
 from regbench.report.run_list import effect_cells
+from regbench.settings.base import is_hidden
 from regbench.settings.command import default_of
 from regbench.storage.files import find_paths
 
@@ -70,10 +71,11 @@ def settings_of(run: Run) -> dict[str, dict[str, Any]]:
         key: {
             "group": panel,
             "value": values.get(key),
-            "default": default_of(field, values),
+            "default": None if is_hidden(field) else default_of(field, values),
             "origin": manifest["origins"].get(key, "default"),
         }
         for key, (field, panel) in known.items()
+        if key in values or panel not in ("Task", "Table")
     }
 
 

@@ -35,7 +35,8 @@ def loss_table(result: Result, has_details: bool) -> Table:
     losses = {"train loss": history.train_loss_eval}
     if is_noisy:
         losses["with its noise"] = history.train_loss
-    headline = result.question.headline.replace("_", " ")
+    name = result.question.headline
+    headline = name.replace("_", " ")
     losses[headline] = result.headline
 
     titles = ["\nepoch"] if is_pair else ["\nepoch", "\narm"]
@@ -58,10 +59,14 @@ def loss_table(result: Result, has_details: bool) -> Table:
     rows = [titles]
     for epoch in epochs:
         index = history.at(epoch)
-        bands = [zip(*mean_band(loss[index], confidence), strict=True) for loss in losses.values()]
+        overlap = result.task.overlap
+        bands = [
+            zip(*mean_band(loss[index], confidence, overlap), strict=True)
+            for loss in losses.values()
+        ]
         means = [[rounded(mean, (mean - half, mean + half)) for mean, half in b] for b in bands]
         compared = logged.get(epoch) or paired_differences(
-            study.compared, headline, result.headline[index], confidence
+            study.compared, headline, result.task.sample(history, name, index), confidence
         )
         gaps = [estimate(c.mean_difference, c.ci)[: 1 + is_replicated] for c in compared]
         if is_pair:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from regbench.analysis.best import sweep_of
 from regbench.analysis.history import evenly, weight_edges
 from regbench.analysis.statistics import mean_band
-from regbench.errors import shell_word
+from regbench.errors import shell_word, visible
 from regbench.regularizers import REGULARIZERS
 from regbench.report.base import View
 from regbench.report.claims import (
@@ -21,7 +22,7 @@ from regbench.report.claims import (
     has_answer_table,
     is_comparable,
     measures_of,
-    why_table,
+    why_tables,
 )
 from regbench.report.csv import csv_pieces
 from regbench.report.format import count, seeds_text
@@ -42,17 +43,15 @@ if TYPE_CHECKING:
     from regbench.storage.run_folder import Run
 
 JUDGED = {
-    "risk-at-best": "Judged by the risk, the expected squared error at a fresh input of the range, "
-    "with each arm at its own best epoch.",
-    "risk": "Judged by the risk: the expected squared error at a fresh input of the range.",
+    "risk-at-best": "Judged by the risk, {}, with each arm at its own best epoch.",
+    "risk": "Judged by the risk: {}.",
     "test-loss": "Judged by the test loss: the squared error at the test points alone.",
 }
 GLOSSARY = {
-    "replicate": "one draw of data and initial weights, on which every arm is trained",
     "difference": "arm − baseline, paired: on the same replicate, so that luck cancels",
     "interval": "the mean differences that these replicates are compatible with",
 }
-"""Of the answer, what a reader may not know."""
+"""Of the answer, what a reader may not know besides what a replicate is."""
 FEWEST_SWEPT = 3
 """Strengths of which there is a picture of the risk over strength, in place of pairs."""
 GROUPS = {"risk": "error", "test_loss": "error", "train_loss": "loss", "train_loss_eval": "loss"}
@@ -68,7 +67,7 @@ VARIES = {
 
 def header(request: Request, study: Study, engine: str, device: str) -> list[str]:
     """Return what is about to run: arms, task, network, training, engine and device."""
-    network, training = study.network, study.training
+    network, training, words = study.network, study.training, task_of(study).words
     arms = ", ".join(study.labels.values())
     sizes = "-".join(map(str, network.layer_sizes))
     weights = "the same" if study.pairing == "shared" else "independent"
@@ -80,14 +79,19 @@ def header(request: Request, study: Study, engine: str, device: str) -> list[str
     optimizer = f"Adam, lr {training.lr:g}"
     if training.optimizer == "sgd":
         optimizer = f"SGD, lr {training.lr:g}, momentum {training.momentum:g}"
+    source = request.source
+    named = f"{visible(PurePath(source.data).name)[1:-1]}: " if source.data else ""
+    named += f"{visible(source.target)[1:-1]} from " if source.target else ""
+    judged = " ".join(filter(None, (JUDGED[request.question.by].format(words.risk), words.scope)))
     return [
         f"{request.command.name}: {arms}; {replicates}, all arms on the same data from {weights} "
         f"initial weights{VARIES[study.vary]}",
-        f"Task: {task_of(study).header}. "
+        f"Task: {named}{words.header}. "
         f"Network: {sizes}{' ReLU' if network.depth else ', linear'}{features}, "
         f"{count(network.parameter_count, 'parameter')}. "
         f"Training: {count(training.epochs, 'epoch')} of full-batch {optimizer}; {engine} engine, "
-        f"{device}, {study.dtype}. {JUDGED[request.question.by]}",
+        f"{device}, {study.dtype}. {judged}",
+        *([f"Table: {'; '.join(words.notes)}."] if words.notes else []),
     ]
 
 
@@ -106,7 +110,7 @@ def view(run: Run, result: Result, is_complete: bool) -> View:
     has_details, is_many = run.request.output.details, has_answer_table(result)
     tables = [loss_table(result, has_details)]
     if result.study.replicates > 1:
-        tables.insert(0, why_table(result))
+        tables[:0] = why_tables(result)
         if has_details or not is_many:
             tables.insert(0, claims_table(result))
         if has_details:
@@ -135,8 +139,10 @@ def view(run: Run, result: Result, is_complete: bool) -> View:
         csv=csv_pieces({None: result}),
         pictures=pictures,
         subject=result,
-        words=GLOSSARY if result.study.replicates > 1 else {},
-        moving=partial(shown_of_every_epoch, result) if pictures else None,
+        words={"replicate": result.task.words.replicate, **GLOSSARY}
+        if result.study.replicates > 1
+        else {},
+        moving=partial(shown_of_every_epoch, result) if "fan" in pictures else None,
         moved=("fan", "weights"),
         logs=partial(logs, result),
     )
@@ -171,7 +177,7 @@ def pictures_of(result: Result) -> list[str]:
     is_sweep = len(sweep_of(result.study.arms[1:])) >= FEWEST_SWEPT
     first = ["risk_over_strength", "claims"] if is_sweep else ["claims", "pairs"]
     first = first if result.study.replicates > 1 else [first[0].replace("claims", "pairs")]
-    return [*first, "fan", "course", "weights"]
+    return [*first, *["fan"] * (result.task.axis is not None), "course", "weights"]
 
 
 def gate_content(result: Any, lines: Sequence[str]) -> dict[str, Any] | None:
@@ -190,7 +196,8 @@ def logs(result: Result) -> Iterator[tuple[str, Log]]:
     from regbench.report.tensorboard import Log
 
     study, history = result.study, result.history
-    settings = {key: value for key, value in study.by_key().items() if key != "arms"}
+    known = study.by_key().items()
+    settings = {key: value for key, value in known if key != "arms" and value is not None}
     neutral = {command: kind.neutral for command, kind in REGULARIZERS.items()}
     lost = [arm_index for arm_index, *_ in result.divergences]
     edges = weight_edges(study.network)
@@ -219,13 +226,15 @@ def curves_of(result: Result, arm_index: int) -> Iterator[tuple[str, Iterable[Po
     """
     study, history, headline = result.study, result.history, result.question.headline
     for name, values in history.named("measures").items():
-        mean, half = mean_band(values[:, arm_index], result.question.confidence)
+        mean, half = mean_band(
+            values[:, arm_index], result.question.confidence, result.task.overlap
+        )
         group, intervals = GROUPS.get(name, "network"), zip(mean - half, mean + half, strict=True)
         has_interval = group != "network" and study.replicates > 1
         if not np.isnan(mean).all():
             each = intervals if has_interval else itertools.repeat(None)
             yield f"{group}/{name}", zip(history.epochs.tolist(), mean, each, strict=False)
-    if study.replicates > 1:
+    if study.replicates > 1 and result.task.noise_variance is not None:
         for name in ("bias_squared", "variance"):
             parts = [getattr(arms[arm_index], name) for arms in result.decompositions]
             kept = zip(history.kept_epochs.tolist(), parts, strict=True)

@@ -124,15 +124,18 @@ def choice(label: str, result: Result) -> str:
         fresh = result.confirmation.study.seeds
         chosen = label if arms == 1 else f"Best of {arms} arms on {seeds}: {label}"
         return f"{chosen}, measured again on {len(fresh)} fresh replicates ({seeds_text(fresh)}):"
-    return (
-        f"Best of {arms} arms: {label}. These replicates chose it, which flatters it; "
-        f"--confirm {result.study.replicates} measures it again on fresh ones."
-    )
+    said = f"Best of {arms} arms: {label}. These replicates chose it, which flatters it"
+    if result.task.overlap:
+        return f"{said}; only other rows could confirm it."
+    return f"{said}; --confirm {result.study.replicates} measures it again on fresh ones."
 
 
 def cautions(result: Result) -> list[str]:
     """Return what limits a result, each with what to do about it."""
     labels, fresh = result.study.labels, result.confirmation
+    if result.task.overlap:
+        lines = rows_never_held_out(result) + failed_networks(result)
+        return lines + contradicting_medians(result.comparisons, labels)
     lines = few_replicates(result.study.replicates, "replicates", "--replicates {}")
     lines += failed_networks(result) + contradicting_medians(result.comparisons, labels)
     lines += skewed_differences(result.comparisons, labels, "differences", "--replicates")
@@ -143,6 +146,18 @@ def cautions(result: Result) -> list[str]:
             fresh.comparisons, labels, "confirming differences", "--confirm"
         )
     return lines
+
+
+def rows_never_held_out(result: Result) -> list[str]:
+    """Return a line where some rows of a table are never held out, or all only once."""
+    folds, replicates = result.study.task.folds, result.study.replicates
+    if replicates < folds:
+        said = f"with {replicates} of {folds} parts held out, other rows have no say"
+        return [f"{said}; use --replicates {folds} or more"]
+    if not result.decomposition_differences[-1] and replicates < 2 * folds:
+        said = "no row is held out twice, so bias² and variance cannot be told apart"
+        return [f"{said}; use --replicates {2 * folds} or more"]
+    return []
 
 
 def few_replicates(replicates: int, noun: str, needed: str) -> list[str]:
@@ -162,9 +177,10 @@ def failed_networks(result: Result) -> list[str]:
     lines = [f"{label} in {count} of {result.study.replicates}" for label, count in failed]
     if not lines:
         return []
+    advice = "compare the median's, or "
     return [
         f"networks failed to train ({', '.join(lines)} replicates), so the mean's interval is too "
-        f"narrow; compare the median's, or lower --lr or the strength"
+        f"narrow; {'' if result.task.overlap else advice}lower --lr or the strength"
     ]
 
 

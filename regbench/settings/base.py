@@ -97,6 +97,12 @@ def is_list(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is tuple
 
 
+def is_hidden(field: FieldInfo) -> bool:
+    """Whether a setting is a fact of a stored run, which nobody is asked for."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("hidden"))
+
+
 def allowed(field: FieldInfo) -> str:
     """Return in words which values a setting takes."""
     kind = kind_of(field)

@@ -6,16 +6,18 @@ Knows nothing about texts or files, and nothing about what is run.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from pydantic import Field, InstanceOf, create_model
 
 from regbench.errors import option_of, quoted
 from regbench.regularizers import REGULARIZERS, Arm
-from regbench.settings.base import ARMS, Settings
+from regbench.settings.base import ARMS, Settings, is_hidden
 from regbench.settings.groups import Machine, Output, Question
+from regbench.settings.table import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,9 +26,14 @@ if TYPE_CHECKING:
 
     from regbench.regularizers import Regularizer
 
-PANELS = ("Experiment", "Statistics", "Task", "Network", "Training", "Machine", "Output")
+PANELS = ("Experiment", "Statistics", "Task", "Table", "Network", "Training", "Machine", "Output")
 """The headings of the help, in order."""
-PARTS: dict[str, type[Settings]] = {"question": Question, "machine": Machine, "output": Output}
+PARTS: dict[str, type[Settings]] = {
+    "source": Source,
+    "question": Question,
+    "machine": Machine,
+    "output": Output,
+}
 """The values of a request besides its study, by name."""
 
 
@@ -75,19 +82,22 @@ class Command:
     @property
     def settings(self) -> dict[str, Setting]:
         """Every setting by its key, in the order of the help."""
-        found = settings_of(self.groups)
-        return dict(sorted(found, key=lambda setting: PANELS.index(setting[1].panel)))
+        found = dict[str, Setting]()
+        for key, setting in settings_of(self.groups):
+            found.setdefault(key, setting)
+        return dict(sorted(found.items(), key=lambda item: PANELS.index(item[1].panel)))
 
 
 def settings_of(groups: tuple[type[Settings], ...]) -> Iterator[tuple[str, Setting]]:
     """Yield key and setting of every field of some groups, those of the groups in them last."""
     for group in groups:
-        nested = nested_groups(group)
+        nested = {name: kinds_of(info) for name, info in group.model_fields.items()}
         for name, info in group.model_fields.items():
-            if name not in nested and info.annotation != tuple[InstanceOf[Arm], ...]:
+            is_setting = not nested[name] and not info.exclude
+            if is_setting and info.annotation != tuple[InstanceOf[Arm], ...]:
                 panel = group.model_config.get("title") or "Experiment"
                 yield info.alias or name, Setting(info, panel)
-        yield from settings_of(tuple(nested.values()))
+        yield from settings_of(tuple(itertools.chain(*nested.values())))
 
 
 def default_of(field: FieldInfo, values: Mapping[str, Any]) -> Any:
@@ -100,20 +110,24 @@ def default_of(field: FieldInfo, values: Mapping[str, Any]) -> Any:
 
 
 def nested_groups(group: type[Settings]) -> dict[str, type[Settings]]:
-    """Return the fields of a group that are groups themselves."""
-    return {
-        name: info.annotation
-        for name, info in group.model_fields.items()
-        if isinstance(info.annotation, type) and issubclass(info.annotation, Settings)
-    }
+    """Return the fields of a group that are groups themselves, each with its usual kind."""
+    kinds = {name: kinds_of(info) for name, info in group.model_fields.items()}
+    return {name: own[0] for name, own in kinds.items() if own}
+
+
+def kinds_of(field: FieldInfo) -> list[type[Settings]]:
+    """Return the groups of settings that a field may be, or none where it is another value."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: four frozen values, and by key where each setting came from, if given."""
+    """What was asked: frozen values, and by key where each setting came from, if given."""
 
     command: Command
     study: Any
+    source: Source = field(default_factory=Source)
     question: Question = field(default_factory=Question)
     machine: Machine = field(default_factory=Machine)
     output: Output = field(default_factory=Output)
@@ -150,7 +164,8 @@ class Request:
         files = dict.fromkeys(filter(None, (known.get("file") for known in self.study.plugins)))
         words += [word for file in files for word in ("--plugin", file)]
         for key, setting in self.command.settings.items():
-            if key not in values or values[key] == default_of(setting.field, values):
+            is_usual = key not in values or values[key] == default_of(setting.field, values)
+            if is_usual or is_hidden(setting.field):
                 continue
             value, option = values[key], option_of(key)
             if isinstance(value, bool):

@@ -18,6 +18,7 @@ from regbench.settings.study import BaseStudy, Study
 if TYPE_CHECKING:
     from regbench.regularizers import Arm
     from regbench.settings.groups import Question
+    from regbench.settings.rows import Rows
 
 MOST_VALUES, MOST_EFFECTS = 30, 1000
 """Most values of the setting, and most values × arms, whose intervals hold together."""
@@ -73,6 +74,10 @@ class Over(BaseStudy):
             if error.source != self.key:
                 error.problem += f"{', ' * bool(error.problem)}at {self.key}={value}"
             raise
+
+    def with_rows(self, rows: Rows) -> Self:
+        """Return the study of a table with its rows at every value."""
+        return self.replaced(study=self.study.with_rows(rows))
 
     @property
     def arms(self) -> tuple[Arm, ...]:

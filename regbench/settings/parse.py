@@ -33,7 +33,8 @@ from regbench.settings.base import (
 from regbench.settings.command import PARTS, Arms, Request, nested_groups
 from regbench.settings.groups import PILOT_REPLICATES
 from regbench.settings.over import Over, Values, group_and_field
-from regbench.settings.study import BaseStudy, Study
+from regbench.settings.study import BaseStudy, Study, Task
+from regbench.settings.table import Source, Table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from regbench.settings.command import Command
+    from regbench.settings.rows import Rows
 
 ENVIRONMENT_PREFIX = "REGBENCH_"
 OF_A_SERVICE = re.compile("REGBENCH_(SERVICE_(HOST|PORT.*)|PORT|PORT_[0-9]+_.*)")
@@ -50,6 +52,7 @@ LARGEST_FILE = 1_000_000
 Group = TypeVar("Group", bound=Settings)
 SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 FindRegularizer = Callable[[str], type[Regularizer] | None]
+ReadTable = Callable[[Source], "Rows"]
 PLUS = re.compile(r"\+(?=[^\W\d])")
 """A plus sign before a name; the one in `1e+2` belongs to a number."""
 CONSTANT = re.compile(r",(?=[^\W\d]\w*=)")
@@ -67,11 +70,12 @@ def resolve(
     file: str | None = None,
     others: Collection[str] = (),
     find: FindRegularizer = named,
+    read: ReadTable | None = None,
 ) -> Request:
     """Return what a command was asked: flag over environment over TOML file over default.
 
     Variables of the keys in `others` are none of this command's. `find` returns the regularizer of
-    a name, or None.
+    a name, or None; `read` the rows of a table's file, which is not opened without it.
 
     Raises:
         UsageError: An unknown key, a value out of range, or an unreadable file.
@@ -109,7 +113,7 @@ def resolve(
             problem = f"not together with {origins['target_width']}, which decides the number"
             raise UsageError(origins["replicates"], problem=problem)
         values["replicates"] = PILOT_REPLICATES  # the rest is planned from them
-    return build_request(command, values, origins, find)
+    return build_request(command, values, origins, find, read)
 
 
 def build_request(
@@ -117,6 +121,7 @@ def build_request(
     values: Mapping[str, Any],
     origins: Mapping[str, str],
     find: FindRegularizer = named,
+    read: ReadTable | None = None,
 ) -> Request:
     """Return the request that values by key make; see `resolve`."""
     regularizer, arms = command.regularizer, list[Any]()
@@ -142,7 +147,8 @@ def build_request(
             arms = [arm for text in build(Arms, values).arms for arm in arms_of(origin, text, find)]
             if len(arms) > MOST_NUMBERS:
                 raise UsageError("arms", f"{len(arms)} arms", f"at most {MOST_NUMBERS}")
-        groups: dict[Any, Any] = {group: build(group, values, arms) for group in command.groups}
+        made = {"arms": arms, "task": table_of(command, values, read)}
+        groups: dict[Any, Any] = {group: build(group, values, **made) for group in command.groups}
         parts: dict[str, Any] = {n: groups[kind] for n, kind in PARTS.items() if kind in groups}
         study = next((group for group in groups.values() if isinstance(group, BaseStudy)), None)
         if swept:
@@ -155,13 +161,35 @@ def build_request(
     return request
 
 
-def build(group: type[Group], values: Mapping[str, Any], arms: Any = ()) -> Group:
-    """Return a group of settings, and those in it, from the values of any groups by key."""
+def table_of(command: Command, values: Mapping[str, Any], read: ReadTable | None) -> Table | None:
+    """Return the table that values by key name or, as those of a stored run, describe; or None."""
+    source = build(Source, values) if Source in command.groups else Source()
+    of_task, of_table = keys_of(Task).keys(), keys_of(Table).keys()
+    if source.data is None and "digest" not in values:
+        if alone := next((key for key in values if key in of_table - of_task), None):
+            raise UsageError(alone, values[alone], problem="but there is no table: add --data=FILE")
+        return None
+    if alone := next((key for key in values if key in of_task - of_table), None):
+        raise UsageError(alone, values[alone], problem="which means nothing with --data")
+    known = {key: values[key] for key in of_table if key in values}
+    if read is None or source.data is None:
+        return Table(**known)
+    rows = read(source)
+    if known.get("digest", rows.digest) != rows.digest:
+        raise UsageError("data", source.data, problem="which has other values than the run had")
+    return Table(**known | rows.facts, values=rows)
+
+
+def build(group: type[Group], values: Mapping[str, Any], **made: Any) -> Group:
+    """Return a group of settings, and those in it, from the values of any groups by key.
+
+    Of a study, what is `made` already is taken as it is.
+    """
     own = {key: values[key] for key in keys_of(group) if key in values}
-    if group is Study:
-        own["arms"] = arms
     inner = {name: build(kind, values) for name, kind in nested_groups(group).items()}
-    return group(**own, **inner)
+    if group is Study:
+        inner |= {name: value for name, value in made.items() if value is not None}
+    return group(**own | inner)
 
 
 def values_of(source: str, text: str) -> tuple[str, tuple[Any, ...]]:

@@ -15,12 +15,14 @@ from regbench.errors import UsageError
 from regbench.regularizers import Arm, Regularizer
 from regbench.regularizers.plugins import described
 from regbench.settings.base import Settings, check_strength
+from regbench.settings.table import Table
 from regbench.settings.truths import TRUTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from regbench.settings.groups import Question
+    from regbench.settings.rows import Rows
 
 MOST_REPLICATES = 10_000_000
 LAST_SEED = 2**32 - 1
@@ -34,6 +36,11 @@ MOST_DRAWS = 10**11
 
 class Task(Settings, title="Task"):
     """The synthetic regression problem: y = truth(x) + noise."""
+
+    inputs: ClassVar[int] = 1
+    """The number of inputs, D."""
+    epochs: ClassVar[int | None] = None
+    """Epochs where none are given, if other than usual."""
 
     truth: str = Field(
         default="linear",
@@ -71,6 +78,9 @@ class Task(Settings, title="Task"):
         default=0.3, ge=0, le=LARGEST, description="Noise of the test targets (standard deviation)."
     )
 
+    def refuse(self, asked: Mapping[str, Any]) -> None:
+        """Raise `UsageError` for a setting elsewhere that has no meaning of such a task."""
+
     @model_validator(mode="after")
     def _has_a_range(self) -> Self:
         if not self.x_min < self.x_max:
@@ -96,10 +106,17 @@ class Network(Settings, title="Network"):
         },
     )
 
+    inputs: int = Field(
+        default=1,
+        ge=1,
+        exclude_if=lambda number: number == 1,
+        json_schema_extra={"allowed": "the number of the task's inputs", "hidden": True},
+    )
+
     @property
     def input_size(self) -> int:
         """The number of inputs, D."""
-        return int(self.features.partition(":")[2] or 1)
+        return int(self.features.partition(":")[2] or self.inputs)
 
     @property
     def layer_sizes(self) -> list[int]:
@@ -178,6 +195,10 @@ class BaseStudy(Settings):
         """The plug-ins that it uses; see `regularizers.plugins.described`."""
         return []
 
+    def with_rows(self, rows: Rows) -> Self:
+        """Return the study of a table with its rows; raises `UsageError` where these are others."""
+        raise UsageError("data", problem="but it is no study of a table")
+
     def check_question(self, question: Question) -> None:
         """Raise `UsageError` where a question cannot be asked of this study."""
 
@@ -188,7 +209,10 @@ class Study(BaseStudy):
     The baseline is the first of the arms, and need not be given.
     """
 
-    task: Task = Field(default_factory=Task)
+    if TYPE_CHECKING:
+        task: Any  # else whoever asks a synthetic task for its noise would have to tell them apart
+    else:
+        task: Task | Table = Field(default_factory=Task)
     network: Network = Field(default_factory=Network)
     training: Training = Field(default_factory=Training)
     arms: tuple[InstanceOf[Arm], ...] = Field(
@@ -215,12 +239,26 @@ class Study(BaseStudy):
         # fmt: off
         def __init__(
             self, *, arms: Sequence[Arm | Regularizer] | Arm | Regularizer,
-            task: Task = ..., network: Network = ..., training: Training = ...,
+            task: Task | Table = ..., network: Network = ..., training: Training = ...,
             replicates: int = ..., seed: int = ..., pairing: Literal["shared", "independent"] = ...,
             vary: Literal["both", "data", "init"] = ...,
             dtype: Literal["float32", "float64"] = ...,
         ) -> None: ...
         # fmt: on
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follows_its_task(cls, values: Any) -> Any:
+        task = values.get("task")
+        if isinstance(task, Task | Table):
+            network = values.get("network", Network())
+            training = values.get("training", Training())
+            if isinstance(network, Network) and network.inputs != task.inputs:
+                values = {**values, "network": network.replaced(inputs=task.inputs)}
+            if isinstance(training, Training) and not {"epochs"} & training.model_fields_set:
+                own = {} if task.epochs is None else {"epochs": task.epochs}
+                values = {**values, "training": training.replaced(**own)}
+        return values
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -266,8 +304,15 @@ class Study(BaseStudy):
         own = self.model_dump(exclude={"arms", "task", "network", "training"})
         return {"arms": self.compared} | groups[0] | groups[1] | groups[2] | own
 
+    def with_rows(self, rows: Rows) -> Self:
+        """Return the study of a table with its rows; raises `UsageError` where these are others."""
+        if not isinstance(self.task, Table):
+            return super().with_rows(rows)
+        return self.replaced(task=self.task.replaced(values=rows))
+
     def check_question(self, question: Question) -> None:
         """Raise `UsageError` where a question cannot be asked of this study."""
+        self.task.refuse(question.model_dump())
         confirm = question.confirm or 0
         self._check_seeds(confirm)
         if confirm and self.vary != "both":
@@ -288,6 +333,7 @@ class Study(BaseStudy):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         self._check_seeds(0)
+        self.task.refuse({"pairing": self.pairing, "vary": self.vary, **self.network.model_dump()})
         training, names = self.training, self.arm_names
         is_mixed = len({type(part) for arm in self.arms for part in arm.parts}) > 1
         for part in (part for arm in self.arms for part in arm.active):

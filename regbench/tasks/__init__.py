@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regbench.settings.study import Task as SyntheticSettings
+from regbench.settings.table import Table
 from regbench.tasks.synthetic import Synthetic
+from regbench.tasks.table import Tabular
 
 if TYPE_CHECKING:
     from regbench.settings.study import Study
     from regbench.tasks.base import Task
 
-TASKS = {SyntheticSettings: Synthetic}
+TASKS: dict[Any, Any] = {SyntheticSettings: Synthetic, Table: Tabular}
 """The task of each group of settings."""
 
 
 def task_of(study: Study) -> Task:
     """Return the task of a study."""
-    return TASKS[type(study.task)](study.task)
+    task: Task = TASKS[type(study.task)](study.task)
+    return task

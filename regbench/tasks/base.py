@@ -6,17 +6,19 @@ A stored result is judged without torch, so that only drawing imports it. Knows 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from regbench.tasks.measures import Measure
+    from regbench.tasks.measures import History, Measure
+    from regbench.tasks.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,32 @@ class Data:
         x, y: Inputs `(n, D)` and targets `(n,)` of its n ≤ N training rows.
         asked_x: The inputs `(Q, D)` at which networks are asked besides.
         asked_y: The targets there that are drawn, perhaps of the first ones alone.
+        facts: What else a history keeps of it, by the names of `history.AXES`.
     """
 
     x: Tensor
     y: Tensor
     asked_x: Tensor
     asked_y: Tensor
+    facts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Words(NamedTuple):
+    """What people read of a task.
+
+    Attributes:
+        header: What is learned, in a sentence.
+        risk: What the risk is.
+        replicate: What a replicate is.
+        scope: What an answer is about, a sentence, or nothing where that goes without saying.
+        notes: What was made of the data, in lines.
+    """
+
+    header: str
+    risk: str
+    replicate: str
+    scope: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Task(ABC):
@@ -62,8 +84,8 @@ class Task(ABC):
         """The predictions that are kept, to be drawn and decomposed."""
 
     @abstractmethod
-    def draw(self, generator: torch.Generator) -> Data:
-        """Draw a replicate's data from the generator that its weights are drawn from next."""
+    def draw(self, generator: torch.Generator, seed: int) -> Data:
+        """Draw a replicate's data, by its seed or from the generator before its weights."""
 
     @abstractmethod
     def arrays(self, drawn: Sequence[Data]) -> dict[str, Tensor]:
@@ -74,21 +96,49 @@ class Task(ABC):
     def measures(self) -> dict[str, Measure]:
         """Every measure of a network by its name, in the order of files and documents."""
 
+    @abstractmethod
+    def sample(self, history: History, measure: str, at: Any = -1) -> Sample:
+        """Return a measure of every arm at an epoch, and how replicates of it depend on each other.
+
+        `at` is the index of a measured epoch, or one for each arm and replicate `(A, R)`.
+        """
+
     @property
     @abstractmethod
-    def noise_variance(self) -> float:
-        """The risk of the truth itself."""
+    def overlap(self) -> float:
+        """Rows tested on over rows trained on, where replicates are splits of one table; else 0."""
+
+    @abstractmethod
+    def choosers(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
+        """Return which replicates choose the best epoch of each, `(R, R)`: others than itself."""
+
+    @abstractmethod
+    def constant_risk(self, history: History) -> Any:
+        """Return the risk of the best constant, `(R,)` or one for all; None where that is best."""
+
+    @property
+    @abstractmethod
+    def noise_variance(self) -> float | None:
+        """The risk of the truth itself, which is bias² + variance + noise; None where unknown."""
 
     @abstractmethod
     def truth(self, arrays: Mapping[str, Any]) -> NDArray[Any]:
         """Return the truth at the inputs whose predictions are kept, by a history's arrays."""
 
-    @property
     @abstractmethod
-    def axis(self) -> tuple[float, float]:
-        """The range of the one input along which fits are drawn."""
+    def parts(self, history: History, kept_index: int) -> tuple[Sample, Sample] | None:
+        """Return what bias² and variance differ by, where the noise is unknown; else None."""
+
+    def document(self, history: History, sample: Sample, arms: Sequence[str]) -> dict[str, Any]:
+        """Return what a document has of such a task: from what its intervals can be made again."""
+        return {}
 
     @property
     @abstractmethod
-    def header(self) -> str:
-        """What is learned, in a sentence."""
+    def axis(self) -> tuple[float, float] | None:
+        """The range of the one input along which fits are drawn, or None."""
+
+    @property
+    @abstractmethod
+    def words(self) -> Words:
+        """What people read of it."""

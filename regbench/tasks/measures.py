@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from regbench.settings.study import Network
 
 Array = NDArray[np.floating]
+History = Any
+"""What `analysis.history` calls so; a task only asks it for arrays by their names."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,17 @@ def mean_square(values: Array, counts: NDArray[np.int64] | None = None) -> Array
         return mean
     rows = [squares[..., r, :count].mean(axis=-1) for r, count in enumerate(counts)]
     return np.stack(rows, axis=-1)
+
+
+def picked(history: History, measure: str, at: Any) -> NDArray[np.float64]:
+    """Return a measure at a measured epoch's index, or at one for each arm and replicate `(A, R)`.
+
+    float64 `(A, R)`.
+    """
+    values = getattr(history, measure)
+    chosen = values[at] if np.isscalar(at) else np.take_along_axis(values, at[None], axis=0)[0]
+    found: NDArray[np.float64] = chosen.astype(np.float64)
+    return found
 
 
 def weight_rms(outcome: Outcome) -> Array:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from regbench.settings.truths import TRUTHS
-from regbench.tasks.base import Data, Task
+from regbench.tasks.base import Data, Task, Words
 from regbench.tasks.measures import (
     OF_LAYERS,
     OF_TRAINING,
@@ -19,7 +19,9 @@ from regbench.tasks.measures import (
     Measure,
     Outcome,
     mean_square,
+    picked,
 )
+from regbench.tasks.sample import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from regbench.settings.study import Task as Settings
-    from regbench.tasks.measures import Array
+    from regbench.tasks.measures import Array, History
 
 GRID_POINTS = 200
 """Cells of equal width that the range of inputs is cut into: predictions are kept at their middles,
@@ -58,6 +60,7 @@ class Synthetic(Task):
 
     settings: Settings
     has_shared_inputs: ClassVar[bool] = True
+    overlap: ClassVar[float] = 0.0
 
     @property
     def points(self) -> int:
@@ -66,8 +69,9 @@ class Synthetic(Task):
 
     @property
     def lengths(self) -> dict[str, int]:
-        """The numbers of training points, test points and cells."""
-        return {"N": self.points, "T": self.settings.test_points, "G": GRID_POINTS}
+        """The numbers of training points, test points and cells, whose predictions are kept."""
+        cells = dict.fromkeys("GQ", GRID_POINTS)
+        return {"N": self.points, "T": self.settings.test_points, **cells}
 
     @property
     def asked(self) -> int:
@@ -79,7 +83,7 @@ class Synthetic(Task):
         """The cells."""
         return slice(self.settings.test_points, None)
 
-    def draw(self, generator: torch.Generator) -> Data:
+    def draw(self, generator: torch.Generator, seed: int) -> Data:
         """Draw the training noise, then the test noise, both normal: the article's order."""
         import torch
 
@@ -168,12 +172,36 @@ class Synthetic(Task):
         """The range of the inputs."""
         return self.settings.x_min, self.settings.x_max
 
+    def sample(self, history: History, measure: str, at: Any = -1) -> Sample:
+        """Return a measure at an epoch; replicates are independent, but for what halves choose."""
+        values = picked(history, measure, at)
+        return Sample(values, is_halved=not np.isscalar(at))
+
+    def choosers(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
+        """Return the other half: replicates at even and at odd positions (two-fold cross-fitting).
+
+        So every choice is another replicate's, and all of a half depend on one.
+        """
+        halves = np.arange(len(seeds)) % 2
+        is_other: NDArray[np.bool_] = halves[:, None] != halves
+        return is_other
+
+    def constant_risk(self, history: History) -> float | None:
+        """Return the variance of the truth over the range, and the noise."""
+        spread = float(history.grid_truth.astype(np.float64).var())
+        return spread + self.noise_variance if spread else None
+
+    def parts(self, history: History, kept_index: int) -> None:
+        """Return nothing: the noise is known."""
+
     @property
-    def header(self) -> str:
+    def words(self) -> Words:
         """Truth, range, points and noise."""
         task = self.settings
-        return (
+        return Words(
             f"y = {task.slope:g}{TRUTHS[task.truth].formula} on [{task.x_min:g}, {task.x_max:g}], "
             f"{task.points} training points (noise sd {task.noise:g}), "
-            f"{task.test_points} test points (noise sd {task.test_noise:g})"
+            f"{task.test_points} test points (noise sd {task.test_noise:g})",
+            "the expected squared error at a fresh input of the range",
+            "one draw of data and initial weights, on which every arm is trained",
         )

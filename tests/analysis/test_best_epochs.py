@@ -12,16 +12,25 @@ from scipy import stats
 from training import ENVIRONMENT, make_request, train
 
 import regbench as rb
-from regbench.analysis.best import best_epochs, differences_at_best
+from regbench.analysis import best
 from regbench.analysis.history import History
 from regbench.analysis.result import Result
 from regbench.analysis.statistics import compare_arms, judge, ratio_of_means, required_replicates
+from regbench.tasks.sample import Sample
+from regbench.tasks.synthetic import Synthetic
 
 
 def history_of(risk: Any, **more: Any) -> History:
     """Return a history that has a risk `(E, A, R)` at as many measured epochs."""
     values = np.asarray(risk, float)
     return History({"measures/risk": values, "epochs": np.arange(len(values)) * 10, **more})
+
+
+def best_epochs(history: History) -> tuple[Any, Any]:
+    """Return each replicate's best epoch, which the other half chooses, and its risk there."""
+    halves = Synthetic(rb.Task()).choosers(range(history.risk.shape[-1]))
+    at = best.best_at(history, halves)
+    return history.epochs[at], np.take_along_axis(history.risk.astype(float), at[None], axis=0)[0]
 
 
 def test_best_epoch_is_that_of_the_other_half_of_the_replicates() -> None:
@@ -70,7 +79,9 @@ def test_interval_at_best_epochs_holds_the_truth_where_epochs_tie() -> None:
         risk = np.full((7, 2, 20), 9.0)
         risk[1:, 0] = 1 + generator.normal(0, 0.1, (6, 20))
         risk[1, 1] = 1 + generator.normal(0, 0.01, 20)
-        (found,) = differences_at_best(["arm"], history_of(risk), 0.95)
+        epochs, values = best_epochs(history_of(risk))
+        sample = Sample(values, is_halved=True)
+        (found,) = best.differences_at_best(["arm"], sample, epochs, 0.95)
         assert found.ci
         held += found.ci[0] <= 0 <= found.ci[1]
         first = risk[1:, 0]
@@ -100,8 +111,8 @@ def test_interval_at_best_epochs_counts_how_far_the_halves_are_apart() -> None:
 
 def test_arms_are_judged_at_their_best_epochs_where_that_is_asked() -> None:
     result = trained(strengths=(0.5, 1.0), epochs=60, replicates=8, by="risk-at-best")
-    for found, best in zip(result.comparisons, result.at_best_epochs, strict=True):
-        assert (found.ci, found.mean_difference) == (best.ci, best.mean_difference)
+    for found, same in zip(result.comparisons, result.at_best_epochs, strict=True):
+        assert (found.ci, found.mean_difference) == (same.ci, same.mean_difference)
         assert found.measure == "risk_at_best"
     claims = {c.arm: c for c in result.claims if c.claim == "generalizes_better"}
     assert claims["wdecay=0.5"].ci == result.comparisons[0].ci

@@ -142,6 +142,7 @@ def test_best_arm_is_never_one_that_diverged() -> None:
     assert result.best_arm is not None
     assert result.best_arm.name == "wdecay=0.1"
     history.risk[-1, 1:] = math.inf
+    result = conduct(request, lambda study, stage, batches: (study, history))
     assert result.best_arm is None
 
 
@@ -194,12 +195,13 @@ def test_pilot_is_a_batch_of_its_own_so_that_it_is_not_trained_twice() -> None:
 
 def test_arms_that_diverged_in_the_pilot_ask_for_nothing() -> None:
     question = make_request(target_width=0.5).question
-    history = invented(make_study(strengths=(0.1, 0.2), replicates=10))
-    wide = replicates_for_width(history, question)
+    study = make_study(strengths=(0.1, 0.2), replicates=10)
+    history = invented(study)
+    wide = replicates_for_width(study, history, question)
     history.risk[-1, 2] = math.nan  # the arm with the larger spread
-    assert 10 < replicates_for_width(history, question) < wide
+    assert 10 < replicates_for_width(study, history, question) < wide
     history.risk[-1] = math.nan
-    assert replicates_for_width(history, question) == 10
+    assert replicates_for_width(study, history, question) == 10
 
 
 def test_pilot_that_asks_for_seeds_there_are_not_is_refused() -> None:

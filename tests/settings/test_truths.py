@@ -59,7 +59,7 @@ def test_truth_is_the_slope_times_numpys_function(name: str, slope: float) -> No
     found = Synthetic(task).target(torch.from_numpy(x)[:, None])
     assert found.shape == (29, 1)
     np.testing.assert_allclose(found[:, 0], slope * expected(name, x), rtol=1e-14, atol=1e-14)
-    data = Synthetic(task).draw(torch.Generator().manual_seed(1))
+    data = Synthetic(task).draw(torch.Generator().manual_seed(1), 1)
     for inputs, targets in ((data.x, data.y), (data.asked_x[:9], data.asked_y)):
         values = slope * expected(name, inputs[:, 0].double().numpy())
         np.testing.assert_allclose(targets, values, rtol=1e-6, atol=1e-6)

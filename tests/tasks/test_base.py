@@ -30,9 +30,9 @@ class Scattered(Synthetic):
 
     has_shared_inputs = False
 
-    def draw(self, generator: torch.Generator) -> Data:
+    def draw(self, generator: torch.Generator, seed: int) -> Data:
         """Return the usual data with other training inputs, and perhaps without the last."""
-        data = super().draw(generator)
+        data = super().draw(generator, seed)
         x = torch.rand(data.x.shape, generator=generator) * 2 - 1
         count = 6 if torch.rand(1, generator=generator) < 0.5 else 5
         return Data(x[:count], data.y[:count], data.asked_x, data.asked_y)
@@ -96,9 +96,9 @@ def test_padding_counts_for_nothing(
     class Short(Scattered):
         """All replicates have five rows of six."""
 
-        def draw(self, generator: torch.Generator) -> Data:
+        def draw(self, generator: torch.Generator, seed: int) -> Data:
             """Return the first five rows."""
-            data = super().draw(generator)
+            data = super().draw(generator, seed)
             return Data(data.x[:5], data.y[:5], data.asked_x, data.asked_y)
 
     class Exact(Short):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def draw(seed: int, **values: Any) -> tuple[Synthetic, Data]:
     """Return a task, and what it draws from a replicate's seed."""
     task = Synthetic(make_study(**values).task)
-    return task, task.draw(replicate_generator(seed))
+    return task, task.draw(replicate_generator(seed), seed)
 
 
 def test_inputs_are_evenly_spaced_with_both_ends() -> None:

@@ -39,7 +39,9 @@ def title(result: Result) -> str:
     means = losses.mean(axis=2)
     arm = f"{cast.names[cast.best]} ends at {means[-1, cast.best]:.2f}"
     at = 1 + int(np.nan_to_num(means[1:, 0], nan=np.inf).argmin())
-    rise = mean_interval(losses[-1, 0] - losses[at, 0], result.question.confidence)
+    rise = mean_interval(
+        losses[-1, 0] - losses[at, 0], result.question.confidence, result.task.overlap
+    )
     if rise and rise[0] > 0:
         near = f"near epoch {rough(epochs[at])} ({what} {means[at, 0]:.2f})"
         return sentence_of(f"the baseline is best {near} and ends at {means[-1, 0]:.2f}", arm)
@@ -64,14 +66,15 @@ def draw(result: Result, sheet: Sheet) -> None:
     said += " Bands are drawn for the baseline and the best arm." * is_some
     said += f" {len(labelled)} of {len(arms)} arms are labelled." * (len(labelled) < len(arms))
     top = sheet.heading(title(result), said)
-    confidence = result.question.confidence
+    asked = result.question.confidence, result.task.overlap
     losses = result.headline.astype(float)
-    risk, half = mean_band(losses, confidence)
-    floor = result.task.noise_variance if what == "risk" else 0.0  # no risk is below the noise
+    risk, half = mean_band(losses, *asked)
+    noise = result.task.noise_variance or 0.0
+    floor = noise if what == "risk" else 0.0  # no risk is below the noise
     trained = np.where(np.isfinite(history.train_loss_eval), history.train_loss_eval, np.nan)
     quartiles = np.percentile(trained, (50, 25, 75), axis=2)
-    change, half_change = mean_band(losses - losses[:, :1], confidence)
-    of = f"{', mean' * cast.several}{f' and pointwise {percent(confidence)} interval' * has_bands}"
+    change, half_change = mean_band(losses - losses[:, :1], *asked)
+    of = f"{', mean' * cast.several}{f' and pointwise {percent(asked[0])} interval' * has_bands}"
     middle, better = ", median and quartiles" * has_bands, "   ↓ lower is better"
     low = np.maximum(risk - half, np.minimum(floor, risk))
     panels = [

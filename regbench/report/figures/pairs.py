@@ -35,7 +35,8 @@ def rows_of(result: Result) -> list[Row]:
     """Return a row for each arm; that of its fresh replicates stands below it."""
     cast, rows, what = Cast(result), list[Row](), result.question.words
     arms = result.study.compared
-    is_split = cast.several and result.question.judged_by == "risk" and len(arms) <= MOST_SPLIT
+    is_split = result.question.judged_by == "risk" and len(arms) <= MOST_SPLIT
+    is_split &= bool(result.decomposition_differences[-1])
     for index, name in enumerate(arms, 1):
         for own, fresh in ((result, ""), (result.confirmation, " fresh")):
             if own is None or name not in own.study.compared:

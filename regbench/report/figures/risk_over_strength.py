@@ -96,12 +96,12 @@ def curves_of(result: Result, rows: list[int]) -> list[tuple[str, str, Array]]:
     There are no intervals of two replicates, and none reaches below the noise.
     """
     cast, question = Cast(result), result.question
-    risk, half = mean_band(result.judged[rows], question.confidence)
+    risk, half = mean_band(result.judged[rows], question.confidence, result.task.overlap)
     half = half * (result.study.replicates > 2)
-    floor = result.task.noise_variance if question.headline == "risk" else 0.0
+    floor = (result.task.noise_variance or 0.0) if question.headline == "risk" else 0.0
     bands = np.maximum(risk - half, np.minimum(floor, risk)), risk + half
     curves = [(question.words, INK, np.stack([risk, *bands]))]
-    is_split = cast.several and question.judged_by == "risk"
+    is_split = all(cast.parts) and question.judged_by == "risk"
     for name, color in (("variance", VARIANCE), ("bias_squared", BIAS)) if is_split else ():
         found = [getattr(cast.parts[index], name) for index in rows]
         three = [(p.value, *(p.ci or (p.value, p.value))) for p in found]
@@ -138,12 +138,12 @@ def draw(result: Result, sheet: Sheet) -> None:
     whole = np.stack([bands[:, 0].min(axis=0), bands[:, 1].max(axis=0)], axis=1)
     ends = limits([base[1:, 0], (0, 0), whole[best]], np.delete(whole, best, axis=0))
     panel = sheet.panel(LEFT, top, width, height, xlim=sweep.ends, ylim=ends)
-    axis = "expected squared error   ↓ lower is better"
+    axis = f"{'expected' if len(curves) > 1 else 'mean'} squared error   ↓ lower is better"
     sheet.text(LEFT, top - 0.24, axis, color=GREY, va="bottom")
     panel.axhline(base[0, 0], color=BASELINE, lw=1.6, dashes=(5, 2), zorder=1)
     named = [(base[0, 0], f"baseline {short(base[0, 0])}", BASELINE)]
     if len(curves) > 1:
-        noise = result.task.noise_variance
+        noise = result.task.noise_variance or 0.0
         panel.axhline(noise, color=GREY, lw=1, ls=":")
         named.append((noise, f"noise {short(noise)}", GREY))
     draw_curves(panel, sweep.x, curves)

@@ -36,7 +36,9 @@ def moving(result: Result) -> dict[str, Any]:
     `frames` has a list for each kept epoch, in the order of the page: of each panel the fits, their
     mean, the first of them, the headline, and of each layer bars and a text; at last the mark.
     """
-    history, cast, (first, last) = result.history, Cast(result), result.task.axis
+    history, cast, axis = result.history, Cast(result), result.task.axis
+    assert axis is not None
+    first, last = axis
     epochs, words = history.kept_epochs.tolist(), result.question.words
     chosen = evenly(len(history.grid_x), MOST_POINTS)
     truth, fine = history.grid_truth[chosen], [i for i in cast.shown if i not in cast.lost]

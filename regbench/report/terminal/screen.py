@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 5
 """How many arms, the baseline first, are shown while a run goes on."""
-SHOWN = {"train loss": "train_loss_eval", "test loss": "test_loss", "risk": "risk"}
+SHOWN = {"train loss": "train_loss_eval", "risk": "risk"}
 LONG_SECONDS = 60
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 

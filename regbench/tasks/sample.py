@@ -1,0 +1,133 @@
+"""What replicates say of a measure, and how they depend on each other: the law of a task.
+
+Works on arrays, and knows nothing about how they came about.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+MANY = 30
+"""Replicates and rows from which a mean over a table's rows is taken as normal."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A measure of A arms in R replicates, the baseline first, and how sure their means are.
+
+    Attributes:
+        values: The measure, `(A, R)`.
+        rows: What each of n rows, or groups of rows, adds to the mean of the measure, `(A, n)`,
+            where replicates are splits of one table and the measure is a mean over rows.
+        overlap: Rows tested on over rows trained on, where replicates are such splits; else 0.
+        is_halved: Whether each half of the replicates, at even and at odd positions, chose
+            something for the other, so that all of a half depend on one choice.
+    """
+
+    values: Floats
+    rows: Floats | None = None
+    overlap: float = 0.0
+    is_halved: bool = False
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether replicates do not depend on each other."""
+        return self.rows is None and not self.overlap
+
+    @property
+    def differences(self) -> Floats:
+        """Each arm but the baseline against it, replicate by replicate, `(A − 1, R)`."""
+        found: Floats = self.values[1:] - self.values[0]
+        return found
+
+    @property
+    def by_row(self) -> Floats | None:
+        """The same row by row, `(A − 1, n)`."""
+        if self.rows is None:
+            return None
+        found: Floats = self.rows[1:] - self.rows[0]
+        return found
+
+    @classmethod
+    def of(cls, combine: Callable[..., Any], *samples: Sample) -> Sample:
+        """Return the sample of what arms of samples of the same replicates come to.
+
+        `combine` is linear: it takes arrays `(A, …)`, one for each sample, and returns `(B, …)`.
+        """
+        rows = [sample.rows for sample in samples if sample.rows is not None]
+        first, is_halved = samples[0], any(sample.is_halved for sample in samples)
+        by_row = combine(*rows) if len(rows) == len(samples) else None
+        values = combine(*(sample.values for sample in samples))
+        return cls(values, by_row, first.overlap, is_halved)
+
+    @property
+    def levels(self) -> Floats:
+        """The mean of each arm, `(A,)`: over rows, where it has these."""
+        found: Floats = (self.values if self.rows is None else self.rows).mean(axis=1)
+        return found
+
+    @property
+    def means(self) -> Floats:
+        """The mean differences, `(A − 1,)`: over rows, where it has these."""
+        found = self.differences if self.rows is None else self.by_row
+        assert found is not None
+        mean: Floats = found.mean(axis=1)
+        return mean
+
+    @property
+    def errors(self) -> Floats:
+        """The standard errors of the mean differences, `(A − 1,)`; NaN where R = 1.
+
+        Where replicates are independent, s/√R. Random splits of one table depend on each other:
+        s √(1/R + overlap) (Nadeau & Bengio 2003, Machine Learning 52). Of a mean over rows the
+        variance is that over replicates by R, and that over rows by n. Where halves choose, it also
+        has the square of half the distance between the means of the two halves.
+        """
+        own, (errors, over_rows) = self.differences, self.error_parts
+        if self.rows is not None:
+            errors = np.hypot(errors, over_rows)
+        elif self.is_halved:
+            apart = own[:, ::2].mean(axis=1) - own[:, 1::2].mean(axis=1)
+            errors = np.hypot(errors, apart / 2)
+        else:
+            errors = errors * math.sqrt(1 + own.shape[1] * self.overlap)
+        return errors
+
+    @property
+    def error_parts(self) -> tuple[Floats, Floats]:
+        """Standard errors over replicates alone and over rows alone, `(A − 1,)` each."""
+        own, rows = self.differences, self.by_row
+        errors = own.std(axis=1, ddof=1) / math.sqrt(own.shape[1])
+        if rows is None:
+            return errors, np.zeros_like(errors)
+        return errors, rows.std(axis=1, ddof=1) / math.sqrt(rows.shape[1])
+
+    @property
+    def freedom(self) -> float:
+        """The degrees of freedom of the errors; infinite where a mean is taken as normal."""
+        least = self.values.shape[1]
+        if self.rows is None:
+            return float(least - 1)
+        least = min(least, self.rows.shape[1])
+        return math.inf if least >= MANY else least - 1
+
+    def correlations(self, arms: NDArray[np.bool_]) -> Floats:
+        """Return the correlations of the mean differences of some arms, which vary."""
+        found = np.atleast_2d(np.cov(self.differences[arms]))
+        if self.by_row is not None:
+            own, over_rows = self.values.shape[1], np.atleast_2d(np.cov(self.by_row[arms]))
+            found = found / own + over_rows / self.by_row.shape[1]
+        spread = np.sqrt(np.diag(found))
+        correlations: Floats = np.clip(found / spread[:, None] / spread, -1, 1)
+        return correlations

@@ -1,0 +1,327 @@
+"""A user's table: each replicate trains on some of its rows, and is judged by those it holds out.
+
+Knows nothing about files, and nothing about networks or training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from regbench.errors import UsageError
+from regbench.tasks.base import Data, Task, Words
+from regbench.tasks.measures import OF_LAYERS, OF_WEIGHTS, Measure, Outcome, mean_square, picked
+from regbench.tasks.sample import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from regbench.settings.rows import Rows
+    from regbench.settings.table import Table as Settings
+    from regbench.tasks.measures import Array, History
+
+SLOPE_ROWS = 64
+"""Most held-out rows at which the gradient of a fit is measured."""
+STEP = 0.01
+"""Of its finite differences, in standard deviations of an input."""
+
+
+@dataclass(frozen=True)
+class Tabular(Task):
+    """Seed t holds out fold (t − 1) mod K of partition (t − 1) div K, and trains on other rows.
+
+    Inputs and target are standardized by the training rows of each replicate, and missing values
+    are filled with their medians. Networks are asked at the H held-out rows, and beside the first
+    of these along each of D inputs.
+    """
+
+    settings: Settings
+    has_shared_inputs: ClassVar[bool] = False
+    axis: ClassVar[None] = None
+    noise_variance: ClassVar[None] = None
+
+    @property
+    def rows(self) -> Rows:
+        """The table itself; raises `UsageError` where only what is known of it is here."""
+        if self.settings.values is None:
+            hint = "name its file with --data, or run the study of a Table with its values"
+            raise UsageError("data", problem="the table is not at hand", hint=hint)
+        rows: Rows = self.settings.values
+        return rows
+
+    @property
+    def points(self) -> int:
+        """The number of training rows, N, of the largest training part."""
+        settings = self.settings
+        return settings.points or settings.rows - settings.smallest_fold
+
+    @property
+    def held(self) -> int:
+        """The number of rows that a replicate holds out at most, H."""
+        return self.settings.largest_fold
+
+    @property
+    def sloped(self) -> int:
+        """At how many held-out rows the gradient of a fit is measured, S."""
+        return min(self.held, SLOPE_ROWS)
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The number of held-out rows, whose predictions are kept."""
+        return {"H": self.held, "Q": self.held, "U": 1}
+
+    @property
+    def asked(self) -> int:
+        """The held-out rows, and D neighbours of S of them."""
+        return self.held + self.sloped * self.settings.inputs
+
+    @property
+    def kept(self) -> slice:
+        """The held-out rows."""
+        return slice(self.held)
+
+    def split(self, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows that a replicate trains on, and those that it holds out, ascending."""
+        rows, folds, points = self.rows, self.settings.folds, self.settings.points
+        generator = np.random.default_rng(max(seed - 1, -1) // folds + 1)
+        groups = np.arange(len(rows.y)) if rows.groups is None else rows.groups
+        order, sizes = generator.permutation(groups.max() + 1), np.bincount(groups)
+        fold_of = np.empty(len(order), np.int64)
+        if rows.groups is None:
+            fold_of[order] = np.arange(len(order)) % folds
+        else:  # the largest groups first, each to the fold that has the fewest rows
+            filled = np.zeros(folds, np.int64)
+            for group in order[np.argsort(-sizes[order], kind="stable")]:
+                fold_of[group] = filled.argmin()
+                filled[fold_of[group]] += sizes[group]
+        is_held = fold_of[groups] == (seed - 1) % folds
+        train, rank = np.flatnonzero(~is_held), generator.permutation(len(groups))
+        if points is not None:  # more points are these and others
+            train = np.sort(train[np.argsort(rank[train])[:points]])
+        return train, np.flatnonzero(is_held)
+
+    def draw(self, generator: torch.Generator, seed: int) -> Data:
+        """Return a replicate's rows; the generator has nothing to do with them."""
+        import torch
+
+        (train, held), table = self.split(seed), self.rows
+        x = table.x.copy()
+        for column in np.flatnonzero(np.isnan(x).any(axis=0)):
+            known = x[train, column][~np.isnan(x[train, column])]
+            x[np.isnan(x[:, column]), column] = np.median(known) if len(known) else 0.0
+        x = (x - x[train].mean(axis=0)) / spread(x[train])
+        y, center, scale = table.y, table.y[train].mean(), float(spread(table.y[train]))
+        asked = np.zeros((self.asked, self.settings.inputs))
+        asked[: len(held)] = x[held]
+        near = asked[: self.sloped, None] + STEP * np.eye(self.settings.inputs)
+        asked[self.held :] = near.reshape(-1, self.settings.inputs)
+        held_out = np.full(self.held, -1)
+        held_out[: len(held)] = held
+        group = held_out.copy()
+        if table.groups is not None:
+            group[: len(held)] = table.groups[held]
+        held_out_y = np.zeros(self.held)
+        held_out_y[: len(held)] = y[held]
+        facts = {
+            "held_out": held_out,
+            "held_out_group": group,
+            "center": np.array([center]),
+            "scale": np.array([scale]),
+        }
+        numbers = (x[train], (y[train] - center) / scale, asked, held_out_y)
+        tensors = [torch.from_numpy(values).float() for values in numbers]
+        kept = {name: torch.from_numpy(fact) for name, fact in facts.items()}
+        return Data(tensors[0], tensors[1], tensors[2], tensors[3], kept)
+
+    def arrays(self, drawn: Sequence[Data]) -> dict[str, Tensor]:
+        """Return which rows are held out, their targets, and how targets were standardized."""
+        import torch
+
+        names = drawn[0].facts
+        found = {name: torch.stack([data.facts[name] for data in drawn]) for name in names}
+        return found | {"held_out_y": torch.stack([data.asked_y for data in drawn])}
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """Those of every task, in units of the target, and its share of variance explained."""
+        return {
+            "train_loss": Measure(lambda o: o.train_loss * units(o), is_loss=True),
+            "train_loss_eval": Measure(
+                lambda o: mean_square(o.train - o.y, o.counts) * units(o), is_loss=True
+            ),
+            "risk": Measure(lambda o: held_out_loss(o) * units(o), is_loss=True),
+            "r_squared": Measure(lambda o: 1 - held_out_loss(o)),
+            **OF_WEIGHTS,
+            "rms_slope": Measure(self.slope_rms),
+            **OF_LAYERS,
+        }
+
+    def slope_rms(self, outcome: Outcome) -> Array:
+        """Return the root mean square of the norm of the fit's gradient by standardized inputs.
+
+        At held-out rows, by forward differences, in units of the target. NaN for a linear model:
+        its smoothness is its weights'.
+        """
+        if outcome.network.depth == 0:
+            return np.full(outcome.train_loss.shape, np.nan)
+        asked = outcome.asked.astype(np.float64)
+        near = asked[..., self.held :].reshape(*asked.shape[:-1], self.sloped, -1)
+        slopes = (near - asked[..., : self.sloped, None]) / STEP
+        norms = np.sqrt(np.square(slopes).sum(axis=-1))
+        counts = counts_of(outcome).clip(max=self.sloped)
+        return np.sqrt(mean_square(norms, counts) * units(outcome))
+
+    @property
+    def overlap(self) -> float:
+        """Rows tested on over rows trained on."""
+        return self.settings.rows / self.settings.folds / self.points
+
+    def sample(self, history: History, measure: str, at: Any = -1) -> Sample:
+        """Return a measure at an epoch; of the risk, where predictions are kept, row by row."""
+        values = picked(history, measure, at)
+        epochs = history.epochs[np.broadcast_to(at, values.shape)]
+        if measure != "risk" or not np.isin(epochs, history.kept_epochs).all():
+            return Sample(values, overlap=self.overlap)
+        kept = np.searchsorted(history.kept_epochs, epochs)
+        predictions = np.take_along_axis(history.predictions, kept[None, ..., None], axis=0)[0]
+        return self.over_rows(errors_of(predictions, history), history, history.held_out >= 0)
+
+    def over_rows(self, numbers: Array, history: History, is_meant: NDArray[np.bool_]) -> Sample:
+        """Return the sample of what each replicate says of the rows that it holds out, `(A, R, H)`.
+
+        Of those `(R, H)` that are meant. Rows of a group are taken together, each with its share in
+        the mean over rows.
+        """
+        values = np.where(is_meant, numbers, 0).sum(axis=2) / is_meant.sum(axis=1)
+        rows = history.held_out[is_meant]
+        of_row = np.zeros(self.settings.rows, np.int64)
+        of_row[rows] = history.held_out_group[is_meant]
+        means = self.row_means(numbers, history, is_meant)
+        is_there = np.bincount(rows, minlength=len(of_row)) > 0
+        _, group = np.unique(of_row[is_there], return_inverse=True)
+        mean = means[:, is_there].mean(axis=1, keepdims=True)
+        apart = np.array([np.bincount(group, arm) for arm in means[:, is_there] - mean])
+        by_group: NDArray[np.float64] = mean + apart * (apart.shape[1] / len(group))
+        return Sample(values, by_group, self.overlap)
+
+    def row_means(
+        self, numbers: Array, history: History, is_meant: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return means over the replicates that hold out a row, `(A, n)`; NaN where none does."""
+        rows, most = history.held_out[is_meant], self.settings.rows
+        sums = np.array([np.bincount(rows, arm[is_meant], most) for arm in numbers])
+        with np.errstate(invalid="ignore"):
+            means: NDArray[np.float64] = sums / np.bincount(rows, minlength=most)
+        return means
+
+    def row_losses(self, history: History) -> NDArray[np.float64]:
+        """Return the loss at each row at the last epoch, `(A, n)`; see `row_means`."""
+        losses = errors_of(history.predictions[-1], history)
+        return self.row_means(losses, history, history.held_out >= 0)
+
+    def choosers(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
+        """Return the other folds of the same partition; all others where there is none."""
+        partitions = (np.array(seeds) - 1) // self.settings.folds
+        others = ~np.eye(len(seeds), dtype=bool)
+        same = others & (partitions[:, None] == partitions)
+        return np.where(same.any(axis=1, keepdims=True), same, others)
+
+    def constant_risk(self, history: History) -> Array:
+        """Return the variance of each replicate's training targets."""
+        found: Array = np.square(history.scale[:, 0], dtype=np.float64)
+        return found
+
+    def truth(self, arrays: Mapping[str, Any]) -> NDArray[Any]:
+        """Return nothing: nobody knows it."""
+        raise NotImplementedError
+
+    def parts(self, history: History, kept_index: int) -> tuple[Sample, Sample] | None:
+        """Return the loss less the variance, and the variance, row by row; None where R < 2 K.
+
+        The variance at a row is that of the predictions of the replicates that hold it out, of two
+        at least. The noise at a row is the same in all arms, and so is its target, so that a
+        difference of the first is one of bias².
+        """
+        rows = np.maximum(history.held_out, 0)
+        predictions = history.predictions[kept_index].astype(np.float64)
+        predictions = predictions * history.scale + history.center
+        is_held = history.held_out >= 0
+        counts = np.bincount(history.held_out[is_held], minlength=self.settings.rows)
+        is_meant = is_held & (counts[rows] > 1)
+        if not is_meant.any(axis=1).all():
+            return None
+        means = self.row_means(predictions, history, is_held)[:, rows]
+        variance = np.square(predictions - means) * (counts / np.maximum(counts - 1, 1))[rows]
+        loss = errors_of(history.predictions[kept_index], history)
+        made = (self.over_rows(part, history, is_meant) for part in (loss - variance, variance))
+        bias_squared, found = made
+        return bias_squared, found
+
+    def document(self, history: History, sample: Sample, arms: Sequence[str]) -> dict[str, Any]:
+        """Return which rows replicates hold out, differences of rows, and standard errors."""
+        losses = self.row_losses(history)
+        over_folds, over_rows = (part.tolist() for part in sample.error_parts)
+        parts = zip(over_folds, over_rows, strict=True)
+        found = {
+            "folds": [own[own >= 0].tolist() for own in history.held_out],
+            "rows": dict(zip(arms, (losses[1:] - losses[0]).tolist(), strict=True)),
+            "standard_errors": {
+                arm: {"folds": folds, "rows": rows}
+                for arm, (folds, rows) in zip(arms, parts, strict=True)
+            },
+        }
+        return {"table": found}
+
+    @property
+    def words(self) -> Words:
+        """The table, what is held out, and what its answers are about."""
+        table, values = self.settings, self.settings.values
+        of = f"{table.rows} rows" + f" in {table.groups} groups" * (table.groups is not None)
+        trained = f"{table.points} of the others" if table.points else "the others"
+        parts = "groups" if table.groups else "rows"
+        return Words(
+            f"a table of {of} and {table.inputs} inputs; each replicate holds out one of "
+            f"{table.folds} parts of its {parts} and trains on {trained}",
+            "the mean squared error at the rows that were held out",
+            "one split of the rows and one set of initial weights, which all arms share",
+            f"Intervals are about networks trained on {self.points} rows of a table like this one.",
+            values.notes if values else (),
+        )
+
+
+def errors_of(predictions: Array, history: History) -> Array:
+    """Return squared errors at the held-out rows, in units of the target, `(..., R, H)`."""
+    found: Array = predictions.astype(np.float64) * history.scale + history.center
+    found -= history.held_out_y
+    return np.square(found)
+
+
+def units(outcome: Outcome) -> Array:
+    """Return by what losses of a standardized target are multiplied, `(R,)`."""
+    found: Array = np.square(outcome.arrays["scale"][:, 0], dtype=np.float64)
+    return found
+
+
+def counts_of(outcome: Outcome) -> NDArray[np.int64]:
+    """Return how many rows each replicate holds out, `(R,)`."""
+    found: NDArray[np.int64] = (outcome.arrays["held_out"] >= 0).sum(axis=-1)
+    return found
+
+
+def held_out_loss(outcome: Outcome) -> Array:
+    """Return the mean squared error at the held-out rows, of a standardized target."""
+    arrays = outcome.arrays
+    y = (arrays["held_out_y"] - arrays["center"]) / arrays["scale"]
+    return mean_square(outcome.asked[..., : y.shape[-1]] - y, counts_of(outcome))
+
+
+def spread(values: NDArray[np.float64]) -> Any:
+    """Return standard deviations over rows, 1 where all are the same."""
+    found = values.std(axis=0)
+    return np.where(found > 0, found, 1.0)

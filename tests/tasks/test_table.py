@@ -1,0 +1,244 @@
+"""A table as a task: its splits, what networks take and are judged by, and the law of its means."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import StandardScaler
+
+import regbench as rb
+from regbench.settings.rows import Rows
+from regbench.settings.table import Table
+from regbench.tasks.table import STEP, Tabular
+
+if TYPE_CHECKING:
+    from regbench.analysis.result import Result
+
+GENERATOR = torch.Generator()
+MACHINES = {
+    "reference": rb.Machine(engine="reference", device="cpu"),
+    "batched": rb.Machine(engine="batched", device="cpu"),
+    "fused": rb.Machine(engine="fused", device="cpu"),
+}
+
+
+def table_of(rows: int = 43, inputs: int = 3, groups: Any = None, **values: Any) -> Table:
+    """Return a table whose target is a sum of its inputs and noise, in large units."""
+    generator = np.random.default_rng(rows)
+    x = generator.normal(3, 2, (rows, inputs))
+    y = 100 * x[:, 0] - 50 * x[:, 1] + generator.normal(0, 80, rows)
+    return Table(x, y, groups, **values)
+
+
+def run(table: Table, engine: str = "batched", arms: Any = None, **values: Any) -> Result:
+    """Return the result of a small study of a table."""
+    asked = {"network": rb.Network(hidden=8, depth=2), "replicates": 20, **values}
+    asked |= {"training": rb.Training(epochs=30, log_every=10)}
+    study = rb.Study(arms=arms or [rb.WeightDecay(0.1), rb.Dropout(0.3)], task=table, **asked)
+    return rb.run(study, machine=MACHINES[engine])
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    """The result of a table of 43 rows, each held out twice."""
+    return run(table_of())
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=st.integers(4, 90), folds=st.integers(2, 12), data=st.data())
+def test_folds_part_the_rows_and_never_a_group(rows: int, folds: int, data: st.DataObject) -> None:
+    labels = data.draw(st.none() | st.lists(st.integers(0, 14), min_size=rows, max_size=rows))
+    number = rows if labels is None else len(set(labels))
+    folds = min(folds, number, rows // 2)
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(2, rows))
+    task = Tabular(Table(x[:, None], y, labels, folds=folds))
+    for first in (1, 1 + 2 * folds):
+        parts = [task.split(seed) for seed in range(first, first + folds)]
+        held = np.concatenate([held for _, held in parts])
+        assert sorted(held) == list(range(rows)), "each row is held out once"
+        for train, own in parts:
+            assert sorted([*train, *own]) == list(range(rows))
+            assert task.settings.smallest_fold <= len(own) <= task.held
+            assert len(train) <= task.points
+            if labels is not None:
+                assert not {labels[row] for row in train} & {labels[row] for row in own}
+    other = task.split(1 + 5 * folds)[1]
+    assert rows < 20 or labels or other.tolist() != task.split(1)[1].tolist()
+
+
+def test_split_is_that_of_its_seed_whatever_run_asks_and_more_points_keep_the_fewer() -> None:
+    few, many = (Tabular(table_of(points=count)) for count in (10, 25))
+    for seed in (1, 7, 25):
+        assert few.split(seed)[1].tolist() == Tabular(table_of()).split(seed)[1].tolist()
+        assert (
+            {*few.split(seed)[0]} < {*many.split(seed)[0]} < {*Tabular(table_of()).split(seed)[0]}
+        )
+    assert run(table_of(), replicates=12).history.risk[-1, 0, 10] == pytest.approx(
+        run(table_of(), replicates=2, seed=11).history.risk[-1, 0, 0], rel=1e-6
+    )
+
+
+def test_inputs_and_target_are_standardized_by_the_training_rows_as_in_scikit_learn() -> None:
+    generator = np.random.default_rng(3)
+    x, y = generator.normal(5, 3, (50, 4)), generator.normal(-9, 40, 50)
+    x[:, 2] = 7
+    holes = x.copy()
+    holes[generator.random(50) < 0.2, 0] = np.nan
+    indicators = np.isnan(holes[:, :1])
+    task = Tabular(Table(values=Rows(np.hstack([holes, indicators]), y, None, tuple("abcde"))))
+    for seed in (1, 4):
+        train, held = task.split(seed)
+        data = task.draw(GENERATOR, seed)
+        filled = SimpleImputer(strategy="median", add_indicator=True).fit(holes[train])
+        scaler = StandardScaler().fit(filled.transform(holes[train]))
+        expected = [scaler.transform(filled.transform(holes[rows])) for rows in (train, held)]
+        np.testing.assert_allclose(data.x, expected[0], atol=1e-5)
+        np.testing.assert_allclose(data.asked_x[: len(held)], expected[1], atol=1e-5)
+        assert not data.x[:, 2].any(), "a constant input is 0"
+        of_y = StandardScaler().fit(y[train, None])
+        np.testing.assert_allclose(data.y, of_y.transform(y[train, None])[:, 0], atol=1e-5)
+        facts = data.facts["center"].item(), data.facts["scale"].item()
+        assert facts == pytest.approx((of_y.mean_[0], of_y.scale_[0]))
+
+
+def test_risk_is_the_loss_of_the_network_at_the_held_out_rows_in_units_of_the_target() -> None:
+    table = table_of()
+    found, (train, held) = run(table), Tabular(table).split(3)
+    network, rows = found.network(seed=3, arm="wdecay=0.1"), table.values
+    assert rows
+    scaler, of_y = StandardScaler().fit(rows.x[train]), StandardScaler().fit(rows.y[train, None])
+
+    def ask(x: Any) -> Any:
+        inputs = torch.tensor(scaler.transform(x), dtype=torch.float32, requires_grad=True)
+        answers = network(inputs)
+        (slopes,) = torch.autograd.grad(answers.sum(), inputs)
+        told = of_y.inverse_transform(answers.detach().numpy())[:, 0]
+        return told, slopes.norm(dim=1).numpy() * of_y.scale_[0]
+
+    measures, at = found.history, (-1, 1, 2)
+    loss = np.square(ask(rows.x[held])[0] - rows.y[held]).mean()
+    assert measures.risk[at] == pytest.approx(loss, rel=1e-5)
+    assert measures.r_squared[at] == pytest.approx(1 - loss / of_y.scale_[0] ** 2, abs=1e-5)
+    trained = np.square(ask(rows.x[train])[0] - rows.y[train]).mean()
+    assert measures.train_loss_eval[at] == pytest.approx(trained, rel=1e-5)
+    slope = np.sqrt(np.square(ask(rows.x[held])[1]).mean())
+    assert measures.rms_slope[at] == pytest.approx(slope, rel=20 * STEP)
+
+
+@pytest.mark.parametrize("engine", ["reference", "fused"])
+def test_engines_agree_on_a_table_of_ragged_folds(engine: str) -> None:
+    table = table_of(groups=np.arange(43) // 3)
+    one, other = (run(table, name, dtype="float64").history for name in (engine, "batched"))
+    assert len({*(one.held_out >= 0).sum(axis=1)}) > 1, "folds differ in size"
+    for name, array in one.arrays.items():
+        limit = 1e-6 if name.endswith("rms_slope") else 1e-9
+        np.testing.assert_allclose(array, other.arrays[name], limit, limit, err_msg=name)
+
+
+def test_interval_has_the_variance_over_splits_and_that_over_rows(result: Result) -> None:
+    history, arm = result.history, result.comparisons[0]
+    away = history.predictions[-1].astype(float) * history.scale + history.center
+    losses = np.where(history.held_out >= 0, np.square(away - history.held_out_y), np.nan)
+    differences = losses[1] - losses[0]
+    rows = [np.nanmean(differences[history.held_out == row]) for row in range(43)]
+    folds = np.nanmean(differences, axis=1)
+    assert arm.mean_difference == pytest.approx(np.mean(rows), rel=1e-9)
+    error = math.sqrt(np.var(folds, ddof=1) / 20 + np.var(rows, ddof=1) / 43)
+    told = result.task.document(history, result.sample, result.study.compared)["table"]
+    parts = told["standard_errors"][arm.arm]
+    assert math.hypot(parts["folds"], parts["rows"]) == pytest.approx(error, rel=1e-9)
+    assert told["rows"][arm.arm] == pytest.approx(rows, rel=1e-9)
+    assert sorted(row for fold in told["folds"][:10] for row in fold) == list(range(43))
+    (alone,) = run(table_of(), arms=[rb.WeightDecay(0.1)]).comparisons
+    half = stats.t.ppf(0.975, 19) * error
+    assert alone.ci == pytest.approx((np.mean(rows) - half, np.mean(rows) + half), rel=1e-5)
+    assert arm.ci
+    assert alone.ci
+    assert arm.ci[0] < alone.ci[0], "two arms hold together"
+    assert (arm.p_value_sign_flip, arm.median_ci, arm.win_probability_ci) == (None, None, None)
+
+
+def test_rows_of_a_group_count_as_one() -> None:
+    labels = np.arange(60) // 4
+    found = run(table_of(60, groups=labels), arms=[rb.WeightDecay(0.1)])
+    own = found.task.row_losses(found.history)  # type: ignore[attr-defined]
+    rows = own[1] - own[0]
+    sums = np.bincount(labels, rows - rows.mean())
+    over_rows = math.sqrt(sums.var(ddof=1) * 15) / 60
+    assert found.sample.error_parts[1][0] == pytest.approx(over_rows, rel=1e-9)
+    assert found.sample.means[0] == pytest.approx(rows.mean(), rel=1e-9)
+    assert found.sample.freedom == 14, "of 15 groups"
+
+
+def test_measures_without_rows_have_the_law_of_overlapping_splits(result: Result) -> None:
+    norms = result.history.weight_norm[-1].astype(float)
+    (found,) = (m for m in result.measures if (m.arm, m.measure) == ("wdecay=0.1", "weight_norm"))
+    differences = norms[1] - norms[0]
+    error = differences.std(ddof=1) * math.sqrt(1 / 20 + 1 / 9)
+    assert found.ci
+    width = stats.t.ppf([0.975, 1 - 0.025 / 2], 19) * error
+    assert width[0] < found.mean_difference - found.ci[0] < 1.05 * width[1]
+
+
+def test_difference_of_the_risk_is_one_of_bias_squared_and_one_of_variance(result: Result) -> None:
+    history, parts = result.history, result.decomposition_differences[-1]
+    away = history.predictions[-1].astype(float) * history.scale + history.center
+    variance = [
+        np.mean([arm[history.held_out == row].var(ddof=1) for row in range(43)]) for arm in away
+    ]
+    for index, found in enumerate(parts, 1):
+        assert found.variance.value == pytest.approx(variance[index] - variance[0], rel=1e-6)
+        total = result.comparisons[index - 1].mean_difference
+        assert found.bias_squared.value + found.variance.value == pytest.approx(total, rel=1e-6)
+        assert found.variance.ci
+        assert found.variance.ci[0] < found.variance.value
+    once = run(table_of(), replicates=10)
+    assert once.decomposition_differences[-1] == [], "no row is held out twice"
+
+
+def test_best_epoch_is_chosen_by_the_other_folds_of_the_same_partition() -> None:
+    choosers = Tabular(table_of()).choosers(range(1, 22))
+    assert np.flatnonzero(choosers[3]).tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert np.flatnonzero(choosers[20]).tolist() == list(range(20)), "alone in its partition"
+
+
+def test_what_takes_independent_replicates_is_not_said_of_a_table() -> None:
+    swept = run(table_of(), arms=[rb.WeightDecay(10.0**power) for power in range(-5, 0)])
+    assert swept.optimum is None
+    assert swept.failures is not None
+    refused: list[tuple[str, Any]] = [("confirm", 5), ("target_width", 3.0), ("by", "test-loss")]
+    for asked, value in refused:
+        with pytest.raises(rb.UsageError, match=f"^{asked}: got '{value}', but "):
+            rb.run(swept.study, rb.Question(**{asked: value}))
+    for asked, value in (("vary", "init"), ("pairing", "independent")):
+        with pytest.raises(rb.UsageError, match=f"^{asked}: got '{value}', but "):
+            swept.study.replaced(**{asked: value})
+
+
+def test_learning_curve_holds_out_the_same_rows_at_every_number_of_points() -> None:
+    study = rb.Study(
+        arms=[rb.WeightDecay(0.1)],
+        task=table_of(),
+        network=rb.Network(hidden=8, depth=1),
+        training=rb.Training(epochs=20),
+        replicates=10,
+    )
+    over = rb.run(rb.Over(study=study, key="points", values=(10, 30)))
+    first, last = over.over
+    np.testing.assert_array_equal(first.history.held_out, last.history.held_out)
+    change = last.comparisons[0].mean_difference - first.comparisons[0].mean_difference
+    assert over.changes[0].mean_difference == pytest.approx(change, rel=1e-9)
+    assert over.effects[0][0].ci is not None
+    wide = over.effects[0][0].ci[1] - over.effects[0][0].ci[0]
+    alone = first.comparisons[0].ci
+    assert alone
+    assert wide > alone[1] - alone[0]
