@@ -177,7 +177,8 @@ def pictures_of(result: Result) -> list[str]:
     is_sweep = len(sweep_of(result.study.arms[1:])) >= FEWEST_SWEPT
     first = ["risk_over_strength", "claims"] if is_sweep else ["claims", "pairs"]
     first = first if result.study.replicates > 1 else [first[0].replace("claims", "pairs")]
-    return [*first, *["fan"] * (result.task.axis is not None), "course", "weights"]
+    fits = "fan" if result.task.axis else "predictions"
+    return [*first, fits, "course", "weights"]
 
 
 def gate_content(result: Any, lines: Sequence[str]) -> dict[str, Any] | None:

@@ -225,6 +225,15 @@ class Tabular(Task):
         losses = errors_of(history.predictions[-1], history)
         return self.row_means(losses, history, history.held_out >= 0)
 
+    def predictions_of(self, history: History) -> tuple[Array, Array]:
+        """Return the targets of rows that were held out, `(n,)`, and mean predictions `(A, n)`."""
+        is_held = history.held_out >= 0
+        predictions = history.predictions[-1].astype(np.float64) * history.scale + history.center
+        told = np.concatenate([predictions, history.held_out_y[None]])
+        means = self.row_means(told, history, is_held)
+        means = means[:, np.isfinite(means[-1])]
+        return means[-1], means[:-1]
+
     def choosers(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
         """Return the other folds of the same partition; all others where there is none."""
         partitions = (np.array(seeds) - 1) // self.settings.folds

@@ -242,3 +242,26 @@ def test_learning_curve_holds_out_the_same_rows_at_every_number_of_points() -> N
     alone = first.comparisons[0].ci
     assert alone
     assert wide > alone[1] - alone[0]
+
+
+def test_picture_has_each_row_at_its_mean_prediction_by_networks_that_had_not_seen_it(
+    result: Result,
+) -> None:
+    targets, predicted = result.task.predictions_of(result.history)  # type: ignore[attr-defined]
+    table = table_of().values
+    np.testing.assert_allclose(targets, table.y, rtol=1e-6)
+    for row in (0, 42):
+        seeds = [seed for seed in result.study.seeds if row in Tabular(table_of()).split(seed)[1]]
+        train, _ = zip(*(Tabular(table_of()).split(seed) for seed in seeds), strict=True)
+        answers = []
+        for own, seed in zip(train, seeds, strict=True):
+            x, y = StandardScaler().fit(table.x[own]), StandardScaler().fit(table.y[own, None])
+            inputs = torch.tensor(x.transform(table.x[[row]]), dtype=torch.float32)
+            with torch.no_grad():
+                answer = result.network(seed=seed, arm="dropout=0.3")(inputs).numpy()
+            answers.append(y.inverse_transform(answer).item())
+        assert predicted[2, row] == pytest.approx(np.mean(answers), rel=1e-5)
+    figure = result.figures.predictions()
+    shown = [line for axes in figure.axes for line in axes.lines if len(line.get_xdata()) == 43]
+    np.testing.assert_allclose(shown[0].get_xdata(), predicted[0])
+    np.testing.assert_allclose(shown[0].get_ydata(), targets)
