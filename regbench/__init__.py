@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from regbench.settings.study import Study as Study
     from regbench.settings.study import Task as Task
     from regbench.settings.study import Training as Training
+    from regbench.settings.table import Table as Table
 
 __version__ = "0.2.0"
 PUBLIC = {
@@ -54,6 +55,7 @@ PUBLIC = {
     "settings.groups": ["Judging", "Machine", "Question"],
     "settings.over": ["Over"],
     "settings.study": ["DropoutScale", "Network", "Study", "Task", "Training"],
+    "settings.table": ["Table"],
 }
 """Public names, keyed by the module that they are imported from on first use."""
 
