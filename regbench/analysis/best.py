@@ -80,8 +80,9 @@ def differences_at_best(
 def judged_sample(study: Study, history: History, question: Question) -> Sample:
     """Return the sample by which arms are judged: at the last epoch, or at the best ones."""
     task = task_of(study)
-    if question.judged_by == AT_BEST:
-        return task.sample(history, "risk", best_at(history, task.choosers(study.seeds)))
+    choosers = task.choosers(study.seeds)
+    if question.judged_by == AT_BEST and choosers is not None:
+        return task.sample(history, "risk", best_at(history, choosers))
     return task.sample(history, question.headline)
 
 

@@ -161,9 +161,10 @@ class Result(Shown):
     def at_best_epochs(self) -> list[AtBest]:
         """Each arm against the baseline by the risk, each at its own best epoch; none for R = 1."""
         study, history, confidence = self.study, self.history, self.question.confidence
-        if study.replicates == 1:
+        choosers = self.task.choosers(study.seeds)
+        if study.replicates == 1 or choosers is None:
             return []
-        at = best_at(history, self.task.choosers(study.seeds))
+        at = best_at(history, choosers)
         sample, epochs = self.task.sample(history, "risk", at), history.epochs[at]
         return differences_at_best(study.compared, sample, epochs, confidence)
 
@@ -282,7 +283,7 @@ class Result(Shown):
     @cached_property
     def optimum(self) -> Optimum | None:
         """The best strength, where the arms are a sweep and replicates are independent."""
-        if self.task.overlap:
+        if not self.sample.is_independent:
             return None
         return optimum_of(self.study.arms[1:], self.judged[1:], self.question.confidence)
 

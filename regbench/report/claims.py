@@ -99,7 +99,7 @@ def answer_table(result: Result) -> Table:
     for c in sorted([*result.comparisons, *confirmed], key=lambda c: study.arm_names.index(c.arm)):
         word = change_of(c)
         wins = "n/a" if c.wins is None else f"{c.wins} of {c.replicates}"
-        stopped = best_cell((fresh if c in confirmed else best)[c.arm])
+        stopped = best_cell((fresh if c in confirmed else best).get(c.arm))
         cells = rounded(c.mean_difference, c.ci), interval_text(c.ci), wins, stopped
         label = study.labels[c.arm] + " fresh" * (c in confirmed)
         rows.append([label, word, *cells, *(marks.get((c.arm, name), "") for name in OTHERS)])
@@ -147,8 +147,10 @@ def judged_text(result: Result) -> str:
     return what if result.question.judged_by == AT_BEST else f"{what} at epoch {last}"
 
 
-def best_cell(found: AtBest) -> str:
+def best_cell(found: AtBest | None) -> str:
     """Return what becomes of an arm at its best epoch, in a word with the difference."""
+    if found is None:
+        return "n/a"
     return f"{told(found.verdict)} {rounded(found.mean_difference, found.ci)}"
 
 

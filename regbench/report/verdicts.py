@@ -125,7 +125,7 @@ def choice(label: str, result: Result) -> str:
         chosen = label if arms == 1 else f"Best of {arms} arms on {seeds}: {label}"
         return f"{chosen}, measured again on {len(fresh)} fresh replicates ({seeds_text(fresh)}):"
     said = f"Best of {arms} arms: {label}. These replicates chose it, which flatters it"
-    if result.task.overlap:
+    if result.task.noise_variance is None:
         return f"{said}; only other rows could confirm it."
     return f"{said}; --confirm {result.study.replicates} measures it again on fresh ones."
 
@@ -133,7 +133,7 @@ def choice(label: str, result: Result) -> str:
 def cautions(result: Result) -> list[str]:
     """Return what limits a result, each with what to do about it."""
     labels, fresh = result.study.labels, result.confirmation
-    if result.task.overlap:
+    if result.task.noise_variance is None:
         lines = rows_never_held_out(result) + failed_networks(result)
         return lines + contradicting_medians(result.comparisons, labels)
     lines = few_replicates(result.study.replicates, "replicates", "--replicates {}")
@@ -151,6 +151,8 @@ def cautions(result: Result) -> list[str]:
 def rows_never_held_out(result: Result) -> list[str]:
     """Return a line where some rows of a table are never held out, or all only once."""
     folds, replicates = result.study.task.folds, result.study.replicates
+    if not result.task.overlap:
+        return []
     if replicates < folds:
         said = f"with {replicates} of {folds} parts held out, other rows have no say"
         return [f"{said}; use --replicates {folds} or more"]
@@ -177,10 +179,10 @@ def failed_networks(result: Result) -> list[str]:
     lines = [f"{label} in {count} of {result.study.replicates}" for label, count in failed]
     if not lines:
         return []
-    advice = "compare the median's, or "
+    advice = "compare the median's, or " if result.sample.is_independent else ""
     return [
         f"networks failed to train ({', '.join(lines)} replicates), so the mean's interval is too "
-        f"narrow; {'' if result.task.overlap else advice}lower --lr or the strength"
+        f"narrow; {advice}lower --lr or the strength"
     ]
 
 

@@ -26,6 +26,7 @@ class Rows:
         x, y: Inputs `(n, D)`, NaN where a value is missing, and targets `(n,)`; float64.
         groups: Each row's group `(n,)`, int64 from 0, or None.
         names: The names of the D inputs, as the table has them.
+        tested: How many rows, the last ones, are a test set; 0 where folds are held out.
         notes: What was made of the table, in lines that are safe to show.
     """
 
@@ -34,6 +35,7 @@ class Rows:
     groups: NDArray[np.int64] | None
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    tested: int = 0
 
     def __post_init__(self) -> None:
         for name, kind in (("x", np.float64), ("y", np.float64), ("groups", np.int64)):
@@ -44,7 +46,7 @@ class Rows:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Build it again where it arrives: an array that is sent forgets that it is read-only."""
-        return Rows, (self.x, self.y, self.groups, self.names, self.notes)
+        return Rows, (self.x, self.y, self.groups, self.names, self.notes, self.tested)
 
     @cached_property
     def digest(self) -> str:
@@ -60,11 +62,20 @@ class Rows:
         """What a `Table` keeps of them by key."""
         sizes = [] if self.groups is None else np.bincount(self.groups).tolist()
         facts = {"rows": len(self.x), "inputs": self.x.shape[1], "digest": self.digest}
+        facts |= {"test_rows": self.tested} if self.tested else {}
         return facts | {"groups": len(sizes) or None, "largest_group": max(sizes, default=1)}
 
 
-def rows_of(x: Any, y: Any, groups: Any) -> Rows:
+def rows_of(x: Any, y: Any, groups: Any, test: tuple[Any, Any] | None = None) -> Rows:
     """Return the rows of arrays, pandas tables or tensors; raises `UsageError` as `Table` does."""
+    if test is not None:
+        if groups is not None:
+            raise UsageError("groups", problem="not together with test, which is held out")
+        train, tested = rows_of(x, y, None), rows_of(*test, None)
+        if train.names != tested.names:
+            raise UsageError("test", problem="which has other inputs than X")
+        x, y = (np.concatenate([getattr(own, key) for own in (train, tested)]) for key in "xy")
+        return Rows(x, y, None, train.names, tested=len(tested.y))
     names = getattr(x, "columns", None)
     x, y = numbers_of("X", x), numbers_of("y", y)
     if x.ndim != 2 or 0 in x.shape:

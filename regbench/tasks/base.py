@@ -109,8 +109,11 @@ class Task(ABC):
         """Rows tested on over rows trained on, where replicates are splits of one table; else 0."""
 
     @abstractmethod
-    def choosers(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
-        """Return which replicates choose the best epoch of each, `(R, R)`: others than itself."""
+    def choosers(self, seeds: Sequence[int]) -> NDArray[np.bool_] | None:
+        """Return which replicates choose the best epoch of each, `(R, R)`: others than itself.
+
+        None where none may.
+        """
 
     @abstractmethod
     def constant_risk(self, history: History) -> Any:

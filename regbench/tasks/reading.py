@@ -61,38 +61,52 @@ class Column:
 
 
 def read(source: Source) -> Rows:
-    """Return the rows of a table's file.
+    """Return the rows of a table's file, and behind them those of a file of test rows.
 
-    Raises `UsageError`, which says what is wrong with the file, or with which cell or option.
+    Raises `UsageError`, which says what is wrong with a file, or with which cell or option.
     """
-    path = os.path.expanduser(source.data or "")  # noqa: PTH111 - which knows no error
+    named, tested = columns_of("data", source.data or ""), 0
+    if source.test_data:
+        others = dict(columns_of("test_data", source.test_data))
+        if apart := {name for name, _ in named} ^ others.keys():
+            problem = f"which differs from --data in column {visible(min(apart))}"
+            raise UsageError("test_data", source.test_data, problem=problem)
+        tested = len(next(iter(others.values())))
+        named = [(name, np.concatenate([cells, others[name]])) for name, cells in named]
+    roles = roles_of([name for name, _ in named], source)
+    used = [column_of(name, cells, roles[name], tested) for name, cells in named if name in roles]
+    return rows_of(used, source, tested)
+
+
+def columns_of(key: str, name: str) -> list[tuple[str, Sequence[str] | NDArray[Any]]]:
+    """Return names and cells of a file; `key` is the option that names it."""
+    path = os.path.expanduser(name)  # noqa: PTH111 - which knows no error
     suffix = PurePath(path).suffix.lower()
     if re.match("[A-Za-z][A-Za-z0-9+.-]+://", path):
-        raise UsageError("data", path, FILES, problem="an address", hint="download it first")
+        raise UsageError(key, path, FILES, problem="an address", hint="download it first")
     try:
         facts = os.stat(path)  # noqa: PTH116
         if not stat.S_ISREG(facts.st_mode):
             kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "a pipe or device"
-            raise UsageError("data", path, FILES, problem=f"which is {kind}")
+            raise UsageError(key, path, FILES, problem=f"which is {kind}")
         if facts.st_size > MOST_BYTES:
-            raise UsageError("data", path, "files up to 2 GB", problem="which is larger")
+            raise UsageError(key, path, "files up to 2 GB", problem="which is larger")
         # A pipe that has taken the file's place since must not be waited for.
         with open(path, "rb", opener=lambda x, flags: os.open(x, flags | os.O_NONBLOCK)) as file:
             named = arrays_of(file) if suffix == ".npz" else texts_of(file, DELIMITERS.get(suffix))
     except OSError as error:
-        raise UsageError("data", problem=cannot_read(error, path)) from None
+        raise UsageError(key, problem=cannot_read(error, path)) from None
     except UnicodeDecodeError:
         hint = "save it as CSV in UTF-8"
-        raise UsageError("data", path, problem="which is not UTF-8 text", hint=hint) from None
+        raise UsageError(key, path, problem="which is not UTF-8 text", hint=hint) from None
     except BROKEN as error:
         problem = f"which is no table: {visible(error, 200)}"
-        raise UsageError("data", path, FILES, problem=problem) from None
-    names = [name for name, _ in named]
-    roles = roles_of(names, source)
+        raise UsageError(key, path, FILES, problem=problem) from None
+    if not named:
+        raise UsageError(key, path, problem="which is empty")
     if not len(named[0][1]):
-        raise UsageError("data", path, problem="which has names and no rows")
-    used = [column_of(name, cells, roles[name]) for name, cells in named if name in roles]
-    return rows_of(used, source)
+        raise UsageError(key, path, problem="which has names and no rows")
+    return [*named]
 
 
 def texts_of(file: BinaryIO, usual: str | None) -> list[tuple[str, Sequence[str]]]:
@@ -147,8 +161,6 @@ def arrays_of(file: BinaryIO) -> list[tuple[str, NDArray[Any]]]:
 
 def roles_of(names: Sequence[str], source: Source) -> dict[str, str]:
     """Return which columns are used, and for what; raises `UsageError` where options do not fit."""
-    if not names:
-        raise UsageError("data", source.data, problem="which is empty")
     for name, count in Counter(names).items():
         if count > 1 or not name:
             what = f"{count} columns {visible(name)}" if name else "a column without a name"
@@ -171,9 +183,12 @@ def roles_of(names: Sequence[str], source: Source) -> dict[str, str]:
     return roles
 
 
-def column_of(name: str, cells: Sequence[str] | NDArray[Any], role: str) -> Column:
-    """Return a column of texts or an array; raises `UsageError` for a cell that does not fit."""
-    column = Column(name, role, np.full(len(cells), np.nan), [])
+def column_of(name: str, cells: Sequence[str] | NDArray[Any], role: str, tested: int = 0) -> Column:
+    """Return a column of texts or an array; raises `UsageError` for a cell that does not fit.
+
+    The last cells, so many, are those of test rows.
+    """
+    column, trained = Column(name, role, np.full(len(cells), np.nan), []), len(cells) - tested
     if isinstance(cells, np.ndarray) and role != "group" and cells.dtype.kind in "biuf":
         column.values[:] = cells
     else:
@@ -188,11 +203,17 @@ def column_of(name: str, cells: Sequence[str] | NDArray[Any], role: str) -> Colu
             column.levels += dict.fromkeys(known)
             codes = {cell: code for code, cell in enumerate(column.levels)}
             column.values[is_known] = [codes[cell] for cell in known]
+    seen = {*column.values[:trained].tolist()}
+    unseen = [level for code, level in enumerate(column.levels) if code not in seen]
+    if unseen and role == "input":
+        problem = f"which no row of --data has in {column}"
+        raise UsageError("test_data", unseen[0], problem=problem)
     place, problem, hint = fault_of(column)
     if problem:
         place = column.values.tolist().index(place) if column.levels else place
-        problem = f"in row {place + 1} of {column}, which {problem}"
-        raise UsageError("data", cells[place], problem=problem, hint=hint)
+        key, row = ("data", place) if place < trained else ("test_data", place - trained)
+        problem = f"in row {row + 1} of {column}, which {problem}"
+        raise UsageError(key, str(cells[place]), problem=problem, hint=hint)
     return column
 
 
@@ -221,9 +242,10 @@ def fault_of(column: Column) -> tuple[int, str, str]:
     return text, problem, f"at most {MOST_LEVELS}; leave the column out with --drop"
 
 
-def rows_of(columns: list[Column], source: Source) -> Rows:
+def rows_of(columns: list[Column], source: Source, tested: int = 0) -> Rows:
     """Return the rows of columns, with one-hot categories and marks of missing values."""
     count, notes = len(columns[0].values), list[str]()
+    trained = count - tested
     kept = np.ones(count, dtype=bool)
     for column in columns:
         is_missing = np.isnan(column.values)
@@ -232,12 +254,18 @@ def rows_of(columns: list[Column], source: Source) -> Rows:
         if source.missing == "drop":
             kept &= ~is_missing
         elif is_missing.any() and (source.missing == "error" or column.role != "input"):
-            problem = f"no value in row {is_missing.argmax() + 1} of {column}"
+            place = int(is_missing.argmax())
+            key, row = ("data", place) if place < trained else ("test_data", place - trained)
+            problem = f"no value in row {row + 1} of {column}"
             hint = "use --missing=median or --missing=drop"
             hint = hint if column.role == "input" else "use --missing=drop"
-            raise UsageError("data", problem=problem, hint=hint)
-    if not kept.any():
-        raise UsageError("data", source.data, problem="where each row lacks a value")
+            raise UsageError(key, problem=problem, hint=hint)
+    for key, name, own in (
+        ("data", source.data, kept[:trained]),
+        ("test_data", source.test_data, kept[trained:]),
+    ):
+        if len(own) and not own.any():
+            raise UsageError(key, name, problem="where each row lacks a value")
     if not kept.all():
         notes.append(f"{count - kept.sum()} of {count} rows are left out: they lack a value")
     names, inputs, groups, y = list[str](), list[Any](), None, np.empty(0)
@@ -261,6 +289,8 @@ def rows_of(columns: list[Column], source: Source) -> Rows:
             names.append(f"{column.name} is missing")
             inputs.append(is_missing)
             notes.append(f"{column} lacks a value in {is_missing.sum()} of {len(cells)} rows")
-    if y.min() == y.max():
+    tested = int(kept[trained:].sum())
+    learned = y[: len(y) - tested]
+    if learned.min() == learned.max():
         raise UsageError("target", source.target, problem=f"which is {y[0]:g} in every row")
-    return Rows(np.column_stack(inputs), y, groups, tuple(names), tuple(notes))
+    return Rows(np.column_stack(inputs), y, groups, tuple(names), tuple(notes), tested)

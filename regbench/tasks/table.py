@@ -36,6 +36,8 @@ STEP = 0.01
 class Tabular(Task):
     """Seed t holds out fold (t − 1) mod K of partition (t − 1) div K, and trains on other rows.
 
+    Where there are test rows all seeds hold out these, and only initial weights differ.
+
     Inputs and target are standardized by the training rows of each replicate, and missing values
     are filled with their medians. Networks are asked at the H held-out rows, and beside the first
     of these along each of D inputs.
@@ -89,6 +91,10 @@ class Tabular(Task):
     def split(self, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the rows that a replicate trains on, and those that it holds out, ascending."""
         rows, folds, points = self.rows, self.settings.folds, self.settings.points
+        if tested := self.settings.test_rows:
+            count = len(rows.y) - tested
+            chosen = np.random.default_rng(0).permutation(count)[:points]
+            return np.sort(chosen), np.arange(count, count + tested)
         generator = np.random.default_rng(max(seed - 1, -1) // folds + 1)
         groups = np.arange(len(rows.y)) if rows.groups is None else rows.groups
         order, sizes = generator.permutation(groups.max() + 1), np.bincount(groups)
@@ -179,7 +185,9 @@ class Tabular(Task):
 
     @property
     def overlap(self) -> float:
-        """Rows tested on over rows trained on."""
+        """Rows tested on over rows trained on; 0 where all train on the same rows."""
+        if self.settings.test_rows:
+            return 0.0
         return self.settings.rows / self.settings.folds / self.points
 
     def sample(self, history: History, measure: str, at: Any = -1) -> Sample:
@@ -234,8 +242,13 @@ class Tabular(Task):
         means = means[:, np.isfinite(means[-1])]
         return means[-1], means[:-1]
 
-    def choosers(self, seeds: Sequence[int]) -> NDArray[np.bool_]:
-        """Return the other folds of the same partition; all others where there is none."""
+    def choosers(self, seeds: Sequence[int]) -> NDArray[np.bool_] | None:
+        """Return the other folds of the same partition; all others where there is none.
+
+        Nobody where all are judged by the same rows.
+        """
+        if self.settings.test_rows:
+            return None
         partitions = (np.array(seeds) - 1) // self.settings.folds
         others = ~np.eye(len(seeds), dtype=bool)
         same = others & (partitions[:, None] == partitions)
@@ -291,16 +304,26 @@ class Tabular(Task):
     def words(self) -> Words:
         """The table, what is held out, and what its answers are about."""
         table, values = self.settings, self.settings.values
+        risk, notes = "the mean squared error at the rows", values.notes if values else ()
+        if table.test_rows:
+            return Words(
+                f"a table of {self.points} rows and {table.inputs} inputs, on which all replicates "
+                f"train; they are judged by {table.test_rows} other rows",
+                f"{risk} of the test set",
+                "one set of initial weights, which all arms share",
+                "Intervals are about these training rows, and about rows like the test rows.",
+                notes,
+            )
         of = f"{table.rows} rows" + f" in {table.groups} groups" * (table.groups is not None)
         trained = f"{table.points} of the others" if table.points else "the others"
         parts = "groups" if table.groups else "rows"
         return Words(
             f"a table of {of} and {table.inputs} inputs; each replicate holds out one of "
             f"{table.folds} parts of its {parts} and trains on {trained}",
-            "the mean squared error at the rows that were held out",
+            f"{risk} that were held out",
             "one split of the rows and one set of initial weights, which all arms share",
             f"Intervals are about networks trained on {self.points} rows of a table like this one.",
-            values.notes if values else (),
+            notes,
         )
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regbench.errors import UsageError
+from regbench.errors import UsageError, visible
 from regbench.settings.table import Source
 from regbench.tasks import reading
 from regbench.tasks.reading import read
@@ -453,3 +453,39 @@ def test_no_file_makes_anything_but_rows_or_one_line(content: str | bytes) -> No
             assert np.isfinite(rows.y).all()
             assert not np.isinf(rows.x).any()
             assert rows.x.shape == (len(rows.y), len(rows.names))
+
+
+TRAINED = "x,colour,y\n1,red,2\n2,blue,3\n3,red,5\n"
+TESTED = {
+    "x,colour,y\n4,blue,\n": "test_data: no value in row 1 of column 'y'; use missing=\"drop\"",
+    "x,colour,y\n4,blue,1\n5,oops,2\n": "test_data: got 'oops', which no row of data has in column "
+    "'colour'",
+    "x,y\n4,1\n": "test_data: got '{}', which differs from data in column 'colour'",
+    "x,colour,y\n4,red,1\n,red,2\n": "test_data: no value in row 2 of column 'x'; use "
+    'missing="median" or missing="drop"',
+    "x,colour,y\n": "test_data: got '{}', which has names and no rows",
+}
+
+
+def test_test_rows_stand_behind_the_others_in_the_columns_of_these(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(TRAINED)
+    (tmp_path / "test.csv").write_text("y,x,colour\n9,4,blue\n8,5,red\n")
+    files = {key: str(tmp_path / f"{key}.csv") for key in ("train", "test")}
+    rows = read(Source(data=files["train"], test_data=files["test"], target="y"))
+    assert rows.names == ("x", "colour=red", "colour=blue")
+    assert rows.x.tolist()[3:] == [[4, 0, 1], [5, 1, 0]]
+    assert (rows.y.tolist(), rows.tested) == ([2, 3, 5, 9, 8], 2)
+    alone = read(Source(data=files["train"], target="y"))
+    assert alone.digest != rows.digest
+
+
+@pytest.mark.parametrize("text", TESTED)
+def test_test_rows_that_do_not_fit_are_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "train.csv").write_text(TRAINED)
+    other = tmp_path / "t.csv"
+    other.write_text(text)
+    source = Source(data=str(tmp_path / "train.csv"), test_data=str(other), target="y")
+    with pytest.raises(UsageError) as found:
+        read(source)
+    shown = TESTED[text].replace("'{}'", visible(str(other)))
+    assert str(found.value).replace("  ", " ") == shown

@@ -207,6 +207,7 @@ def test_difference_of_the_risk_is_one_of_bias_squared_and_one_of_variance(resul
 
 def test_best_epoch_is_chosen_by_the_other_folds_of_the_same_partition() -> None:
     choosers = Tabular(table_of()).choosers(range(1, 22))
+    assert choosers is not None
     assert np.flatnonzero(choosers[3]).tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     assert np.flatnonzero(choosers[20]).tolist() == list(range(20)), "alone in its partition"
 
@@ -265,3 +266,33 @@ def test_picture_has_each_row_at_its_mean_prediction_by_networks_that_had_not_se
     shown = [line for axes in figure.axes for line in axes.lines if len(line.get_xdata()) == 43]
     np.testing.assert_allclose(shown[0].get_xdata(), predicted[0])
     np.testing.assert_allclose(shown[0].get_ydata(), targets)
+
+
+def test_test_rows_judge_every_replicate_and_only_weights_differ() -> None:
+    whole = table_of(60).values
+    table = Table(whole.x[:40], whole.y[:40], test=(whole.x[40:], whole.y[40:]))
+    found = run(table, arms=[rb.WeightDecay(0.1)], replicates=12)
+    for seed in (1, 9):
+        train, held = Tabular(table).split(seed)
+        assert (train.tolist(), held.tolist()) == ([*range(40)], [*range(40, 60)])
+    history = found.history
+    away = history.predictions[-1].astype(float) * history.scale + history.center
+    differences = np.square(away[1] - whole.y[40:]) - np.square(away[0] - whole.y[40:])
+    error = math.sqrt(
+        differences.mean(axis=1).var(ddof=1) / 12 + differences.mean(axis=0).var(ddof=1) / 20
+    )
+    (told,) = found.comparisons
+    half = stats.t.ppf(0.975, 11) * error
+    mean = differences.mean()
+    assert told.ci == pytest.approx((mean - half, mean + half), rel=1e-4)
+    norms = history.weight_norm[-1].astype(float)
+    (norm,) = (found for found in found.measures if found.measure == "weight_norm")
+    assert norm.ci == pytest.approx(
+        stats.ttest_rel(norms[1], norms[0]).confidence_interval(0.95), rel=1e-5
+    )
+    assert found.at_best_epochs == [], "the rows that choose would be those that judge"
+    with pytest.raises(rb.UsageError, match=r"^by: got 'risk-at-best', but the test rows"):
+        rb.run(found.study, rb.Question(by="risk-at-best"))
+    few = Tabular(Table(whole.x[:40], whole.y[:40], points=9, test=(whole.x[40:], whole.y[40:])))
+    assert few.split(1)[0].tolist() == few.split(7)[0].tolist()
+    assert len(few.split(1)[0]) == 9
