@@ -42,4 +42,5 @@ def plain() -> Iterator[None]:
     with matplotlib.style.context("default"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a symbol may be any letter
         matplotlib.rcParams["svg.hashsalt"] = "regbench"
+        matplotlib.rcParams["text.hinting"] = "no_hinting"  # to fit letters to pixels takes longer
         yield

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from commands import TINY
 from matplotlib.figure import Figure
@@ -31,8 +32,31 @@ def test_files_are_the_same_whenever_they_are_drawn_again(suffix: str) -> None:
     if suffix == "png":
         image = Image.open(io.BytesIO(first.files["png"]))
         assert image.size == (first.width, first.height)
-        assert {(255, 255, 255), (0, 0, 0)} <= {rgb for _, rgb in image.getcolors(10**6) or ()}
         assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["fan", "course", "weights", "claims"])
+def test_png_of_few_colors_keeps_white_and_what_is_drawn_in_one_color(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, few_colors = list[np.ndarray](), figures.few_colors
+
+    def note(image: Image.Image) -> Image.Image:
+        seen.append(np.asarray(image)[..., :3].astype(int))
+        return few_colors(image)
+
+    monkeypatch.setattr(figures, "few_colors", note)
+    picture = figures.draw(name, make_result(strengths=(0.1, 1.0), epochs=10), {"png"})
+    image = Image.open(io.BytesIO(picture.files["png"]))
+    assert image.mode == "P"
+    drawn, written = seen[0], np.asarray(image.convert("RGB")).astype(int)
+    is_white = (drawn == 255).all(axis=2)
+    assert (written[is_white] == 255).all()
+    off = np.abs(written - drawn).max(axis=2)[~is_white]
+    assert np.percentile(off, 98) <= 10
+    colors, counts = np.unique(drawn[~is_white], axis=0, return_counts=True)
+    for color in colors[counts > 0.004 * len(off)]:  # areas and lines, and no edges of letters
+        assert np.abs(written[(drawn == color).all(axis=2)] - color).max() <= 6, color
 
 
 def test_result_draws_into_axes_that_are_given_and_without_any_changes_nothing_global() -> None:

@@ -118,8 +118,7 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
             rcParams["svg.fonttype"] = "none" if suffix == "html" else "path"
             if suffix == "png":
                 figure.canvas.draw()
-                pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-                image = Image.fromarray(pixels)  # to find a palette would take longer than this
+                image = few_colors(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())))
                 image.save(file, "png", compress_level=1, dpi=(DPI, DPI))
             else:
                 form = "svg" if suffix == "html" else suffix
@@ -128,6 +127,20 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
     module = PICTURES[name]
     what = (module.__doc__ or "").partition("\n")[0]
     return Picture(name, files, width, height, module.title(result), what)
+
+
+def few_colors(image: Image.Image) -> Image.Image:
+    """Return an image in 256 colours, by the median cut of every fourth pixel either way.
+
+    It is written sooner, and takes half of the bytes. White remains white.
+    """
+    image = image.convert("RGB")
+    some = image.resize((image.width // 4, image.height // 4), Image.Resampling.NEAREST)
+    found = some.quantize(256, Image.Quantize.MEDIANCUT)
+    colors = np.array(found.getpalette()).reshape(-1, 3)
+    colors[(colors > 243).all(axis=1)] = 255
+    found.putpalette(colors.ravel().tolist())
+    return image.quantize(palette=found, dither=Image.Dither.NONE)
 
 
 def write(view: View, pictures: Sequence[Picture]) -> Iterable[str]:

@@ -80,9 +80,9 @@ class Sheet:
 
 
 @cache
-def advance(letter: str, file: str) -> float:
-    """Return the width of a letter of a font's file, as a share of the size."""
-    font = get_font(file)
+def advance(letter: str, weight: str) -> float:
+    """Return the width of a letter as a share of the size."""
+    font = get_font(findfont(FontProperties(weight=weight)))
     font.set_size(10, 72)
     shown = letter if font.get_char_index(ord(letter)) else "M"  # the font lacks some letters
     return font.load_char(ord(shown)).linearHoriAdvance / 65536 / 10
@@ -90,8 +90,7 @@ def advance(letter: str, file: str) -> float:
 
 def width_of(text: str, size: float, weight: str = "normal") -> float:
     """Return the width of a line of text in inches."""
-    file = findfont(FontProperties(weight=weight))
-    return sum(advance(letter, file) for letter in text) * size / 72
+    return sum(advance(letter, weight) for letter in text) * size / 72
 
 
 def name_width(labels: Sequence[str], most: float = 1.7) -> float:
