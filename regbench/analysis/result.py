@@ -218,21 +218,19 @@ class Result(Shown):
 
     @cached_property
     def comparisons_by_epoch(self) -> list[list[Comparison]]:
-        """Each arm against the baseline, by the headline measure at each logged epoch.
+        """Each arm against the baseline, by the headline measure at each logged epoch."""
+        return list(map(self.compared_at, self.study.training.logged_epochs))
+
+    def compared_at(self, epoch: int) -> list[Comparison]:
+        """Return each arm against the baseline, by the headline measure at a measured epoch.
 
         There are fewer random draws before the last one.
         """
-        logged = [self.history.at(epoch) for epoch in self.study.training.logged_epochs]
-        question, last = self.question, len(logged) - 1
-
-        def compare(at: int, draws: int) -> list[Comparison]:
-            names, measure = self.study.compared, question.headline
-            losses = self.task.sample(self.history, measure, at)
-            found = compare_arms(names, measure, losses, question.confidence, draws)
-            return self.with_idle(found)
-
-        draws = [EARLIER_DRAWS] * last + [DRAWS]
-        return list(map(compare, logged, draws))
+        question, at = self.question, self.history.at(epoch)
+        losses = self.task.sample(self.history, question.headline, at)
+        draws = DRAWS if epoch == self.history.epochs[-1] else EARLIER_DRAWS
+        asked = question.headline, losses, question.confidence, draws
+        return self.with_idle(compare_arms(self.study.compared, *asked))
 
     @cached_property
     def measures(self) -> list[Difference]:

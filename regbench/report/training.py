@@ -33,10 +33,10 @@ from regbench.settings.groups import PILOT_REPLICATES
 from regbench.tasks import task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from regbench.analysis.result import Result
-    from regbench.analysis.statistics import Difference
+    from regbench.analysis.statistics import Comparison, Difference
     from regbench.report.tensorboard import Log, Point
     from regbench.settings.command import Request
     from regbench.settings.study import Study
@@ -203,10 +203,12 @@ def logs(result: Result) -> Iterator[tuple[str, Log]]:
     lost = [arm_index for arm_index, *_ in result.divergences]
     edges = weight_edges(study.network)
     kept_indices = evenly(len(history.kept_epochs), MOST_HISTOGRAMS)
+    compared = dict(zip(study.training.logged_epochs, result.comparisons_by_epoch, strict=True))
+    compared = {e: compared.get(e) or result.compared_at(e) for e in history.epochs.tolist()}
     for arm_index, arm in enumerate(study.arms):
         strengths = {part.command: part.strength for part in arm.parts}
         log = Log(settings | neutral | strengths, has_failed=arm_index in lost)
-        for tag, points in curves_of(result, arm_index):
+        for tag, points in curves_of(result, arm_index, compared):
             log.add_curve(tag, points)
         for kept_index in kept_indices:
             epoch = int(history.kept_epochs[kept_index])
@@ -220,10 +222,13 @@ def logs(result: Result) -> Iterator[tuple[str, Log]]:
         yield arm.name, log
 
 
-def curves_of(result: Result, arm_index: int) -> Iterator[tuple[str, Iterable[Point]]]:
+def curves_of(
+    result: Result, arm_index: int, compared: Mapping[int, Sequence[Comparison]]
+) -> Iterator[tuple[str, Iterable[Point]]]:
     """Yield an arm's curves by tag: means over replicates, pointwise intervals, and differences.
 
-    Intervals of differences hold together with those of the other arms, as those of the answer.
+    Intervals of differences hold together with those of the other arms, as those of the answer;
+    `compared` has them by epoch.
     """
     study, history, headline = result.study, result.history, result.question.headline
     for name, values in history.named("measures").items():
@@ -240,8 +245,7 @@ def curves_of(result: Result, arm_index: int) -> Iterator[tuple[str, Iterable[Po
             parts = [getattr(arms[arm_index], name) for arms in result.decompositions]
             kept = zip(history.kept_epochs.tolist(), parts, strict=True)
             yield f"error/{name}", [(epoch, part.value, part.ci) for epoch, part in kept]
-    logged = zip(study.training.logged_epochs, result.comparisons_by_epoch, strict=True)
-    found = [(epoch, compared[arm_index - 1]) for epoch, compared in logged]
+    found = [(epoch, arms[arm_index - 1]) for epoch, arms in compared.items()]
     differences = [(epoch, c.mean_difference, c.ci) for epoch, c in found]
     own = differences if arm_index else [(epoch, 0.0, c.ci and (0.0, 0.0)) for epoch, c in found]
     yield f"difference/{headline}", own
