@@ -35,6 +35,7 @@ from regbench.storage.files import SUFFIX, Store, find_paths, unfinished, user_k
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from regbench.experiments.base import Observer
     from regbench.experiments.training import Completed
     from regbench.report.base import View, Viewer
     from regbench.settings.command import Request
@@ -67,10 +68,11 @@ def carry_out(
     from regbench.experiments.training import complete
 
     is_new = bool(plan.executor or named)
+    observer = follow(run, viewer) if plan.executor else viewer
     if plan.executor:
         viewer.begin(header_of(run.request, plan.study, plan.engine, plan.device + plan.reason))
         viewer.estimate(plan.work, plan.seconds)
-    result, done, total, seconds = complete(plan, open_archive(run, plan, named, is_new), viewer)
+    result, done, total, seconds = complete(plan, open_archive(run, plan, named, is_new), observer)
     if plan.executor:
         warn_of_sources(run, viewer)
     elif result is not None:
@@ -84,6 +86,13 @@ def carry_out(
     export(run.request.output, view)
     viewer.close(view, notes, is_new=is_new and result is not None)
     return Ended(result, done, total, view.exit_code)
+
+
+def follow(run: Run, viewer: Viewer) -> Observer:
+    """Return who hears of a run that trains: the viewer, and TensorBoard where it was asked for."""
+    from regbench.report.so_far import SoFar
+
+    return SoFar(viewer, run.folder) if run.request.output.tensorboard else viewer
 
 
 def measure_scale(request: Request, viewer: Viewer, command: list[str]) -> Ended:

@@ -14,6 +14,7 @@ from regbench.settings.command import Request
 from regbench.settings.groups import Question
 from regbench.settings.over import Over
 from regbench.settings.study import DropoutScale
+from regbench.storage.files import remove
 from regbench.storage.run_folder import Run
 
 if TYPE_CHECKING:
@@ -83,8 +84,9 @@ def write_output(name: str, view: View, pictures: Sequence[Picture]) -> Iterable
 
         return figures.write(view, pictures)
     if name == "tensorboard":
-        from regbench.report import tensorboard
+        from regbench.report import so_far, tensorboard
 
+        remove(so_far.folder_of(view.folder))
         return tensorboard.write(view, pictures)
     return {"json": json.write, "csv": csv.write, "html": html.write}[name](view, pictures)
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.plugins.custom_scalar import layout_pb2 as layout
 from tensorboard.plugins.custom_scalar import metadata as layouts
@@ -50,14 +50,18 @@ def write(view: View, pictures: Sequence[Picture]) -> Iterator[str]:
     for name, log in view.logs():
         answer.margins |= log.margins
         answer.last_epoch = max(answer.last_epoch, log.last_epoch)
-        if len(name) > MOST_LETTERS:
-            name = f"{name[:MOST_LETTERS]}-{sha256(name.encode()).hexdigest()[:16]}"
-        log.write(view.folder / "tensorboard" / name)
+        log.write(view.folder / "tensorboard" / folder_name(name))
         skipped += log.skipped
     answer.add_once(text_of(view), pictures)
     answer.write(view.folder / "tensorboard" / "answer")
     if skipped:
         yield f"note: {skipped} histograms left out: their values are not finite"
+
+
+def folder_name(name: str) -> str:
+    """Return the name of a folder for what is compared, shortened where it is too long for one."""
+    digest = sha256(name.encode()).hexdigest()[:16]
+    return name if len(name) <= MOST_LETTERS else f"{name[:MOST_LETTERS]}-{digest}"
 
 
 class Log:
@@ -77,6 +81,7 @@ class Log:
         self.records = RecordWriter(self.buffer)
         self.started = time.time()
         self._add(file_version="brain.Event:2")
+        self._add(session_log=SessionLog(status=SessionLog.START))  # no earlier file counts
         if settings is None:
             return
         known = {k: v for k, v in settings.items() if isinstance(v, str | int) or np.isfinite(v)}
@@ -131,8 +136,8 @@ class Log:
             kind = layouts.create_summary_metadata()
             self._add_value(0, tag=layouts.CONFIG_SUMMARY_TAG, metadata=kind, tensor=shown)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, name: str = "regbench") -> None:
         """Write the log into a folder, which is made where it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
-        name = "events.out.tfevents.regbench"  # TensorBoard looks for `tfevents`
-        write_whole(folder / name, [self.buffer.getbuffer()])
+        path = folder / f"events.out.tfevents.{name}"  # TensorBoard looks for `tfevents`
+        write_whole(path, [self.buffer.getbuffer()])

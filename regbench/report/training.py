@@ -27,6 +27,7 @@ from regbench.report.claims import (
 from regbench.report.csv import csv_pieces
 from regbench.report.format import count, seeds_text
 from regbench.report.json import document_of, training_content
+from regbench.report.so_far import CURVES
 from regbench.report.tables import difference_table, loss_table
 from regbench.report.verdicts import cautions, gate_line, sentences
 from regbench.settings.groups import PILOT_REPLICATES
@@ -54,8 +55,6 @@ GLOSSARY = {
 """Of the answer, what a reader may not know besides what a replicate is."""
 FEWEST_SWEPT = 3
 """Strengths of which there is a picture of the risk over strength, in place of pairs."""
-GROUPS = {"risk": "error", "test_loss": "error", "train_loss": "loss", "train_loss_eval": "loss"}
-"""In which TensorBoard shows curves, of other measures than the network's own."""
 MOST_HISTOGRAMS = 10
 """Of a layer: at epochs from 0 to the last."""
 VARIES = {
@@ -235,7 +234,7 @@ def curves_of(
         mean, half = mean_band(
             values[:, arm_index], result.question.confidence, result.task.overlap
         )
-        group, intervals = GROUPS.get(name, "network"), zip(mean - half, mean + half, strict=True)
+        group, intervals = CURVES.get(name, "network"), zip(mean - half, mean + half, strict=True)
         has_interval = group != "network" and study.replicates > 1
         if not np.isnan(mean).all():
             each = intervals if has_interval else itertools.repeat(None)
