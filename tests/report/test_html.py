@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 HOSTILE = "<img src=x onerror=document.title='hurt'>"
 """A folder's name that would be seen to act if it were not a text."""
 MOST_BYTES = 3_000_000
+SEVEN = tuple(0.0003 * 3**index for index in range(7))
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +211,40 @@ def test_nothing_leaves_the_page_and_no_text_acts(page: Page, file: Path) -> Non
     assert refused == "img-src"
 
 
-def test_narrow_page_does_not_scroll_sideways(page: Page) -> None:
-    page.size(375)
-    assert page.ask("document.documentElement.scrollWidth") <= 375
+def test_narrow_page_has_each_title_once_and_letters_that_can_be_read(page: Page) -> None:
+    page.size(420)
+    assert page.ask("document.documentElement.scrollWidth") <= 420
+    titles = all_of(page, ".scroll:has(> .picture)", "e.parentElement.ariaLabel")
+    shown = page.ask("document.body.innerText")
+    assert len(titles) == 3
+    for title in titles:
+        assert shown.count(title) == 1
+        assert all_of(page, "h1, h2", "e.textContent").count(title) == 1
+    ends = "[e.getBoundingClientRect().left, e.getBoundingClientRect().right]"
+    assert all(0 <= a < b <= 420 for a, b in all_of(page, "h1, h2, section > .note", ends))
+    first = "document.querySelector('.scroll:has(> .picture)')"
+    outside = f"[...{first}.querySelectorAll('text')].filter(t => t.getBoundingClientRect().top"
+    assert page.ask(f"{outside} < {first}.getBoundingClientRect().top).length") == 0
+    size = "parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a"
+    assert min(all_of(page, "svg text", size)) >= 11
+
+
+@pytest.mark.parametrize(("strengths", "most"), [((0.01,), 3300), (SEVEN, 3600)])
+def test_page_is_not_longer_than_a_reader_scrolls(
+    browser: Page, tmp_path: Path, strengths: tuple[float, ...], most: int
+) -> None:
+    result = make_result("wdecay", strengths, replicates=12, depth=3, epochs=40)
+    run = Run(tmp_path, make_request("wdecay", strengths), {"provenances": []})
+    view = training.view(run, result, is_complete=True)
+    pictures = [draw(n, result, {"html"}) for n in view.pictures if n not in view.moved]
+    (tmp_path / "report.html").write_text(html.page(view, pictures), encoding="utf-8")
+    browser.media()
+    browser.open(tmp_path / "report.html")
+    assert browser.ask("document.documentElement.scrollHeight") <= most
+    widths = all_of(browser, "figure", "e.getBoundingClientRect().width")
+    assert sum(widths[:4]) > 850  # of 1040
+    seen = all_of(browser, ".scroll:has(> .picture)", "[e.ariaLabel, e.checkVisibility()]")
+    assert dict(seen)["claims"] is (len(strengths) == 1), "a table of arms has what it says"
 
 
 def test_page_is_whole_without_scripts(page: Page, file: Path) -> None:

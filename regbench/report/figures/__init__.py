@@ -67,6 +67,8 @@ class Picture:
     height: int
     title: str
     what: str  # what kind of picture it is, in a sentence
+    explanation: str
+    top: float  # where title and explanation end, in inches; a page has them as text
 
 
 class ShownFigure(Figure):
@@ -94,27 +96,31 @@ class Figures:
         """Return what draws a picture into the area of some axes and returns their figure."""
         if name not in PICTURES:
             raise AttributeError(f"no picture is called {name!r}; there are {', '.join(PICTURES)}")
-        module = PICTURES[name]
+        return lambda axes=None: drawn(name, self.result, axes).figure
 
-        @np.errstate(all="ignore")  # of what has diverged
-        def draw(axes: Axes | None = None) -> Any:
-            if axes is None:
-                figure = ShownFigure(figsize=module.size(self.result), dpi=DPI)
-                FigureCanvasAgg(figure)
-                axes = figure.add_axes((0, 0, 1, 1))
-            module.draw(self.result, Sheet(axes))
-            return axes.figure
 
-        return draw
+@np.errstate(all="ignore")  # of what has diverged
+def drawn(name: str, result: Any, axes: Axes | None = None) -> Sheet:
+    """Return the area of some axes, or of a new figure, in which a picture is drawn."""
+    module = PICTURES[name]
+    if axes is None:
+        figure = ShownFigure(figsize=module.size(result), dpi=DPI)
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0, 0, 1, 1))
+    sheet = Sheet(axes)
+    module.draw(result, sheet)
+    return sheet
 
 
 def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
     """Draw a picture as files of some formats."""
     with plain():
-        figure = getattr(Figures(result), name)()
-        files, (width, height) = {}, map(round, figure.bbox.size)
+        sheet = drawn(name, result)
+        figure, files = sheet.figure, {}
         for suffix in sorted(formats):
             file = io.BytesIO()
+            for text in sheet.head:
+                text.set_visible(suffix != "html")
             rcParams["svg.fonttype"] = "none" if suffix == "html" else "path"
             if suffix == "png":
                 figure.canvas.draw()
@@ -126,7 +132,9 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
             files[suffix] = file.getvalue()
     module = PICTURES[name]
     what = (module.__doc__ or "").partition("\n")[0]
-    return Picture(name, files, width, height, module.title(result), what)
+    width, height = map(round, figure.bbox.size)
+    told = module.title(result), what, sheet.explanation
+    return Picture(name, files, width, height, *told, sheet.top)
 
 
 def few_colors(image: Image.Image) -> Image.Image:

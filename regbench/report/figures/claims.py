@@ -37,7 +37,7 @@ MOST_DOTTED = 8
 def size(result: Result) -> tuple[float, float]:
     """Return width and height of the file in inches."""
     rows = len(result.study.compared)
-    return 9.4, 2.3 + rows * (0.9 if rows <= MOST_DOTTED else 0.22)
+    return 9.4, 2.08 + rows * (0.9 if rows <= MOST_DOTTED else 0.22)
 
 
 def by_arm(result: Result) -> list[list[Claim]]:
@@ -97,7 +97,7 @@ def draw(result: Result, sheet: Sheet) -> None:
             bars, marked = [(claim.mean_difference, ci)], None if is_fresh else 0
             rows.append(Row(label, color, bars, texts, dots, is_full, marked, lost))
         best = cast.labels[cast.best]
-        ys = draw_rows(sheet, side, top, width - 0.3, rows, best, is_beside=False)
+        ys = draw_rows(sheet, side, top, width - 0.3, rows, best, is_beside=False, below=0.33)
         what = MEASURES.get(first.measure, result.question.words)
         baseline = next(m.baseline for m in result.measures if m.measure == first.measure)
         sheet.text(side, top - 0.22, WORDS[first.claim], 10, weight="bold", va="bottom")

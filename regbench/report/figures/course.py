@@ -29,7 +29,7 @@ LEFT, RIGHT, GAP = 0.75, 2.3, 0.075
 
 def size(result: Result) -> tuple[float, float]:
     """Return width and height of the file in inches."""
-    return 8.8, 7.4
+    return 8.8, 7.0
 
 
 def title(result: Result) -> str:

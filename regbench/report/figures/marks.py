@@ -141,13 +141,14 @@ def draw_rows(
     rows: Sequence[Row],
     best: str,
     is_beside: bool = True,
+    below: float = 0.55,
 ) -> Array:
-    """Draw rows on one axis, down to 0.55 inches above the sheet's end: dots over their bars.
+    """Draw rows on one axis, down to so many inches above the sheet's end: dots over their bars.
 
     The row that is labelled `best` is seen whole. Texts stand beside the bars, or above the row
     where `is_beside` is not set. Returns the middles of the rows.
     """
-    height, is_dotted = sheet.height - top - 0.55, any(row.values is not None for row in rows)
+    height, is_dotted = sheet.height - top - below, any(row.values is not None for row in rows)
     step, fine = height / len(rows), [row for row in rows if not row.lost]
     seen = [row.ends for row in fine if row.label == best]
     others = [row.ends for row in fine if row.label != best]

@@ -74,7 +74,7 @@ class Sweep:
 
 def size(result: Result) -> tuple[float, float]:
     """Return width and height of the file in inches."""
-    return 8.4, 6.6
+    return 8.4, 6.3
 
 
 def title(result: Result) -> str:

@@ -32,10 +32,15 @@ REACH = 2.5
 
 
 class Sheet:
-    """The area of some axes, which are hidden; panels are axes of their own in the same figure."""
+    """The area of some axes, which are hidden; panels are axes of their own in the same figure.
+
+    Attributes:
+        head, explanation, top: The texts of the heading, what the second says, where they end.
+    """
 
     def __init__(self, axes: Any) -> None:
         self.axes, self.figure, self.box = axes, axes.figure, axes.get_position()
+        self.head, self.explanation, self.top = list[Any](), "", 0.0
         inches = np.array(self.figure.bbox.size) / self.figure.dpi
         self.width, self.height = (self.box.size * inches).tolist()
         axes.set(xlim=(0, self.width), ylim=(self.height, 0))
@@ -55,19 +60,20 @@ class Sheet:
         panel.yaxis.set_visible(False)
         return panel
 
-    def text(self, x: float, y: float, text: str, size: float = 9, **style: Any) -> None:
+    def text(self, x: float, y: float, text: str, size: float = 9, **style: Any) -> Any:
         """Write a text whose upper left corner is here, unless the style says otherwise."""
         given = {"va": "top", "color": INK, "parse_math": False, "linespacing": 1.25, **style}
-        self.axes.text(x, y, text, size=size, **given)
+        return self.axes.text(x, y, text, size=size, **given)
 
     def heading(self, title: str, explanation: str) -> float:
         """Write the title and what explains the picture; return where they end."""
         lines = wrapped(title, self.width - 2 * EDGE, 12.5, "bold", most=3)
-        self.text(EDGE, EDGE, "\n".join(lines), 12.5, weight="bold")
-        top = EDGE + len(lines) * 12.5 * LINE + 0.05
+        self.head = [self.text(EDGE, EDGE, "\n".join(lines), 12.5, weight="bold")]
+        top, self.explanation = EDGE + len(lines) * 12.5 * LINE + 0.05, explanation.strip()
         lines = wrapped(explanation, self.width - 2 * EDGE, 9, most=4)
-        self.text(EDGE, top, "\n".join(lines), 9, color=GREY)
-        return top + len(lines) * 9 * LINE + 0.12
+        self.head.append(self.text(EDGE, top, "\n".join(lines), 9, color=GREY))
+        self.top = top + len(lines) * 9 * LINE + 0.12
+        return self.top
 
     def names(self, labels: Sequence[str], colors: Sequence[str], ys: Array, width: float) -> None:
         """Write the names of rows with these middles, each ending at `width`."""

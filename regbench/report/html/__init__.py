@@ -98,15 +98,16 @@ def digest(text: str) -> str:
 
 
 def inline(picture: Picture) -> dict[str, Any]:
-    """Return a picture's SVG for a page: its names are its own there, its font is the page's."""
+    """Return a picture's SVG for a page: its names are its own there, its font is the page's.
+
+    It begins where title and explanation end, which the page has as text.
+    """
     svg = picture.files["html"].decode().partition("<svg ")[2]
     svg = re.sub(r"(?s)<metadata>.*?</metadata>|<style.*?</style>| font-family:[^;]*;", "", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{picture.name}-", svg)
     attributes, _, content = svg.partition(">")
-    return {
-        "name": picture.name,
-        "title": picture.title,
-        "what": picture.what,
-        "attributes": attributes,
-        "content": content,
-    }
+    width, height = (float(size) for size in re.findall(r'="([\d.]+)pt"', attributes))
+    top = 72 * picture.top
+    named = {"name": picture.name, "title": picture.title, "what": picture.what}
+    box = f"0 {top:.1f} {width:g} {height - top:.1f}"
+    return {**named, "explanation": picture.explanation, "box": box, "content": content}

@@ -45,7 +45,8 @@ def moving(result: Result) -> dict[str, Any]:
     fits = history.predictions[-1]
     seen = [truth, history.train_y[0], fits[0], fits[cast.best]]
     low, high = limits(*([(v.min(), v.max()) for v in values] for values in (seen, fits[fine])))
-    left, width = POINTS_PER_INCH * LEFT, POINTS_PER_INCH * (size(result)[0] - LEFT - RIGHT)
+    (wide, deep), left = size(result), POINTS_PER_INCH * LEFT
+    width, below = POINTS_PER_INCH * (wide - LEFT - RIGHT), POINTS_PER_INCH * (deep - 0.4)
     marks = left + width * shares_of(history.kept_epochs, epochs[-1])
     layers, bars = weights(result, cast)
     frames = []
@@ -57,7 +58,7 @@ def moving(result: Result) -> dict[str, Any]:
             frame += [curves(f, low, high) for f in (own[:MOST_LINES], own.mean(0)[None], own[:1])]
             frame += [f"{words} {short(mean)}" if math.isfinite(mean) else "not finite"]
             frame += bars[kept_index][place]
-        frames.append([*frame, f"M{marks[kept_index]:.1f} 60V505"])
+        frames.append([*frame, f"M{marks[kept_index]:.1f} 60V{below:.0f}"])
     few = evenly(len(history.train_x), MOST_POINTS)
     xs = (history.train_x[few] - history.grid_x[0]) / np.ptp(history.grid_x) * (len(chosen) - 1)
     ys = TALL * (high - history.train_y[0, few]) / (high - low)
