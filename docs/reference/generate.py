@@ -18,7 +18,7 @@ from regbench.cli import VERIFIED, app
 from regbench.errors import EXIT_CODES
 from regbench.experiments import COMMANDS
 from regbench.regularizers import REGULARIZERS
-from regbench.report.claims import WORDS
+from regbench.report.claims import CLAIM_WORDS
 from regbench.settings.base import allowed
 from regbench.settings.parse import ENVIRONMENT_PREFIX
 from regbench.settings.study import Task
@@ -155,7 +155,7 @@ def claims() -> str:
     rows = [
         (
             code(name),
-            WORDS[name],
+            CLAIM_WORDS[name],
             code(measure) or "the headline measure (`--by`)",
             "above 0" if sign > 0 else "below 0",
         )

@@ -29,7 +29,7 @@ TITLES = {
     "fit_smoother": "fit\nsmoother",
     "weights_nearer_zero": "weights\nnearer 0",
 }
-WORDS = {claim: title.replace("\n", " ") for claim, title in TITLES.items()}
+CLAIM_WORDS = {claim: title.replace("\n", " ") for claim, title in TITLES.items()}
 OTHERS = [claim for claim in TITLES if claim != "generalizes_better"]
 """What is claimed besides what the headline says."""
 HOLDS = {True: "yes", False: "no", None: "cannot tell"}
@@ -50,7 +50,7 @@ def claims_table(result: Result) -> Table:
         rows = [["arm", "claim", "holds", "difference", interval, "holds in", "baseline", "arm"]]
         for claim in claims:
             found, ci = measures[claim.arm, claim.measure], claim.ci
-            row = [labels[claim.arm], WORDS[claim.claim], HOLDS[claim.holds]]
+            row = [labels[claim.arm], CLAIM_WORDS[claim.claim], HOLDS[claim.holds]]
             row += [rounded(claim.mean_difference, ci), interval_text(ci), holds_in(result, claim)]
             rows.append([*row, rounded(found.baseline, ci), rounded(found.value, ci)])
     else:

@@ -211,6 +211,18 @@ def test_nothing_leaves_the_page_and_no_text_acts(page: Page, file: Path) -> Non
     assert refused == "img-src"
 
 
+def test_each_dot_says_its_seed_and_difference(page: Page, result: Result) -> None:
+    said = all_of(page, "svg:has(> #t-pairs) g > title", "e.textContent")
+    risk = result.history.risk[-1].astype(float)
+    expected = [
+        f"seed {1 + index}: {gap:+.3f}".replace("-", "−")
+        for arm in risk[1:]
+        for index, gap in enumerate(arm - risk[0])
+    ]
+    assert sorted(said) == sorted(expected)
+    assert not all_of(page, "svg a", "e.outerHTML")
+
+
 def test_narrow_page_has_each_title_once_and_letters_that_can_be_read(page: Page) -> None:
     page.size(420)
     assert page.ask("document.documentElement.scrollWidth") <= 420

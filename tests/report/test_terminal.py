@@ -20,7 +20,7 @@ from regbench.analysis.result import Result
 from regbench.analysis.statistics import law_of
 from regbench.regularizers import REGULARIZERS
 from regbench.report.base import Table
-from regbench.report.claims import WORDS, outward_ends
+from regbench.report.claims import CLAIM_WORDS, outward_ends
 from regbench.report.format import interval_text, number, probability, rounded
 from regbench.report.tables import loss_table, share_text
 from regbench.report.terminal.console import print_table, progress, showable
@@ -178,7 +178,7 @@ def test_claims_come_first_one_below_the_other_and_for_many_arms_side_by_side() 
     lines = show(few).splitlines()
     assert re.match("λ=3(: cannot tell| lowers| raises)", lines[1])
     cells = cells_under("\n".join(lines), "What is claimed of regularizers, at epoch 150")[:4]
-    assert [row[1] for row in cells] == list(WORDS.values())
+    assert [row[1] for row in cells] == list(CLAIM_WORDS.values())
     baseline, value = few.history.weight_norm[-1].astype(float)
     higher = few.history.train_loss_eval[-1, 1] > few.history.train_loss_eval[-1, 0]
     assert cells[0][5] == f"{higher.sum()} of 8"

@@ -121,6 +121,8 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
             file = io.BytesIO()
             for text in sheet.head:
                 text.set_visible(suffix != "html")
+            for dots in figure.findobj(lambda artist: hasattr(artist, "tips")):
+                dots.set_urls(dots.tips if suffix == "html" else [])  # which `inline` makes titles
             rcParams["svg.fonttype"] = "none" if suffix == "html" else "path"
             if suffix == "png":
                 figure.canvas.draw()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.report.claims import WORDS, differences_of
-from regbench.report.figures.findings import Cast, bracket, power, sentence_of
+from regbench.report.claims import CLAIM_WORDS, differences_of
+from regbench.report.figures.findings import Cast, amount, bracket, power, sentence_of
 from regbench.report.figures.marks import Row, draw_rows
 from regbench.report.figures.palette import BAD, GOOD, GREY, INK
-from regbench.report.figures.sheet import EDGE, name_width
+from regbench.report.figures.sheet import EDGE, name_width, width_of
 from regbench.settings.study import Network, Task, Training
 
 if TYPE_CHECKING:
@@ -90,17 +90,20 @@ def draw(result: Result, sheet: Sheet) -> None:
         for claim, label, color in zip(claims, cast.labels[1:], cast.colors[1:], strict=True):
             values, (mark, tone), ci = differences_of(result, claim), HOLDS[claim.holds], claim.ci
             number = bracket(claim.mean_difference, ci, "+") * is_dotted
+            if width_of(number, 8) > width - 0.35:  # the bar has the interval
+                number = amount(claim.mean_difference, ci, "+")
             texts = [[(-0.15 * (not is_dotted), mark, tone), (0.16, number, INK)]]
             is_full = values >= 0 if claim.claim == "train_loss_higher" else values <= 0
             lost = "diverged" * (not np.isfinite(claim.mean_difference))
             dots = values if is_dotted else None
             bars, marked = [(claim.mean_difference, ci)], None if is_fresh else 0
-            rows.append(Row(label, color, bars, texts, dots, is_full, marked, lost))
+            seed = study.seed + study.replicates * is_fresh
+            rows.append(Row(label, color, bars, texts, dots, is_full, marked, lost, seed))
         best = cast.labels[cast.best]
         ys = draw_rows(sheet, side, top, width - 0.3, rows, best, is_beside=False, below=0.33)
         what = MEASURES.get(first.measure, result.question.words)
         baseline = next(m.baseline for m in result.measures if m.measure == first.measure)
-        sheet.text(side, top - 0.22, WORDS[first.claim], 10, weight="bold", va="bottom")
+        sheet.text(side, top - 0.22, CLAIM_WORDS[first.claim], 10, weight="bold", va="bottom")
         said = f"{what}, baseline {power(baseline)}"
         sheet.text(side, top - 0.05, said, 7.5, color=GREY, va="bottom")
     sheet.names(cast.labels[1:], cast.colors[1:], ys, left - 0.05)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from regbench.report.figures.findings import short
 from regbench.report.figures.palette import BAD, BASELINE, INK, OUTSIDE, RULE, readable
 from regbench.report.figures.sheet import limits, ticks
 
@@ -58,13 +59,14 @@ def draw_arrow(
 
 
 def draw_dots(
-    panel: Any, place: float, values: Array, color: str, deep: float,
+    panel: Any, place: float, values: Array, color: str, deep: float, seed: int,
     is_full: Any = None, is_upright: bool = False, marked: int | None = None,
 ) -> None:  # fmt: skip
     """Draw a swarm of values, `deep` units across; count what is beyond the axis.
 
     Dots are full where `is_full`, by default where a value is not above 0, and hollow elsewhere.
-    The one with the index `marked` is a diamond of another colour.
+    The one with the index `marked` is a diamond of another colour. On a page each says its seed, of
+    which `seed` is the first.
     """
     inches = panel.get_position().size * panel.figure.bbox.size / panel.figure.dpi
     spans = np.ptp([panel.get_xlim(), panel.get_ylim()], axis=1)
@@ -82,7 +84,9 @@ def draw_dots(
     offsets *= min(1.0, deep / 2 / max(1e-9, np.abs(offsets).max(initial=0)))
     points = [place + offsets, shown] if is_upright else [shown, place + offsets]
     fills, rims = np.where(full, color, "white"), np.where(full, "white", color)
-    panel.scatter(*points, (66 * dot) ** 2, c=fills, edgecolors=rims, lw=8 * dot, zorder=2)
+    style = dict[str, Any](edgecolors=rims, lw=8 * dot, zorder=2)
+    dots: Any = panel.scatter(*points, (66 * dot) ** 2, c=fills, **style)
+    dots.tips = [f"seed {seed + index}: {short(values[index], '+')}" for index in order]
     for x, y in zip(*(axis[order == marked] for axis in points), strict=True):
         panel.plot(x, y, "D", color=OUTSIDE, mec="white", mew=0.8, ms=6, zorder=6)
 
@@ -112,6 +116,7 @@ class Row(NamedTuple):
         values: Of each replicate, for a dot each; or None.
         is_full, marked: See `draw_dots`.
         lost: Why there is nothing to draw.
+        seed: That of the first replicate.
     """
 
     label: str
@@ -122,6 +127,7 @@ class Row(NamedTuple):
     is_full: Any = None
     marked: int | None = None
     lost: str = ""
+    seed: int = 1
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -174,7 +180,7 @@ def draw_rows(
                 places[0] - start - above - BAR,
                 (start + above + places[0] - BAR / 2) / 2,
             )
-            how = row.is_full, False, row.marked
+            how = row.seed, row.is_full, False, row.marked
             draw_dots(panel, middle, row.values, row.color, min(0.4, deep), *how)
         bars += [(y, *bar, row.color) for y, bar in zip(places, row.bars, strict=True)]
         for y, texts in zip(over, row.texts, strict=True):

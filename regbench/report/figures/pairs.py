@@ -59,7 +59,8 @@ def rows_of(result: Result) -> list[Row]:
                 texts[0] += [(2.6, f"{found.wins} of {found.replicates}", INK), (3.3, word, color)]
             dots = values[at] - values[0] if len(arms) <= MOST_DOTTED else None
             label, color = cast.labels[index] + fresh, GREY if lost else cast.colors[index]
-            rows.append(Row(label, color, [(m, ci) for _, m, ci in bars], texts, dots, lost=lost))
+            drawn, seed = [(m, ci) for _, m, ci in bars], own.study.seed
+            rows.append(Row(label, color, drawn, texts, dots, lost=lost, seed=seed))
     return rows
 
 

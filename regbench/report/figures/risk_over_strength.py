@@ -163,7 +163,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         panel.text(share, y, said, color=color, transform=panel.transAxes, **style)
 
     over, found = top + height + 0.38, [result.comparisons[index - 1] for index in sweep.rows]
-    judged = result.judged.astype(float)
+    judged, seed = result.judged.astype(float), result.study.seed
     differences = [judged[index] - judged[0] for index in sweep.rows]
     cis = [c.ci or (c.mean_difference,) * 2 for c in found]
     dots = [(values.min(), values.max()) for values in differences]
@@ -179,7 +179,7 @@ def draw(result: Result, sheet: Sheet) -> None:
     means = [c.mean_difference for c in found]
     for at, values, mean, color in zip(sweep.x, differences, means, colors, strict=True):
         if ends[0] <= mean <= ends[1]:
-            draw_dots(lower, at - 0.2 * room, values, color, 0.4 * room, is_upright=True)
+            draw_dots(lower, at - 0.2 * room, values, color, 0.4 * room, seed, is_upright=True)
     draw_intervals(lower, sweep.x + 0.2 * room, means, cis, colors, 0.1 * room, is_upright=True)
     label_ends(lower, [(0.0, "as the baseline", BASELINE)], LOWER)
     sheet.text(LEFT + 0.1, over, cut(differences, ends), 8, color=GREY)

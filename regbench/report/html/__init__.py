@@ -105,6 +105,7 @@ def inline(picture: Picture) -> dict[str, Any]:
     svg = picture.files["html"].decode().partition("<svg ")[2]
     svg = re.sub(r"(?s)<metadata>.*?</metadata>|<style.*?</style>| font-family:[^;]*;", "", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{picture.name}-", svg)
+    svg = re.sub(r'(?s)<a xlink:href="([^"]*)"[^>]*>(.*?)</a>', r"<g><title>\1</title>\2</g>", svg)
     attributes, _, content = svg.partition(">")
     width, height = (float(size) for size in re.findall(r'="([\d.]+)pt"', attributes))
     top = 72 * picture.top
