@@ -35,7 +35,7 @@ from regbench.storage.files import SUFFIX, Store, find_paths, unfinished, user_k
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from regbench.experiments.base import Observer
+    from regbench.experiments import Observer
     from regbench.experiments.training import Completed
     from regbench.report.base import View, Viewer
     from regbench.settings.command import Request

@@ -35,7 +35,7 @@ PERTURBING = ("perturb_inputs", "perturb_targets", "factor")
 
 
 class Noise(Protocol):
-    """Random numbers of one epoch; see `model.randomness`.
+    """Random numbers of one epoch; see `engines.model`.
 
     They have the shape of what the hook works on: `(L, R, N, H)` for the factors of L hidden
     layers, and that of the inputs, the targets or the parameter in the other hooks.

@@ -92,7 +92,7 @@ def write_output(name: str, view: View, pictures: Sequence[Picture]) -> Iterable
 
 
 def text_of(view: View, form: str) -> str:
-    """Return a view as one text in a form of `settings.output.FORMATS`."""
+    """Return a view as one text in a form of `settings.groups.FORMATS`."""
     from regbench.report import csv, html, json, markdown
 
     forms = {"json": json.text_of, "csv": csv.text_of, "html": html.text_of}

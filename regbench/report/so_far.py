@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regbench.errors import RunError
-from regbench.experiments.base import Observer
+from regbench.experiments import Observer
 from regbench.storage.files import remove
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from test_tensorboard import read
 from training import make_study, train
 
-from regbench.experiments.base import Observer
+from regbench.experiments import Observer
 from regbench.report import so_far
 from regbench.report.so_far import SoFar, folder_of
 

@@ -121,8 +121,9 @@ def draw(name: str, result: Any, formats: Collection[str]) -> Picture:
             file = io.BytesIO()
             for text in sheet.head:
                 text.set_visible(suffix != "html")
-            for dots in figure.findobj(lambda artist: hasattr(artist, "tips")):
-                dots.set_urls(dots.tips if suffix == "html" else [])  # which `inline` makes titles
+            for dots in (one for panel in figure.axes for one in panel.collections):
+                tips = getattr(dots, "tips", []) if suffix == "html" else []
+                dots.set_urls(tips)  # which `inline` makes titles of
             rcParams["svg.fonttype"] = "none" if suffix == "html" else "path"
             if suffix == "png":
                 figure.canvas.draw()
