@@ -81,7 +81,9 @@ class SoFar(Observer):
         self.observer.finish(arms, seeds, history)
         if not self.arms:
             return
-        measured = np.stack([getattr(history, name) for name in CURVES]).astype(float)
+        known = history.named("measures")
+        names = [name for name in CURVES if name in known]  # those that the task has
+        measured = np.stack([known[name] for name in names]).astype(float)
         with self.lock:
             for (index, arm), (row, seed) in itertools.product(enumerate(arms), enumerate(seeds)):
                 own = self.waiting.setdefault(seed, {})
@@ -93,17 +95,17 @@ class SoFar(Observer):
             is_time = time.monotonic() - self.begun >= LEAST_SECONDS
             if is_time and self.done > LEAST_GROWTH * self.written:
                 with suppress(OSError, RunError):  # if blocks cannot be saved either, the run ends
-                    self.write(history.epochs.tolist())
+                    self.write(names, history.epochs.tolist())
                 self.begun, self.written = time.monotonic(), self.done
 
-    def write(self, epochs: list[int]) -> None:
+    def write(self, names: list[str], epochs: list[int]) -> None:
         """Write a file for each arm, which takes the place of those before it."""
         from regbench.report.tensorboard import Log, folder_name
 
         self.files += 1
         for arm, curves in zip(self.arms, self.sums / self.done, strict=True):
             log = Log(None)
-            for (name, group), values in zip(CURVES.items(), curves, strict=True):
-                log.add_curve(f"{group}/{name}", zip(epochs, values, itertools.repeat(None)))
+            for name, values in zip(names, curves, strict=True):
+                log.add_curve(f"{CURVES[name]}/{name}", zip(epochs, values, itertools.repeat(None)))
             log.add_curve("so_far/replicates", [(epochs[-1], self.done, None)])
             log.write(self.folder / folder_name(arm), f"{self.files:06}")

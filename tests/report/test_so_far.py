@@ -10,6 +10,7 @@ import pytest
 from test_tensorboard import read
 from training import make_study, train
 
+from regbench.analysis.history import History
 from regbench.experiments import Observer
 from regbench.report import so_far
 from regbench.report.so_far import SoFar, folder_of
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from commands import Command
 
-    from regbench.analysis.history import History
     from regbench.settings.study import Study
 
 
@@ -107,8 +107,8 @@ def test_what_is_written_so_far_is_there_while_a_run_goes_on_and_gone_when_it_is
     monkeypatch.setattr(so_far, "LEAST_SECONDS", 0)
     seen, write = list[Path](), SoFar.write
 
-    def note(live: SoFar, epochs: list[int]) -> None:
-        write(live, epochs)
+    def note(live: SoFar, names: list[str], epochs: list[int]) -> None:
+        write(live, names, epochs)
         seen.extend(live.folder.rglob("*tfevents*"))
 
     monkeypatch.setattr(SoFar, "write", note)
@@ -131,3 +131,16 @@ def test_a_disk_that_takes_no_curves_ends_no_run(
     clock[0] = 61
     live.finish(study.arms, study.seeds, history)
     assert live.written == 6
+
+
+def test_a_task_without_a_measure_has_the_other_curves(
+    study: Study, history: History, clock: list[float], tmp_path: Path
+) -> None:
+    others = {k: v for k, v in history.arrays.items() if k != "measures/risk"}
+    live = SoFar(Observer(), tmp_path)
+    live.stage("training", 1, study.labels)
+    clock[0] = 61
+    live.finish(study.arms, study.seeds, History(others))
+    tags = read(folder_of(tmp_path) / "baseline").Tags()["scalars"]
+    assert "error/risk" not in tags
+    assert "error/test_loss" in tags
