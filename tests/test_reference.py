@@ -17,9 +17,12 @@ from regbench.cli import app
 from regbench.errors import EXIT_CODES
 from regbench.experiments import COMMANDS
 from regbench.regularizers import REGULARIZERS
+from regbench.settings.base import is_hidden
 from regbench.settings.study import Task
+from regbench.settings.table import Table
 from regbench.settings.truths import TRUTHS
 from regbench.tasks.synthetic import Synthetic
+from regbench.tasks.table import Tabular
 
 if TYPE_CHECKING:
     from commands import Command
@@ -68,21 +71,23 @@ def test_every_option_of_a_command_has_a_meaning_in_the_reference(
         assert known.help, known.name
         words = known.opts[0] if known.param_type_name == "option" else known.metavar
         assert told[words][1], words
-    for key in COMMANDS[name].settings if name in COMMANDS else ():
-        assert word_of(key) in told
+    for key, setting in COMMANDS[name].settings.items() if name in COMMANDS else ():
+        assert (word_of(key) in told) == (not is_hidden(setting.field)), key
 
 
 def test_every_name_is_in_the_reference(sections: dict[str, str]) -> None:
-    settings = {key for command in COMMANDS.values() for key in command.settings}
+    known = {key: s.field for command in COMMANDS.values() for key, s in command.settings.items()}
+    settings = {key for key, field in known.items() if not is_hidden(field)}
+    measures = (
+        Synthetic(Task()).measures | Tabular(Table(rows=20, inputs=1, digest="0" * 32)).measures
+    )
     for section, names in {
         "variables": settings | {f"REGBENCH_{key.upper()}" for key in settings},
         "exit_codes": set(map(str, EXIT_CODES)),
         "regularizers": set(REGULARIZERS),
         "truths": set(TRUTHS),
         "claims": set(CLAIMS),
-        "measures": {
-            f"{n}_LAYER" if m.is_of_layers else n for n, m in Synthetic(Task()).measures.items()
-        },
+        "measures": {f"{n}_LAYER" if m.is_of_layers else n for n, m in measures.items()},
     }.items():
         assert not {name for name in names if f"`{name}`" not in sections[section]}, section
         assert all(cell for row in rows_of(sections[section]) for cell in row[:2]), section

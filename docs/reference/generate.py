@@ -19,11 +19,13 @@ from regbench.errors import EXIT_CODES
 from regbench.experiments import COMMANDS
 from regbench.regularizers import REGULARIZERS
 from regbench.report.claims import CLAIM_WORDS
-from regbench.settings.base import allowed
+from regbench.settings.base import allowed, is_hidden
 from regbench.settings.parse import ENVIRONMENT_PREFIX
 from regbench.settings.study import Task
+from regbench.settings.table import Table
 from regbench.settings.truths import TRUTHS
 from regbench.tasks.synthetic import Synthetic
+from regbench.tasks.table import Tabular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +35,8 @@ SCHEMAS: dict[str, Any] = {
     for name in ("result", "judged", "verify", "runs", "show", "info")
 }
 """The JSON Schemas by the names of their files."""
+TABLE = Table(rows=20, inputs=1, digest="0" * 32)
+"""Any table: its measures are those of all."""
 SHARED = [name for name, command in COMMANDS.items() if command.regularizer]
 """The commands that differ in their first option alone."""
 
@@ -109,7 +113,7 @@ def variables() -> str:
     """Return every setting as an environment variable and key of a file."""
     takers: dict[str, set[str]] = {}
     for name, command in COMMANDS.items():
-        for key in command.settings:
+        for key in (key for key, s in command.settings.items() if not is_hidden(s.field)):
             takers.setdefault(key, set()).add(name)
     everywhere, training = takers["out"], takers["replicates"]
     words = {
@@ -145,7 +149,7 @@ def measures() -> str:
             of_layers if measure.is_of_layers else described["properties"][name]["description"],
             "yes" if measure.is_loss else "",
         )
-        for name, measure in Synthetic(Task()).measures.items()
+        for name, measure in (Synthetic(Task()).measures | Tabular(TABLE).measures).items()
     ]
     return table(("measure", "what it is", "diverges"), rows)
 

@@ -14,6 +14,7 @@ from regbench.errors import UsageError, option_of, suggestion
 from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.plugins import named, place_of
 from regbench.settings import parse
+from regbench.settings.base import is_hidden
 from regbench.settings.command import Arms, Command, strengths_of
 from regbench.settings.groups import Machine, Output, Question
 from regbench.settings.over import Values
@@ -133,10 +134,12 @@ def no_such_option(option: str, command: str) -> UsageError:
     """Return what to say of an option that a command lacks: whose it is, or which one was meant."""
     own = COMMANDS.get(command)
     key = option.lstrip("-").removeprefix("no-").replace("-", "_")
-    hint = suggestion(option, map(option_of, [*own.settings, "strength"] if own else ()))
+    shown = [key for key, s in own.settings.items() if not is_hidden(s.field)] if own else []
+    hint = suggestion(option, map(option_of, [*shown, "strength"] if own else ()))
     if own and own.regularizer:
         hint = hint.replace("--strength", option_of(own.regularizer.option))
-    if others := [name for name, other in COMMANDS.items() if key in other.settings]:
+    found = ((name, other.settings.get(key)) for name, other in COMMANDS.items())
+    if others := [name for name, has in found if has and not is_hidden(has.field)]:
         hint = f"it belongs to {', '.join(others)}"
     if own and own.regularizer and key in {kind.option for kind in REGULARIZERS.values()}:
         hint += f"; the strength of {command} is {option_of(own.regularizer.option)}"

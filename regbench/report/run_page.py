@@ -9,7 +9,6 @@ from regbench.report.base import Table, View
 from regbench.report.format import setting_text, told
 from regbench.report.run_list import effect_cells
 from regbench.settings.base import is_hidden
-from regbench.settings.command import default_of
 from regbench.storage.files import find_paths
 
 if TYPE_CHECKING:
@@ -67,16 +66,15 @@ def settings_of(run: Run) -> dict[str, dict[str, Any]]:
     """Return what there is to say of each setting, in the order of the help."""
     manifest, known = run.manifest, run.request.command.settings
     values = run.request.values() | manifest.get("machine", {}) | manifest["output"]  # as asked
-    return {
-        key: {
-            "group": panel,
-            "value": values.get(key),
-            "default": None if is_hidden(field) else default_of(field, values),
-            "origin": manifest["origins"].get(key, "default"),
-        }
-        for key, (field, panel) in known.items()
-        if key in values or panel not in ("Task", "Table")
-    }
+    found = dict[str, dict[str, Any]]()
+    for key, (field, panel) in known.items():
+        if key in values or panel not in ("Task", "Table"):
+            value, is_fact = values.get(key), is_hidden(field)  # of the rows, if it is one
+            facts = {"group": panel, "value": value}
+            facts["default"] = value if is_fact else run.request.default(key, values)
+            facts["origin"] = manifest["origins"].get("data" if is_fact else key, "default")
+            found[key] = facts
+    return found
 
 
 def settings_table(settings: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -15,7 +15,7 @@ from pydantic import Field, InstanceOf, create_model
 
 from regbench.errors import option_of, quoted
 from regbench.regularizers import REGULARIZERS, Arm
-from regbench.settings.base import ARMS, Settings, is_hidden
+from regbench.settings.base import ARMS, Settings, is_hidden, keys_of
 from regbench.settings.groups import Machine, Output, Question
 from regbench.settings.table import Source
 
@@ -148,6 +148,14 @@ class Request:
             values |= part
         return values
 
+    def default(self, key: str, values: Mapping[str, Any]) -> Any:
+        """Return what a setting would be where it is not given; a task may have its own default."""
+        task = getattr(getattr(self.study, "study", self.study), "task", None)
+        own = keys_of(type(task)) if isinstance(task, Settings) else {}
+        if key == "epochs" and getattr(task, "epochs", None) is not None:
+            return task.epochs  # type: ignore[union-attr]
+        return default_of(own.get(key, self.command.settings[key].field), values)
+
     def to_file(self) -> dict[str, Any]:
         """Return by key what repeats the run from a file; no replicates where a width was asked."""
         left_out = {"out", "export", "format", "json", "details", "quiet"}
@@ -161,10 +169,12 @@ class Request:
     def command_line(self) -> str:
         """What repeats the run, with the settings that are not the defaults."""
         values, words = self.to_file(), ["regbench", self.command.name]
+        if "digest" in values and "data" not in values:  # a table from memory
+            words += ["--data", "FILE", "--target", "COLUMN"]
         files = dict.fromkeys(filter(None, (known.get("file") for known in self.study.plugins)))
         words += [word for file in files for word in ("--plugin", file)]
         for key, setting in self.command.settings.items():
-            is_usual = key not in values or values[key] == default_of(setting.field, values)
+            is_usual = key not in values or values[key] == self.default(key, values)
             if is_usual or is_hidden(setting.field):
                 continue
             value, option = values[key], option_of(key)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, InstanceOf, model_validator
 
 from regbench.errors import UsageError, suggestion
-from regbench.settings.base import Settings, keys_of
+from regbench.settings.base import Settings, is_hidden, keys_of
 from regbench.settings.command import nested_groups
 from regbench.settings.study import BaseStudy, Study
 
@@ -26,6 +26,7 @@ SWEPT = {
     key: (name, field)
     for name, group in nested_groups(Study).items()
     for key, field in keys_of(group).items()
+    if not is_hidden(field)
 }
 """Settings that may be swept, keyed by name, each with its group in a study."""
 
