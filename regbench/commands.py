@@ -8,7 +8,7 @@ import itertools
 import os
 import sys
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from regbench.errors import UsageError, shell_word, visible
@@ -103,13 +103,18 @@ def with_table(run: Run, data: str | None) -> Run:
     if data is None and request.source.data:
         hint = f"name its file: --data {shell_word(request.source.data)}"
         raise UsageError("data", problem="is missing: no run stores its table", hint=hint)
+    if not request.source.data and "digest" in request.study.by_key():
+        hint = "go on from Python: regbench.run with its study and this folder"
+        raise UsageError("RUN", run.folder, problem="whose table came from memory", hint=hint)
     if data is None:
         return run
     source = request.source.replaced(data=data)
     study = request.study.with_rows(read(source))
-    return dataclasses.replace(
-        run, request=dataclasses.replace(request, study=study, source=source)
+    is_renamed = PurePath(data).name != request.source.data  # the run's files have its first name
+    request = dataclasses.replace(
+        request, study=study, source=request.source if is_renamed else source
     )
+    return dataclasses.replace(run, request=request)
 
 
 def report_run(name: str, options: Mapping[str, Any], is_rewriting: bool) -> int:
