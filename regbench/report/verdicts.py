@@ -149,16 +149,17 @@ def cautions(result: Result) -> list[str]:
 
 
 def rows_never_held_out(result: Result) -> list[str]:
-    """Return a line where some rows of a table are never held out, or all only once."""
+    """Return a line where some rows of a table are never held out, or only once."""
     folds, replicates = result.study.task.folds, result.study.replicates
     if not result.task.overlap:
         return []
     if replicates < folds:
         said = f"with {replicates} of {folds} parts held out, other rows have no say"
         return [f"{said}; use --replicates {folds} or more"]
-    if not result.decomposition_differences[-1] and replicates < 2 * folds:
-        said = "no row is held out twice, so bias² and variance cannot be told apart"
-        return [f"{said}; use --replicates {2 * folds} or more"]
+    if not result.decomposition_differences[-1]:
+        enough = (2 if replicates < 2 * folds else 3) * folds  # a partition may be cut at an end
+        said = "some rows are held out only once, so bias² and variance cannot be told apart"
+        return [f"{said}; use --replicates {enough} or more"]
     return []
 
 
@@ -179,10 +180,13 @@ def failed_networks(result: Result) -> list[str]:
     lines = [f"{label} in {count} of {result.study.replicates}" for label, count in failed]
     if not lines:
         return []
-    advice = "compare the median's, or " if result.sample.is_independent else ""
+    where = ", ".join(lines)
+    if not result.sample.is_independent:  # rows are few, and the interval has their spread
+        said = f"networks are no better than a constant ({where} replicates)"
+        return [f"{said}; raise --epochs, or lower --lr or the strength"]
     return [
-        f"networks failed to train ({', '.join(lines)} replicates), so the mean's interval is too "
-        f"narrow; {advice}lower --lr or the strength"
+        f"networks failed to train ({where} replicates), so the mean's interval is too narrow; "
+        "compare the median's, or lower --lr or the strength"
     ]
 
 

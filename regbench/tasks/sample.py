@@ -107,11 +107,8 @@ class Sample:
     @property
     def error_parts(self) -> tuple[Floats, Floats]:
         """Standard errors over replicates alone and over rows alone, `(A − 1,)` each."""
-        own, rows = self.differences, self.by_row
-        errors = own.std(axis=1, ddof=1) / math.sqrt(own.shape[1])
-        if rows is None:
-            return errors, np.zeros_like(errors)
-        return errors, rows.std(axis=1, ddof=1) / math.sqrt(rows.shape[1])
+        errors, rows = standard_errors(self.differences), self.by_row
+        return errors, np.zeros_like(errors) if rows is None else standard_errors(rows)
 
     @property
     def freedom(self) -> float:
@@ -131,3 +128,12 @@ class Sample:
         spread = np.sqrt(np.diag(found))
         correlations: Floats = np.clip(found / spread[:, None] / spread, -1, 1)
         return correlations
+
+
+def standard_errors(values: Floats) -> Floats:
+    """Return the standard errors of means over the last axis; NaN of one value."""
+    count = values.shape[-1]
+    if count < 2:
+        return np.full(values.shape[:-1], np.nan)
+    errors: Floats = values.std(axis=-1, ddof=1) / math.sqrt(count)
+    return errors

@@ -255,33 +255,32 @@ class Tabular(Task):
         return np.where(same.any(axis=1, keepdims=True), same, others)
 
     def constant_risk(self, history: History) -> Array:
-        """Return the variance of each replicate's training targets."""
-        found: Array = np.square(history.scale[:, 0], dtype=np.float64)
-        return found
+        """Return what each replicate's mean of training targets loses at the rows it holds out."""
+        apart = history.held_out_y.astype(np.float64) - history.center
+        return mean_square(apart, (history.held_out >= 0).sum(axis=-1))
 
     def truth(self, arrays: Mapping[str, Any]) -> NDArray[Any]:
         """Return nothing: nobody knows it."""
         raise NotImplementedError
 
     def parts(self, history: History, kept_index: int) -> tuple[Sample, Sample] | None:
-        """Return the loss less the variance, and the variance, row by row; None where R < 2 K.
+        """Return the loss less the variance, and the variance, row by row.
 
-        The variance at a row is that of the predictions of the replicates that hold it out, of two
-        at least. The noise at a row is the same in all arms, and so is its target, so that a
-        difference of the first is one of bias².
+        None where a row is held out less than twice: the variance at a row is that of the
+        predictions of the replicates that hold it out. The noise at a row is the same in all arms,
+        and so is its target, so that a difference of the first is one of bias².
         """
         rows = np.maximum(history.held_out, 0)
         predictions = history.predictions[kept_index].astype(np.float64)
         predictions = predictions * history.scale + history.center
         is_held = history.held_out >= 0
         counts = np.bincount(history.held_out[is_held], minlength=self.settings.rows)
-        is_meant = is_held & (counts[rows] > 1)
-        if not is_meant.any(axis=1).all():
+        if counts.min() < 2:
             return None
         means = self.row_means(predictions, history, is_held)[:, rows]
-        variance = np.square(predictions - means) * (counts / np.maximum(counts - 1, 1))[rows]
+        variance = np.square(predictions - means) * (counts / (counts - 1))[rows]
         loss = errors_of(history.predictions[kept_index], history)
-        made = (self.over_rows(part, history, is_meant) for part in (loss - variance, variance))
+        made = (self.over_rows(part, history, is_held) for part in (loss - variance, variance))
         bias_squared, found = made
         return bias_squared, found
 
