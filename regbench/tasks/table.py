@@ -266,7 +266,7 @@ class Tabular(Task):
     def parts(self, history: History, kept_index: int) -> tuple[Sample, Sample] | None:
         """Return the loss less the variance, and the variance, row by row.
 
-        None where a row is held out less than twice: the variance at a row is that of the
+        None where a row is held out only once: the variance at a row is that of the
         predictions of the replicates that hold it out. The noise at a row is the same in all arms,
         and so is its target, so that a difference of the first is one of bias².
         """
@@ -275,7 +275,7 @@ class Tabular(Task):
         predictions = predictions * history.scale + history.center
         is_held = history.held_out >= 0
         counts = np.bincount(history.held_out[is_held], minlength=self.settings.rows)
-        if counts.min() < 2:
+        if counts[counts > 0].min() < 2:
             return None
         means = self.row_means(predictions, history, is_held)[:, rows]
         variance = np.square(predictions - means) * (counts / (counts - 1))[rows]
