@@ -339,18 +339,19 @@ def verify(only: list[str] | None, **given: Any) -> int:
     ),
     make_option("scheduler", VERIFY.settings["scheduler"]),
     parameter("data", list[str], "The file of its table, if it has one.", "Machine", "FILE"),
+    parameter("test_data", list[str], "The file of its test rows, likewise.", "Machine", "FILE"),
     parameter("plugin", list[str], PLUGIN, "Machine", "FILE"),
     *SHOWN,
     examples=("RUN", "RUN --allow-mixed --quiet"),
 )
 def resume(run: str, allow_mixed: bool | None, **given: Any) -> int:
     """Finish a run that was cut off."""
-    address, data = (
+    address, *files = (
         parse.only(option_of(key), given[key]) if given[key] else None
-        for key in ("scheduler", "data")
+        for key in ("scheduler", "data", "test_data")
     )
     options = output_settings(given)
-    return commands.resume_run(named_run(run), options, bool(allow_mixed), address, data)
+    return commands.resume_run(named_run(run), options, bool(allow_mixed), address, *files)
 
 
 @subcommand(

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from regbench.errors import UsageError, shell_word, visible
+from regbench.errors import UsageError, option_of, shell_word, visible
 from regbench.experiments import read, stored_command
 from regbench.process import stopping
 from regbench.program import (
@@ -71,10 +71,11 @@ def resume_run(
     is_mixed_allowed: bool,
     scheduler: str | None = None,
     data: str | None = None,
+    test_data: str | None = None,
 ) -> int:
     """Finish a run that was cut off, with fields of `Output` to set; returns the exit code.
 
-    One of a table takes the file of its `data` again.
+    One of a table takes the file of its `data` again, and that of its `test_data`.
     """
     from regbench.report.terminal.screen import Screen
 
@@ -92,28 +93,29 @@ def resume_run(
             if done == total:
                 print(f"regbench: {visible(name)} is complete: nothing to train", file=sys.stderr)
                 return report_run(name, options, is_rewriting=False)
-        run, planned = go_on(with_table(run, data), machine)
+        run, planned = go_on(with_table(run, data=data, test_data=test_data), machine)
         with resumable(run):
             return carry_out(run, planned, Screen(run.request.output)).exit_code
 
 
-def with_table(run: Run, data: str | None) -> Run:
-    """Return a run with the rows of its table, which are read again from a file."""
-    request = run.request
-    if data is None and request.source.data:
-        hint = f"name its file: --data {shell_word(request.source.data)}"
-        raise UsageError("data", problem="is missing: no run stores its table", hint=hint)
-    if not request.source.data and "digest" in request.study.by_key():
+def with_table(run: Run, **files: str | None) -> Run:
+    """Return a run with the rows of its table, which are read again from files by key."""
+    request, named = run.request, {key: path for key, path in files.items() if path}
+    names = {key: name for key in files if (name := getattr(request.source, key))}
+    if not names and "digest" in request.study.by_key():
         hint = "go on from Python: regbench.run with its study and this folder"
         raise UsageError("RUN", run.folder, problem="whose table came from memory", hint=hint)
-    if data is None:
+    for key in [key for key in names if key not in named]:
+        hint = f"name its file: {option_of(key)} {shell_word(names[key])}"
+        raise UsageError(key, problem="is missing: no run stores its table", hint=hint)
+    for key in [key for key in named if key not in names]:
+        raise UsageError(key, named[key], problem="but the run has no such table")
+    if not named:
         return run
-    source = request.source.replaced(data=data)
-    study = request.study.with_rows(read(source))
-    is_renamed = PurePath(data).name != request.source.data  # the run's files have its first name
-    request = dataclasses.replace(
-        request, study=study, source=request.source if is_renamed else source
-    )
+    study = request.study.with_rows(read(request.source.replaced(**named)))
+    # The run's files keep the first names of these.
+    kept = {key: path for key, path in named.items() if PurePath(path).name == names[key]}
+    request = dataclasses.replace(request, study=study, source=request.source.replaced(**kept))
     return dataclasses.replace(run, request=request)
 
 

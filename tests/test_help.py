@@ -57,6 +57,7 @@ def test_short_help_has_the_options_that_matter_and_says_where_all_are(
     options = [set(re.findall(r"^│ (--[a-z-]+)", text, re.MULTILINE)) for text in (short, whole)]
     strength = {"wdecay": {"--lambda"}, "early-stopping": {"--stop-epoch"}, "compare": set()}
     others = ["--replicates", "--by", "--confirm", "--over", "--truth", "--points", "--epochs"]
+    others += ["--data", "--target"]
     assert options[0] == {*others, *strength[command]}
     assert options[0] < options[1]
     assert ("ARM" in short) == (command == "compare")
@@ -71,7 +72,7 @@ def test_groups_stand_in_order_and_choices_are_shown(
     monkeypatch.setenv("COLUMNS", "80")
     shown = regbench("compare", "--help").out
     panels = re.findall(r"^╭─ (\w+) ─", shown, re.MULTILINE)
-    groups = "Experiment Statistics Task Network Training Machine Output"
+    groups = "Experiment Statistics Task Table Network Training Machine Output"
     assert panels == ["Arguments", "Options", *groups.split()]
     for choices in ("better|not-worse", "risk|test-loss", "sgd|adam", "shared|independent"):
         assert choices in shown

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from commands import NO_FILES
+from commands import NO_FILES, TINY
 from distributed import LocalCluster
 from jsonschema import Draft202012Validator
 from runs import assert_one_line, blocks_of, numbers_of
@@ -120,6 +120,33 @@ def test_run_that_was_cut_off_goes_on_with_the_same_file_alone(
     assert numbers_of("run") == numbers
     Path("other name.csv").unlink()
     assert ran("resume", "run", "--quiet").err == "regbench: 'run' is complete: nothing to train\n"
+
+
+def test_run_with_test_rows_goes_on_with_both_files(regbench: Command, trained: Trained) -> None:
+    lines = table().read_text("utf-8").splitlines(keepends=True)
+    Path("my.csv").write_text("".join(lines[:19]), "utf-8")
+    Path("tests").mkdir()
+    Path("tests/new.csv").write_text("".join([lines[0], *lines[19:]]), "utf-8")
+    words = asked("--replicates=3", "--test-data=tests/new.csv", "--out=run")
+    assert regbench(*[word for word in words if "folds" not in word]).code == 0
+    whole, numbers = blocks_of("run"), numbers_of("run")
+    cut_off()
+    goes_on = "regbench resume run --data my.csv --test-data new.csv\n"
+    assert regbench("report", "run").err.endswith(goes_on)
+    lacking = "--test-data: is missing: no run stores its table; name its file: --test-data new.csv"
+    assert_one_line(regbench("resume", "run", "--data=my.csv"), 2, lacking)
+    trained.clear()
+    files = ["--data=my.csv", "--test-data=tests/new.csv"]
+    assert regbench("resume", "run", *files).code == 0
+    assert sum(len(arms) for _, arms in trained) == 1
+    assert (blocks_of("run"), numbers_of("run")) == (whole, numbers)
+    for option in ("--folds=3", "--group=owner"):
+        refused = regbench(*asked("--test-data=tests/new.csv", option))
+        assert_one_line(refused, 2, "not together with --test-data, which says what is held out")
+    regbench("wdecay", *TINY, *NO_FILES, "--out=other")
+    cut_off("other")
+    refused = regbench("resume", "other", "--data=my.csv")
+    assert_one_line(refused, 2, "--data: got 'my.csv', but the run has no such table")
 
 
 def test_run_is_read_back_without_its_file(ran: Command) -> None:

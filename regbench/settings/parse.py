@@ -171,7 +171,7 @@ def table_of(command: Command, values: Mapping[str, Any], read: ReadTable | None
         return None
     if alone := next((key for key in values if key in of_task - of_table), None):
         raise UsageError(alone, values[alone], problem="which means nothing with --data")
-    if source.test_data and "folds" in values:
+    if source.test_data and "folds" in values and "digest" not in values:
         problem = "not together with --test-data, which says what is held out"
         raise UsageError("folds", values["folds"], problem=problem)
     known = {key: values[key] for key in of_table if key in values}

@@ -53,7 +53,12 @@ class Task(Settings, title="Task"):
             "metavar": "NAME",
         },
     )
-    points: int = Field(default=10, ge=1, le=1_000_000, description="Training points.")
+    points: int = Field(
+        default=10,
+        ge=1,
+        le=1_000_000,
+        description="Training points; of a table all rows of the training part if not given.",
+    )
     test_points: int = Field(
         default_factory=lambda settings: settings["points"],
         ge=1,
@@ -147,7 +152,9 @@ class Network(Settings, title="Network"):
 class Training(Settings, title="Training"):
     """Full-batch gradient descent."""
 
-    epochs: int = Field(default=2000, ge=1, le=1_000_000_000, description="Full-batch steps.")
+    epochs: int = Field(
+        default=2000, ge=1, le=1_000_000_000, description="Full-batch steps; 200 with --data."
+    )
     lr: float = Field(default=0.01, gt=0, le=LARGEST, description="Learning rate.")
     optimizer: Literal["sgd", "adam"] = Field(
         default="sgd", description="SGD with --momentum, or Adam."

@@ -261,10 +261,11 @@ def resume_line(run: Run) -> str:
     """Return the command that finishes a run as it was asked for, or makes it again."""
     if not run.request.study.has_blocks:
         return run.request.command_line
-    machine, data = run.request.machine, run.request.source.data
+    machine, source = run.request.machine, run.request.source
     files = [known["file"] for known in run.request.study.plugins if "file" in known]
     words = [word for file in dict.fromkeys(files) for word in ("--plugin", file)]
-    words += ["--data", data] if data else []
+    words += ["--data", source.data] if source.data else []
+    words += ["--test-data", source.test_data] if source.test_data else []
     words += ["--scheduler", machine.scheduler] if machine.scheduler else []
     words += ["--allow-mixed"] * machine.allow_mixed + run.request.output.shown_words
     return " ".join(["regbench resume", shell_word(run.folder), *map(quoted, words)])
