@@ -121,6 +121,7 @@ class Tabular(Task):
         for column in np.flatnonzero(np.isnan(x).any(axis=0)):
             known = x[train, column][~np.isnan(x[train, column])]
             x[np.isnan(x[:, column]), column] = np.median(known) if len(known) else 0.0
+        x = np.where(np.ptp(x[train], axis=0) > 0, x, 0.0)  # nothing can be learned of a constant
         x = (x - x[train].mean(axis=0)) / spread(x[train])
         y, center, scale = table.y, table.y[train].mean(), float(spread(table.y[train]))
         asked = np.zeros((self.asked, self.settings.inputs))
@@ -353,6 +354,5 @@ def held_out_loss(outcome: Outcome) -> Array:
 
 
 def spread(values: NDArray[np.float64]) -> Any:
-    """Return standard deviations over rows, 1 where all are the same."""
-    found = values.std(axis=0)
-    return np.where(found > 0, found, 1.0)
+    """Return standard deviations over rows, 1 where all are the same but for rounding of a mean."""
+    return np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 1.0)

@@ -296,3 +296,19 @@ def test_test_rows_judge_every_replicate_and_only_weights_differ() -> None:
     few = Tabular(Table(whole.x[:40], whole.y[:40], points=9, test=(whole.x[40:], whole.y[40:])))
     assert few.split(1)[0].tolist() == few.split(7)[0].tolist()
     assert len(few.split(1)[0]) == 9
+
+
+def test_a_column_that_is_constant_in_a_training_part_is_0_at_all_rows() -> None:
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(43, 3)), generator.normal(size=43)
+    x[:, 1], x[7, 1] = 0.1, 9.0  # the mean of many 0.1 is not 0.1
+    task, seen = Tabular(Table(x, y)), set[bool]()
+    for seed in range(1, 11):
+        train, held = task.split(seed)
+        data = task.draw(GENERATOR, seed)
+        is_constant = 7 in held
+        assert bool(data.x[:, 1].any()) != is_constant
+        assert bool(data.asked_x[: len(held), 1].any()) != is_constant
+        seen.add(is_constant)
+        assert data.x.shape == (len(train), 3)
+    assert seen == {True, False}
