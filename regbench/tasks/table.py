@@ -101,9 +101,9 @@ class Tabular(Task):
         fold_of = np.empty(len(order), np.int64)
         if rows.groups is None:
             fold_of[order] = np.arange(len(order)) % folds
-        else:  # the largest groups first, each to the fold that has the fewest rows
+        else:  # each to the fold that has the fewest rows; by size, partitions would be the same
             filled = np.zeros(folds, np.int64)
-            for group in order[np.argsort(-sizes[order], kind="stable")]:
+            for group in order:
                 fold_of[group] = filled.argmin()
                 filled[fold_of[group]] += sizes[group]
         is_held = fold_of[groups] == (seed - 1) % folds

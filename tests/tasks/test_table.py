@@ -312,3 +312,11 @@ def test_a_column_that_is_constant_in_a_training_part_is_0_at_all_rows() -> None
         seen.add(is_constant)
         assert data.x.shape == (len(train), 3)
     assert seen == {True, False}
+
+
+def test_partitions_of_groups_of_different_sizes_differ() -> None:
+    labels = np.repeat(np.arange(12), np.arange(1, 13))
+    task = Tabular(table_of(len(labels), groups=labels, folds=4))
+    parts = [{tuple(task.split(seed)[1]) for seed in range(t, t + 4)} for t in (1, 5, 9)]
+    assert not parts[0] & parts[1]
+    assert not parts[1] & parts[2]
