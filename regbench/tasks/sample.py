@@ -66,10 +66,11 @@ class Sample:
         `combine` is linear: it takes arrays `(A, …)`, one for each sample, and returns `(B, …)`.
         """
         rows = [sample.rows for sample in samples if sample.rows is not None]
-        first, is_halved = samples[0], any(sample.is_halved for sample in samples)
+        overlap = max(sample.overlap for sample in samples)
+        is_halved = any(sample.is_halved for sample in samples)
         by_row = combine(*rows) if len(rows) == len(samples) else None
         values = combine(*(sample.values for sample in samples))
-        return cls(values, by_row, first.overlap, is_halved)
+        return cls(values, by_row, overlap, is_halved)
 
     @property
     def levels(self) -> Floats:

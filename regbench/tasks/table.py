@@ -189,7 +189,13 @@ class Tabular(Task):
         """Rows tested on over rows trained on; 0 where all train on the same rows."""
         if self.settings.test_rows:
             return 0.0
-        return self.settings.rows / self.settings.folds / self.points
+        return self.settings.rows / self.settings.folds / self.trained
+
+    @property
+    def trained(self) -> float:
+        """The number of rows that a replicate trains on, as a mean over folds."""
+        settings = self.settings
+        return settings.points or settings.rows - settings.rows / settings.folds
 
     def sample(self, history: History, measure: str, at: Any = -1) -> Sample:
         """Return a measure at an epoch; of the risk, where predictions are kept, row by row."""
@@ -322,7 +328,8 @@ class Tabular(Task):
             f"{table.folds} parts of its {parts} and trains on {trained}",
             f"{risk} that were held out",
             "one split of the rows and one set of initial weights, which all arms share",
-            f"Intervals are about networks trained on {self.points} rows of a table like this one.",
+            f"Intervals are about networks trained on {self.trained:.0f} rows of a table like this "
+            f"one.",
             notes,
         )
 

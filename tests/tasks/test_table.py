@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 import regbench as rb
 from regbench.settings.rows import Rows
 from regbench.settings.table import Table
+from regbench.tasks.sample import Sample
 from regbench.tasks.table import STEP, Tabular
 
 if TYPE_CHECKING:
@@ -320,3 +321,17 @@ def test_partitions_of_groups_of_different_sizes_differ() -> None:
     parts = [{tuple(task.split(seed)[1]) for seed in range(t, t + 4)} for t in (1, 5, 9)]
     assert not parts[0] & parts[1]
     assert not parts[1] & parts[2]
+
+
+def test_samples_of_different_overlaps_are_as_dependent_as_the_most_dependent_one() -> None:
+    few, many = (Sample(np.arange(6.0).reshape(2, 3), overlap=size) for size in (0.4, 0.1))
+    for pair in ((few, many), (many, few)):
+        assert Sample.of(lambda one, other: one - other, *pair).overlap == 0.4
+
+
+def test_rows_that_are_trained_on_are_told_as_a_mean_over_folds() -> None:
+    labels = np.repeat([0, *range(1, 41)], [40, *[1] * 40])
+    task = Tabular(table_of(80, groups=labels, folds=4))
+    assert task.overlap == pytest.approx(1 / 3)
+    assert "trained on 60 rows" in task.words.scope
+    assert Tabular(table_of(points=10)).overlap == pytest.approx(0.43)
