@@ -170,16 +170,12 @@ class Result(Shown):
 
     @property
     def failures(self) -> list[int] | None:
-        """In how many replicates each arm has failed to train, the baseline first.
-
-        There its final risk is no better than that of the best constant. None where a constant is
-        the truth.
-        """
-        constant = self.task.constant_risk(self.history)
-        if constant is None:
+        """In how many replicates each arm has failed to train, the baseline first; see `Task`."""
+        failed = self.task.failed(self.history)
+        if failed is None:
             return None
-        failed: list[int] = (~(self.history.risk[-1] < constant)).sum(axis=1).tolist()
-        return failed
+        counts: list[int] = failed.sum(axis=1).tolist()
+        return counts
 
     @cached_property
     def slope_ratios(self) -> dict[str, tuple[float, Interval | None]]:

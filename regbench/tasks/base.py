@@ -116,8 +116,11 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def constant_risk(self, history: History) -> Any:
-        """Return the risk of the best constant, `(R,)` or one for all; None where that is best."""
+    def failed(self, history: History) -> NDArray[np.bool_] | None:
+        """Return which networks are no better than the best constant, `(A, R)`, after training.
+
+        None where a constant is the truth.
+        """
 
     @property
     @abstractmethod

@@ -186,10 +186,10 @@ class Synthetic(Task):
         is_other: NDArray[np.bool_] = halves[:, None] != halves
         return is_other
 
-    def constant_risk(self, history: History) -> float | None:
-        """Return the variance of the truth over the range, and the noise."""
+    def failed(self, history: History) -> NDArray[np.bool_] | None:
+        """Return whose risk is at least the variance of the truth over the range and the noise."""
         spread = float(history.grid_truth.astype(np.float64).var())
-        return spread + self.noise_variance if spread else None
+        return ~(history.risk[-1] < spread + self.noise_variance) if spread else None
 
     def parts(self, history: History, kept_index: int) -> None:
         """Return nothing: the noise is known."""

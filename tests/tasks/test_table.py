@@ -323,6 +323,18 @@ def test_partitions_of_groups_of_different_sizes_differ() -> None:
     assert not parts[1] & parts[2]
 
 
+def test_a_network_has_failed_where_a_constant_fits_its_training_rows_as_well() -> None:
+    generator = np.random.default_rng(5)
+    noise = Table(generator.normal(size=(60, 8)), generator.normal(size=60))
+    found = run(noise, arms=[rb.WeightDecay(0.001)], network=rb.Network(hidden=32, depth=1))
+    assert (found.history.r_squared[-1] < 0).mean() > 0.5, "all that they learn is noise"
+    assert found.failures == [0, 0]
+    lost = found.history.train_loss_eval.copy()
+    lost[-1, 1, :3] = np.square(found.history.scale[:3, 0]) * [1.01, np.inf, np.nan]
+    failed = Tabular(noise).failed(found.history.replaced(train_loss_eval=lost))
+    assert failed.sum(axis=1).tolist() == [0, 3]
+
+
 def test_samples_of_different_overlaps_are_as_dependent_as_the_most_dependent_one() -> None:
     few, many = (Sample(np.arange(6.0).reshape(2, 3), overlap=size) for size in (0.4, 0.1))
     for pair in ((few, many), (many, few)):
