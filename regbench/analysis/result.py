@@ -91,7 +91,7 @@ class Result(Shown):
 
     def __repr__(self) -> str:
         """Return a short table: each arm's headline measure at the last epoch, and its verdict."""
-        means = self.judged.mean(axis=1)
+        means = self.sample.levels
         rows = [("arm", self.question.words, "difference", "interval", "verdict")]
         rows.append((self.study.arm_names[0], f"{means[0]:.5f}", "", "", ""))
         for c, mean in zip(self.comparisons, means[1:], strict=True):
@@ -190,7 +190,7 @@ class Result(Shown):
 
         None where every arm has a loss that is not finite.
         """
-        losses = self.judged[1:].mean(axis=1, dtype=np.float64)
+        losses = self.sample.levels[1:]
         finite = np.where(np.isfinite(losses), losses, np.inf)
         return self.study.arms[1:][int(finite.argmin())] if np.isfinite(losses).any() else None
 

@@ -107,9 +107,12 @@ class Sample:
 
     @property
     def error_parts(self) -> tuple[Floats, Floats]:
-        """Standard errors over replicates alone and over rows alone, `(A − 1,)` each."""
-        errors, rows = standard_errors(self.differences), self.by_row
-        return errors, np.zeros_like(errors) if rows is None else standard_errors(rows)
+        """Standard errors over replicates alone and over rows alone, `(A − 1,)` each.
+
+        NaN of one replicate, or of one row.
+        """
+        own = error_of(self.differences)
+        return own, np.zeros_like(own) if self.by_row is None else error_of(self.by_row)
 
     @property
     def freedom(self) -> float:
@@ -131,10 +134,11 @@ class Sample:
         return correlations
 
 
-def standard_errors(values: Floats) -> Floats:
-    """Return the standard errors of means over the last axis; NaN of one value."""
-    count = values.shape[-1]
-    if count < 2:
-        return np.full(values.shape[:-1], np.nan)
-    errors: Floats = values.std(axis=-1, ddof=1) / math.sqrt(count)
+@np.errstate(invalid="ignore", over="ignore")
+def error_of(values: Floats) -> Floats:
+    """Return the standard errors of means of independent values `(A, n)`; NaN where n = 1."""
+    count = values.shape[1]
+    if count == 1:
+        return np.full(len(values), np.nan)
+    errors: Floats = values.std(axis=1, ddof=1) / math.sqrt(count)
     return errors

@@ -207,6 +207,7 @@ class Tabular(Task):
         predictions = np.take_along_axis(history.predictions, kept[None, ..., None], axis=0)[0]
         return self.over_rows(errors_of(predictions, history), history, history.held_out >= 0)
 
+    @np.errstate(invalid="ignore")  # of losses that are not finite
     def over_rows(self, numbers: Array, history: History, is_meant: NDArray[np.bool_]) -> Sample:
         """Return the sample of what each replicate says of the rows that it holds out, `(A, R, H)`.
 
@@ -274,6 +275,7 @@ class Tabular(Task):
         """Return nothing: nobody knows it."""
         raise NotImplementedError
 
+    @np.errstate(invalid="ignore")  # of losses that are not finite
     def parts(self, history: History, kept_index: int) -> tuple[Sample, Sample] | None:
         """Return the loss less the variance, and the variance, row by row.
 

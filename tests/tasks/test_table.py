@@ -335,6 +335,66 @@ def test_a_network_has_failed_where_a_constant_fits_its_training_rows_as_well() 
     assert failed.sum(axis=1).tolist() == [0, 3]
 
 
+def test_one_replicate_has_no_interval_and_two_have_a_wide_one() -> None:
+    alone = run(table_of(), replicates=1)
+    for arm in alone.comparisons:
+        assert (arm.ci, arm.p_value, arm.verdict) == (None, None, "inconclusive")
+    told = alone.task.document(alone.history, alone.sample, alone.study.compared)["table"]
+    assert math.isnan(told["standard_errors"]["wdecay=0.1"]["folds"])
+    assert not alone.decomposition_differences[-1]
+    assert not alone.at_best_epochs
+    two = run(table_of(), arms=[rb.WeightDecay(0.1)], replicates=2)
+    (arm,) = two.comparisons
+    assert arm.ci
+    half = stats.t.ppf(0.975, 1) * two.sample.errors[0]
+    assert arm.ci[1] - arm.mean_difference == pytest.approx(half, rel=1e-9)
+
+
+def test_rows_weigh_the_same_however_often_they_are_held_out() -> None:
+    found = run(table_of(), replicates=13)
+    history = found.history
+    counts = np.bincount(history.held_out[history.held_out >= 0], minlength=43)
+    assert {*counts} == {1, 2}
+    told = history.predictions[-1].astype(float) * history.scale + history.center
+    losses = np.where(history.held_out >= 0, np.square(told - history.held_out_y), np.nan)
+    rows = [np.nanmean((losses[1] - losses[0])[history.held_out == row]) for row in range(43)]
+    assert found.comparisons[0].mean_difference == pytest.approx(np.mean(rows), rel=1e-9)
+    assert found.best_arm in found.study.arms[1:]
+    few = run(table_of(), replicates=4)
+    told = few.task.document(few.history, few.sample, few.study.compared)["table"]
+    missing = [row for row, value in enumerate(told["rows"]["wdecay=0.1"]) if math.isnan(value)]
+    assert sorted([*missing, *np.concatenate(told["folds"])]) == list(range(43))
+    assert few.sample.rows is not None
+    assert few.sample.rows.shape[1] == 43 - len(missing)
+
+
+def test_an_arm_that_diverges_takes_nothing_from_the_others() -> None:
+    training = rb.Training(epochs=400, log_every=100, lr=0.02)
+    fine, bad = rb.WeightDecay(0.1), rb.WeightDecay(189.0)
+    both, alone = (
+        rb.run(
+            rb.Study(
+                arms=arms,
+                task=table_of(),
+                network=rb.Network(hidden=8, depth=2),
+                training=training,
+                replicates=20,
+            ),
+            machine=MACHINES["batched"],
+        )
+        for arms in ([fine, bad], [fine])
+    )
+    assert [arm.verdict for arm in both.comparisons] == [alone.comparisons[0].verdict, "diverged"]
+    assert both.comparisons[0].ci == pytest.approx(alone.comparisons[0].ci, rel=1e-6)
+    first, lost = both.decomposition_differences[-1]
+    assert first.variance.ci == pytest.approx(alone.decomposition_differences[-1][0].variance.ci)
+    assert math.isnan(lost.variance.value)
+    assert both.failures
+    assert both.failures[2] > 0
+    for compared in (both.measures, both.at_best_epochs, both.comparisons_by_epoch):
+        assert compared
+
+
 def test_samples_of_different_overlaps_are_as_dependent_as_the_most_dependent_one() -> None:
     few, many = (Sample(np.arange(6.0).reshape(2, 3), overlap=size) for size in (0.4, 0.1))
     for pair in ((few, many), (many, few)):
