@@ -279,9 +279,11 @@ class Tabular(Task):
     def parts(self, history: History, kept_index: int) -> tuple[Sample, Sample] | None:
         """Return the loss less the variance, and the variance, row by row.
 
-        None where a row is held out only once: the variance at a row is that of the
-        predictions of the replicates that hold it out. The noise at a row is the same in all arms,
-        and so is its target, so that a difference of the first is one of bias².
+        None where a row is held out only once: the variance at a row is that of the predictions of
+        the replicates that hold it out. The noise at a row is the same in all arms, and so is its
+        target, so that a difference of the first is one of bias². What makes predictions vary over
+        splits is common to all rows of a table, so that rows do not tell how sure their mean
+        variance is.
         """
         rows = np.maximum(history.held_out, 0)
         predictions = history.predictions[kept_index].astype(np.float64)
@@ -295,6 +297,9 @@ class Tabular(Task):
         loss = errors_of(history.predictions[kept_index], history)
         made = (self.over_rows(part, history, is_held) for part in (loss - variance, variance))
         bias_squared, found = made
+        if self.overlap:
+            away = found.levels - found.values.mean(axis=1)
+            found = Sample(found.values + away[:, None], overlap=self.overlap)
         return bias_squared, found
 
     def document(self, history: History, sample: Sample, arms: Sequence[str]) -> dict[str, Any]:

@@ -206,6 +206,21 @@ def test_difference_of_the_risk_is_one_of_bias_squared_and_one_of_variance(resul
     assert once.decomposition_differences[-1] == [], "no row is held out twice"
 
 
+def test_difference_of_variance_has_the_law_of_overlapping_splits() -> None:
+    found = run(table_of(), arms=[rb.WeightDecay(0.1)])
+    history = found.history
+    told = history.predictions[-1].astype(float) * history.scale + history.center
+    told = np.where(history.held_out >= 0, told, np.nan)
+    apart = np.full_like(told, np.nan)
+    for row in range(43):
+        at = history.held_out == row
+        apart[:, at] = 2 * np.square(told[:, at] - told[:, at].mean(axis=1, keepdims=True))
+    own = np.nanmean(apart[1] - apart[0], axis=1)
+    half = stats.t.ppf(0.975, 19) * own.std(ddof=1) * math.sqrt(1 / 20 + 1 / 9)
+    variance = found.decomposition_differences[-1][0].variance
+    assert variance.ci == pytest.approx((variance.value - half, variance.value + half), rel=1e-6)
+
+
 def test_best_epoch_is_chosen_by_the_other_folds_of_the_same_partition() -> None:
     choosers = Tabular(table_of()).choosers(range(1, 22))
     assert choosers is not None
