@@ -1,20 +1,25 @@
 """All cases that `regbench verify` runs. Everything is seeded.
 
 First what training does: steps of optimizers, decay, ridge and lasso, dropout. Then what is
-measured: bias² and variance, the risk, stopping early, and a sum. A prediction starts from the data
-and the initial weights of a run and goes through `closed_forms.py` and `numpy_network.py` alone.
+measured: bias² and variance, the risk, a table, stopping early, and a sum. A prediction starts from
+the data and the initial weights of a run and goes through `closed_forms.py` and `numpy_network.py`
+alone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from regbench.analysis.decomposition import split
 from regbench.regularizers.penalties import L1, WeightDecay
+from regbench.settings.study import Network, Study, Training
+from regbench.settings.table import Table
 from regbench.verify import closed_forms as theory
 from regbench.verify import numpy_network as plain
+from regbench.verify.conformance import trained
 from regbench.verify.runner import (
     BASELINE,
     CUBIC,
@@ -52,6 +57,8 @@ RIDGE_STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 PLAIN = LINEAR | {"momentum": 0.0, "lr": 0.05}
 STOPPED = 20
 """An epoch at which the model is far from converged."""
+SINGLE = 1e-6
+"""Relative rounding of what is computed from data in float32, differences among it."""
 
 
 # One step after another: optimizers and decay, parameter by parameter.
@@ -342,6 +349,101 @@ def ridge_risk(result: Result) -> Agreement:
         variance = np.einsum("gi,ij,gj->g", at_grid, covariance, at_grid)
         predicted.append(np.mean(bias**2 + variance) + task.test_noise**2)
     return compare_means(predicted, result.history.risk[-1, 1:].T)
+
+
+# A table, whose target is linear.
+
+
+def linear_table() -> Table:
+    """Return 62 rows whose target is a sum of inputs in different units, and noise."""
+    generator = np.random.default_rng(1)
+    x = generator.normal((0, 5, -20), (1, 3, 10), (62, 3))
+    return Table(x, 100 + x @ (20, -5, 1) + generator.normal(0, 20, 62), folds=5)
+
+
+TABLE = Study(
+    arms=[WeightDecay(0.1), WeightDecay(1.0)],
+    task=linear_table(),
+    network=Network(depth=0),
+    training=Training(epochs=100, lr=0.2, momentum=0.5, log_every=100),
+    replicates=20,
+    dtype="float64",
+)
+"""A linear model that converges to ridge; each row is held out four times."""
+
+
+class Ridge(NamedTuple):
+    """What ridge makes of each of n rows of a table, arm by arm.
+
+    Attributes:
+        risks: Mean losses of R replicates at the rows that they hold out, `(A, R)`.
+        losses: Mean losses at each row over the replicates that hold it out, `(A, n)`.
+        variances: Of the predictions of these replicates, `(A, n)`.
+    """
+
+    risks: Array
+    losses: Array
+    variances: Array
+
+
+def ridge_of(result: Result) -> Ridge:
+    """Return what ridge makes of the table of a result, with its splits."""
+    table = result.study.task.values
+    splits = [own[own >= 0] for own in result.history.held_out]
+    made = []
+    for arm in result.study.arms:
+        decay = arm.parts[0].strength if arm.parts else 0.0
+        at = np.full((len(splits), len(table.y)), np.nan)
+        for own, held in zip(at, splits, strict=True):
+            own[held] = theory.ridge_of_a_table(table.x, table.y, held, decay)
+        losses = np.square(at - table.y)
+        risks = np.nanmean(losses, axis=1)
+        made.append(Ridge(risks, np.nanmean(losses, axis=0), np.nanvar(at, axis=0, ddof=1)))
+    return Ridge(*map(np.array, zip(*made, strict=True)))
+
+
+@case_of("Hoerl & Kennard 1970", TABLE)
+def table_risk(result: Result) -> Agreement:
+    """Whether on a table, the risk of each replicate is that of ridge on its training rows."""
+    return compare_values(ridge_of(result).risks, result.history.risk[-1], SINGLE)
+
+
+@case_of("Geman, Bienenstock & Doursat 1992", TABLE)
+def table_parts(result: Result) -> Agreement:
+    """Whether on a table, differences of risk, bias² and variance are those of ridge, by rows."""
+    found = ridge_of(result)
+    losses, variances = ((own[1:] - own[0]).mean(axis=1) for own in (found.losses, found.variances))
+    parts = result.decomposition_differences[-1]
+    measured = [
+        [c.mean_difference, part.bias_squared.value, part.variance.value]
+        for c, part in zip(result.comparisons, parts, strict=True)
+    ]
+    predicted = np.stack([losses, losses - variances, variances], axis=1)
+    return compare_values(predicted, measured, SINGLE)
+
+
+@case_of("Bayle et al. 2020; Student 1908", TABLE)
+def table_interval(result: Result) -> Agreement:
+    """Whether on a table, half an interval is t·√(s²/R of R splits + s²/n of n rows)."""
+    found, count = ridge_of(result), result.study.replicates
+    splits, rows = (own[1:] - own[0] for own in (found.risks, found.losses))
+    error = np.hypot(*(own.std(axis=1, ddof=1) / len(own.T) ** 0.5 for own in (splits, rows)))
+    intervals = [c.ci_alone or (np.nan, np.nan) for c in result.comparisons]
+    measured = [(high - low) / 2 for low, high in intervals]
+    return compare_values(stats.t.ppf(0.975, count - 1) * error, measured, SINGLE)
+
+
+@case("the synthetic task", "wdecay", 0.3, replicates=1, epochs=200, points=20, **LINEAR)
+def table_task(result: Result) -> Agreement:
+    """Whether on the same rows, least squares of a table has the synthetic task's risk."""
+    history, task = result.history, result.study.task
+    x = np.append(history.train_x, history.grid_x)
+    y = np.append(history.train_y, history.grid_truth)
+    groups = np.arange(len(x)) < task.points
+    again = trained(result, task=Table(x[:, None], y, groups, folds=2), replicates=2)
+    is_judged_on_grid = again.held_out[:, 0] == task.points
+    measured = again.risk[-1, BASELINE, is_judged_on_grid] + task.test_noise**2
+    return compare_values(history.risk[-1, BASELINE], measured, SINGLE)
 
 
 # Stopping early, and a sum of regularizers.

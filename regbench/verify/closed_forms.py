@@ -16,6 +16,8 @@ from scipy import optimize, stats
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from numpy.typing import NDArray
+
     from regbench.analysis.history import Array
 
 
@@ -61,6 +63,19 @@ def ridge(design: Array, y: Array, decay: float) -> Array:
     """
     alpha = len(design) * decay / 2
     return np.linalg.solve(design.T @ design + alpha * np.eye(design.shape[1]), design.T @ y)
+
+
+def ridge_of_a_table(x: Array, y: Array, held: NDArray[np.int64], decay: float) -> Array:
+    """Return what ridge predicts at the `held` rows of a table, fitted on its other rows.
+
+    Inputs `(n, D)` and targets `(n,)` are standardized by the other rows; see `ridge`.
+    """
+    train = np.setdiff1d(np.arange(len(y)), held)
+    design = with_bias((x - x[train].mean(axis=0)) / x[train].std(axis=0))
+    center, scale = y[train].mean(), y[train].std()
+    weights = ridge(design[train], (y[train] - center) / scale, decay)
+    predicted: Array = center + scale * design[held] @ weights
+    return predicted
 
 
 def ridge_bias(design: Array, weights: Array, decay: float) -> Array:

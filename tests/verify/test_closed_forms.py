@@ -9,6 +9,8 @@ import pytest
 import torch
 from scipy import optimize
 from sklearn.linear_model import ElasticNet, Lasso, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from training import make_study, train
 
 from regbench.verify import closed_forms as theory
@@ -276,3 +278,13 @@ def test_gradient_by_complex_steps_is_that_of_the_chain_rule_and_the_penalty() -
     by_chain_rule = numpy_network.flatten(numpy_network.loss_gradient(parameters, x, y[:, None]))
     expected = by_chain_rule + 0.3 * numpy_network.flatten(parameters)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_ridge_of_a_table_is_that_of_scikit_learn_behind_its_scaler() -> None:
+    (x, y), held = make_data(30), np.arange(4, 11)
+    x, y, rest = 3 + 5 * x, 40 * y - 7, np.delete(np.arange(30), held)
+    scaler = StandardScaler().fit(y[rest, None])
+    model = make_pipeline(StandardScaler(), Ridge(alpha=23 * 0.3 / 2))
+    model.fit(x[rest], scaler.transform(y[rest, None]))
+    expected = scaler.inverse_transform(model.predict(x[held]).reshape(-1, 1))[:, 0]
+    assert theory.ridge_of_a_table(x, y, held, 0.3) == pytest.approx(expected, rel=1e-10)

@@ -23,7 +23,10 @@ from regbench.regularizers.penalties import (
     WeightDecay,
 )
 from regbench.settings.groups import Machine
+from regbench.tasks import sample, table
+from regbench.tasks.sample import Sample
 from regbench.tasks.synthetic import Synthetic, loss_at_test_points
+from regbench.tasks.table import Tabular
 from regbench.verify import cases
 from regbench.verify.cases import CASES
 from regbench.verify.runner import compare_means, compare_values, select, verify
@@ -347,3 +350,45 @@ def test_risk_at_the_training_inputs_alone_is_found(monkeypatch: pytest.MonkeyPa
 def test_stopping_an_epoch_late_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EarlyStopping, "stops_at", lambda self, epochs: int(self.strength) + 1)
     assert_failing("early-stopping")
+
+
+def test_losses_of_a_table_in_other_units_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "units", lambda outcome: 1.0)
+    assert_failing("table-risk", "table-task")
+
+
+def test_training_on_a_row_of_a_table_that_is_held_out_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    split = Tabular.split
+
+    def swap(self: Tabular, seed: int) -> tuple[Any, Any]:
+        train, held = split(self, seed)
+        return np.sort(np.append(train, held[:1])), held
+
+    monkeypatch.setattr(Tabular, "split", swap)
+    assert_failing("table-risk", "table-parts", "table-interval")
+
+
+def test_variance_of_a_table_by_the_number_of_replicates_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = Tabular.parts
+
+    def plug_in(self: Tabular, history: History, kept_index: int) -> Any:
+        found = parts(self, history, kept_index)
+        assert found
+        bias_squared, variance = found
+        return bias_squared, dataclasses.replace(variance, values=variance.values * 3 / 4)
+
+    monkeypatch.setattr(Tabular, "parts", plug_in)
+    assert_failing("table-parts")
+
+
+def test_rows_of_a_table_taken_as_certain_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_splits(self: Sample) -> tuple[Array, Array]:
+        own = sample.error_of(self.differences)
+        return own, np.zeros_like(own)
+
+    monkeypatch.setattr(Sample, "error_parts", property(of_splits))
+    assert_failing("table-interval")
