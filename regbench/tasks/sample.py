@@ -33,12 +33,14 @@ class Sample:
         overlap: Rows tested on over rows trained on, where replicates are such splits; else 0.
         is_halved: Whether each half of the replicates, at even and at odd positions, chose
             something for the other, so that all of a half depend on one choice.
+        row_count: As how many rows the rows count, at most; see `effective_count`.
     """
 
     values: Floats
     rows: Floats | None = None
     overlap: float = 0.0
     is_halved: bool = False
+    row_count: float = math.inf
 
     @property
     def is_independent(self) -> bool:
@@ -70,7 +72,8 @@ class Sample:
         is_halved = any(sample.is_halved for sample in samples)
         by_row = combine(*rows) if len(rows) == len(samples) else None
         values = combine(*(sample.values for sample in samples))
-        return cls(values, by_row, overlap, is_halved)
+        row_count = min(sample.row_count for sample in samples)
+        return cls(values, by_row, overlap, is_halved, row_count)
 
     @property
     def levels(self) -> Floats:
@@ -120,8 +123,8 @@ class Sample:
         least = self.values.shape[1]
         if self.rows is None:
             return float(least - 1)
-        least = min(least, self.rows.shape[1])
-        return math.inf if least >= MANY else least - 1
+        least = int(min(least, self.rows.shape[1], self.row_count))
+        return math.inf if least >= MANY else max(1, least - 1)
 
     def correlations(self, arms: NDArray[np.bool_]) -> Floats:
         """Return the correlations of the mean differences of some arms, which vary."""
@@ -142,3 +145,12 @@ def error_of(values: Floats) -> Floats:
         return np.full(len(values), np.nan)
     errors: Floats = values.std(axis=1, ddof=1) / math.sqrt(count)
     return errors
+
+
+def effective_count(sizes: NDArray[np.int64]) -> float:
+    """Return of how many groups of one size a mean is as sure as of groups of these sizes.
+
+    (Σ n)²/Σ n², where rows of a group say the same (Kish 1965, Survey Sampling; Carter,
+    Schnepel & Steigerwald 2017, Review of Economics and Statistics 99).
+    """
+    return float(sizes.sum() ** 2 / np.square(sizes).sum())

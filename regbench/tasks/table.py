@@ -13,7 +13,7 @@ import numpy as np
 from regbench.errors import UsageError
 from regbench.tasks.base import Data, Task, Words
 from regbench.tasks.measures import OF_LAYERS, OF_WEIGHTS, Measure, Outcome, mean_square, picked
-from regbench.tasks.sample import Sample
+from regbench.tasks.sample import Sample, effective_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -224,7 +224,8 @@ class Tabular(Task):
         mean = means[:, is_there].mean(axis=1, keepdims=True)
         apart = np.array([np.bincount(group, arm) for arm in means[:, is_there] - mean])
         by_group: NDArray[np.float64] = mean + apart * (apart.shape[1] / len(group))
-        return Sample(values, by_group, self.overlap)
+        row_count = effective_count(np.bincount(group))
+        return Sample(values, by_group, self.overlap, row_count=row_count)
 
     def row_means(
         self, numbers: Array, history: History, is_meant: NDArray[np.bool_]

@@ -180,6 +180,18 @@ def test_rows_of_a_group_count_as_one() -> None:
     assert found.sample.freedom == 14, "of 15 groups"
 
 
+def test_a_group_of_half_the_rows_leaves_few_degrees_of_freedom() -> None:
+    labels = [0] * 30 + [*range(1, 31)]
+    found = run(table_of(60, groups=labels), arms=[rb.WeightDecay(0.1)], replicates=30)
+    assert found.sample.freedom == 2, "60²/(30² + 30) is 3.87"
+    half = stats.t.ppf(0.975, 2) * found.sample.errors[0]
+    (arm,) = found.comparisons
+    assert arm.ci
+    assert arm.ci[1] - arm.mean_difference == pytest.approx(half, rel=1e-9)
+    alone = run(table_of(60), arms=[rb.WeightDecay(0.1)], replicates=30)
+    assert math.isinf(alone.sample.freedom)
+
+
 def test_measures_without_rows_have_the_law_of_overlapping_splits(result: Result) -> None:
     norms = result.history.weight_norm[-1].astype(float)
     (found,) = (m for m in result.measures if (m.arm, m.measure) == ("wdecay=0.1", "weight_norm"))
