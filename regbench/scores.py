@@ -47,7 +47,8 @@ def judge(scores: Any, question: Judging | None = None) -> Judged:
 def judge_named(names: Sequence[str], question: Judging) -> Judged:
     """Judge the scores in a file, `-` for stdin, or of runs; see `judge`."""
     if all(os.path.isdir(name) for name in names):  # noqa: PTH112 - no name is too long for it
-        return judge_rows(rows_of_runs(names), "runs", question)
+        rows, is_crossed = rows_of_runs(names)
+        return judge_rows(rows, "runs", question, is_crossed=is_crossed)
     name = names[0]
     try:
         if len(names) > 1:
@@ -64,7 +65,11 @@ def judge_named(names: Sequence[str], question: Judging) -> Judged:
 
 
 def judge_rows(
-    rows: Iterable[Mapping[Any, Any]], source: str, question: Judging, notes: Sequence[str] = ()
+    rows: Iterable[Mapping[Any, Any]],
+    source: str,
+    question: Judging,
+    notes: Sequence[str] = (),
+    is_crossed: bool = False,
 ) -> Judged:
     """Judge the scores of a table by the pairs that every arm has; see `judge` and `table_of`."""
     found, (measure, *others) = table_of(rows, source)
@@ -89,7 +94,7 @@ def judge_rows(
         if getattr(question, key) and not (pairs and (key == "splits" or not question.splits)):
             raise UsageError(key, getattr(question, key), problem="which takes independent pairs")
     values = {arm: np.array([own[pair] for pair in pairs or own]) for arm, own in scores.items()}
-    return Judged(measure, values, pairs, question, notes)
+    return Judged(measure, values, pairs, question, notes, is_crossed)
 
 
 def table_of(
@@ -168,8 +173,12 @@ def number_of(place: str, cell: Any) -> float:
         raise UsageError(place, str(cell), "a number") from None
 
 
-def rows_of_runs(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what the arms of runs are judged by; raises `UsageError` where their data differ."""
+def rows_of_runs(names: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
+    """Return what the arms of runs are judged by, and whether these scores are of best epochs.
+
+    Seeds follow each other, so that those that runs share are at even and odd positions of the same
+    halves. Raises `UsageError` where the runs' data differ.
+    """
     found, facts = dict[str, dict[int, float]](), dict[str, Any]()
     for name in names:
         result, done, total, _ = read_back(open_run(name))
@@ -184,4 +193,5 @@ def rows_of_runs(names: Sequence[str]) -> list[dict[str, Any]]:
             scores = dict(zip(study.seeds, values, strict=True))
             found[arm if found.get(arm, scores) == scores else f"{name}:{arm}"] = scores
     by_seed = ((arm, *score) for arm, scores in found.items() for score in scores.items())
-    return [{"arm": arm, "seed": seed, facts["by"]: score} for arm, seed, score in by_seed]
+    rows = [{"arm": arm, "seed": seed, facts["by"]: score} for arm, seed, score in by_seed]
+    return rows, result.question.is_at_best

@@ -238,6 +238,20 @@ def test_arms_of_several_runs_are_judged_on_the_seeds_that_they_share(regbench: 
     assert_one_line(regbench("judge", "a", "d"), 2, "'d'", "by risk in a and test_loss here")
 
 
+def test_scores_at_best_epochs_have_their_law_and_a_column_of_their_name_has_not(
+    regbench: Command, tmp_path: Path
+) -> None:
+    small = [word for word in TINY if not word.startswith("--replicates")]
+    words = [*small, "--replicates=6", "--by=risk-at-best", *NO_FILES]
+    assert regbench("wdecay", *words, "--out=a").code == 0
+    (alone,) = regbench("report", "a", "--json").document["comparisons"]
+    (judged,) = regbench("judge", "a", "--json").document["comparisons"]
+    assert judged["ci"] == pytest.approx(alone["ci"])
+    (tmp_path / "scores.csv").write_text(LONG.replace("loss", "risk_at_best"))
+    (found,) = regbench("judge", "scores.csv", "--json").document["comparisons"]
+    assert tuple(found["ci"]) == rb.judge(SCORES).comparisons[0].ci != judged["ci"]
+
+
 def test_function_is_called_once_for_each_score_and_goes_on_where_it_was_cut_off(
     tmp_path: Path,
 ) -> None:

@@ -81,7 +81,7 @@ def judged_sample(study: Study, history: History, question: Question) -> Sample:
     """Return the sample by which arms are judged: at the last epoch, or at the best ones."""
     task = task_of(study)
     choosers = task.choosers(study.seeds)
-    if question.judged_by == AT_BEST and choosers is not None:
+    if question.is_at_best and choosers is not None:
         return task.sample(history, "risk", best_at(history, choosers))
     return task.sample(history, question.headline)
 

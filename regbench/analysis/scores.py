@@ -16,6 +16,7 @@ import numpy as np
 from regbench.analysis import statistics
 from regbench.analysis.statistics import OF_A_LOSS, Comparison, compare_arms
 from regbench.settings.study import MOST_REPLICATES
+from regbench.tasks.sample import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,7 @@ class Judged:
         pairs: The names of the R pairs; empty where no two scores belong together.
         question: What the scores mean, and what is asked of them.
         notes: How scores were taken and what was left out, a line each.
+        is_crossed: Whether they are of regbench's best epochs, which need a law of their own.
     """
 
     measure: str
@@ -45,6 +47,7 @@ class Judged:
     pairs: Sequence[str]
     question: Judging
     notes: Sequence[str] = ()
+    is_crossed: bool = False
 
     def __repr__(self) -> str:
         """Return a line for each arm: its verdict, mean difference and interval."""
@@ -54,7 +57,8 @@ class Judged:
     @cached_property
     def comparisons(self) -> list[Comparison]:
         """Every arm against the baseline; a difference is arm − baseline."""
-        found = (paired if self.pairs else unpaired)(self.measure, self.scores, self.question)
+        asked = self.measure, self.scores, self.question
+        found = paired(*asked, self.is_crossed) if self.pairs else unpaired(*asked)
         return [settled(c, self.question) for c in found]
 
     @property
@@ -85,26 +89,17 @@ class Judged:
 
 
 @np.errstate(all="ignore")
-def paired(measure: str, scores: dict[str, Array], asked: Judging) -> list[Comparison]:
-    """Compare every arm with the baseline, pair by pair.
-
-    Random splits of one table depend on each other: the variance of a mean is s²(1/R + overlap)
-    (Nadeau & Bengio 2003, Machine Learning 52), as if the differences had a larger spread. What
-    takes pairs as independent is None then.
-    """
-    (_, *names), values, found = scores, np.array([*scores.values()]), []
-    differences = values - values[0]
-    means = differences.mean(axis=1, keepdims=True)
-    wide = means + (differences - means) * math.sqrt(1 + len(values[0]) * asked.overlap)
-    laws = compare_arms(names, measure, wide, asked.confidence)
-    for c, law in zip(compare_arms(names, measure, values, asked.confidence), laws, strict=True):
+def paired(
+    measure: str, scores: dict[str, Array], asked: Judging, is_crossed: bool
+) -> list[Comparison]:
+    """Compare every arm with the baseline, pair by pair; see `Sample` for random splits."""
+    (_, *names), values, found = scores, np.array([*scores.values()]), list[Comparison]()
+    sample = Sample(values, overlap=asked.overlap, is_halved=is_crossed)
+    for c in compare_arms(names, measure, sample, asked.confidence):
         if asked.better == "higher" and c.wins is not None:
             wins = int((scores[c.arm] > values[0]).sum())
             chance = statistics.probability_interval(wins, c.replicates, asked.confidence)
-            c = replace(c, wins=wins, win_probability_ci=chance)
-        if asked.overlap:
-            c = replace(c, ci=law.ci, ci_alone=law.ci_alone, p_value=law.p_value)
-            c = replace(c, median_ci=None, win_probability_ci=None, p_value_sign_flip=None)
+            c = replace(c, wins=wins, win_probability_ci=c.win_probability_ci and chance)
         found.append(c)
     return found
 

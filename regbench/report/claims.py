@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regbench.analysis.claims import CLAIMS
-from regbench.analysis.statistics import AT_BEST
 from regbench.report.base import Table
 from regbench.report.format import interval_text, percent, rounded, told
 
@@ -144,7 +143,7 @@ def holds_in(result: Result, claim: Claim) -> str:
 def judged_text(result: Result) -> str:
     """Return by what arms are judged, and when, to begin a caption."""
     what, last = result.question.words.capitalize(), result.history.epochs[-1]
-    return what if result.question.judged_by == AT_BEST else f"{what} at epoch {last}"
+    return what if result.question.is_at_best else f"{what} at epoch {last}"
 
 
 def best_cell(found: AtBest | None) -> str:

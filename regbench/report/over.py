@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from regbench.analysis.statistics import AT_BEST
 from regbench.report import training
 from regbench.report.base import Table, View
 from regbench.report.claims import MARKS, OTHERS, TITLES, best_cell, change_of, is_comparable
@@ -171,7 +170,7 @@ def effect_table(result: OverResult) -> Table:
             row.append("n/a" if e.wins is None else f"{e.wins} of {e.replicates}")
             row += [best.get(e.arm, "n/a"), *(marks[e.arm, claim] for claim in OTHERS)]
             rows.append([*row, rounded(c.baseline, e.ci)])
-    at = what.capitalize() + " at the last epoch" * (result.question.judged_by != AT_BEST)
+    at = what.capitalize() + " at the last epoch" * (not result.question.is_at_best)
     caption = f"{at}: arm − baseline; {interval}s hold for all arms and values at once"
     note = "Best epochs and the other claims are judged at each value alone. ? means cannot tell."
     few = [(5,), (5, 10), (5, 7, 8, 9, 10), (5, 6, 7, 8, 9, 10)]

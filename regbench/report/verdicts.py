@@ -54,7 +54,7 @@ def sentences(result: Result) -> list[str]:
 def best_epoch_sentences(result: Result, arms: Sequence[str]) -> list[str]:
     """Return what becomes of some arms where each is stopped at its own best epoch."""
     lines, labels, last = list[str](), result.study.labels, result.history.epochs[-1]
-    if result.question.judged_by == AT_BEST:
+    if result.question.is_at_best:
         return []
     ends = {found.arm: found for found in result.measures if found.measure == "risk"}
     for found in result.at_best_epochs:
@@ -86,8 +86,8 @@ def sentence(
     noun: str = "replicates",
 ) -> str:
     """Return the verdict on an arm in one sentence."""
-    mean, ci, what = comparison.mean_difference, comparison.ci, comparison.measure.replace("_", " ")
-    what = what.removesuffix(" at best")
+    mean, ci, measure = comparison.mean_difference, comparison.ci, comparison.measure
+    what = "risk" if measure == AT_BEST else measure.replace("_", " ")
     if comparison.verdict == "diverged":
         return f"{label} cannot be compared, because a {what} is not finite."
     if comparison.verdict == "did nothing":

@@ -80,6 +80,11 @@ class Question(Settings, title="Statistics"):
         return self.by.replace("-", "_")
 
     @property
+    def is_at_best(self) -> bool:
+        """Whether replicates chose the epochs at which others are judged."""
+        return self.by == "risk-at-best"
+
+    @property
     def headline(self) -> str:
         """The same measure at any one epoch."""
         return "test_loss" if self.by == "test-loss" else "risk"
