@@ -14,34 +14,57 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regbench.analysis.scores import Judged
-from regbench.errors import UsageError, cannot_read, differences
-from regbench.program import open_run, read_back
+from regbench.errors import UsageError, cannot_read, differences, visible
+from regbench.experiments import stored_command
+from regbench.program import read_back
 from regbench.settings.groups import Judging
 from regbench.settings.parse import to_number
+from regbench.storage import run_folder
 from regbench.storage.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+FORMS = "a table with a column for each arm, or with the columns arm, seed and a score"
+NUMBER = "a number, or nothing; the arms of a long table are in a column called arm"
+PAIRS = "seed", "pair", "split", "fold"
+"""The columns that say which scores belong together."""
+INDEX = "", "Unnamed: 0"
+"""The columns that pandas numbers rows in; they are passed over."""
 NOT_FINITE = {"nan", "inf", "+inf", "-inf"}
 
 
 def judge(scores: Any, question: Judging | None = None) -> Judged:
     """Return what scores say: which arms are better than the baseline, by how much, how surely.
 
-    They are a pandas table, long (columns `arm`, `seed` or `pair`, and a score) or wide (a column
-    for each arm), or a mapping from each arm to its scores, in the order of the pairs where there
-    are as many of each. Raises `UsageError` where a score is no number or nothing is to compare.
+    They are a data frame, long (columns `arm`, `seed` or `pair`, and a score) or wide (a column for
+    each arm), or a mapping from each arm to its scores: by pair in mappings, or in the order of the
+    pairs in lists of the same length; lists of different lengths are not paired. Raises
+    `UsageError` where a score is no number or nothing is to compare.
     """
-    if hasattr(scores, "to_dict"):
-        rows = scores.to_dict("records")
-    elif not isinstance(scores, Mapping):
-        raise UsageError("scores", scores, "a pandas table, or a mapping from arms to scores")
-    elif len({len(own) for own in scores.values()}) == 1:
-        rows = [dict(zip(scores, row, strict=True)) for row in zip(*scores.values(), strict=True)]
-    else:
-        rows = [{"arm": arm, "score": x} for arm, own in scores.items() for x in own]
-    return judge_rows(rows, "scores", question or Judging())
+    return judge_rows(rows_of(scores), "scores", question or Judging())
+
+
+def rows_of(scores: Any) -> list[dict[Any, Any]]:
+    """Return the rows of a data frame or a mapping; see `judge`."""
+    if hasattr(scores, "columns"):
+        if any(getattr(getattr(scores, "index", None), "names", ())):
+            scores = scores.reset_index()
+        columns = [scores[title] for title in scores.columns]
+        return [dict(zip(scores.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+    try:
+        has_names = all(hasattr(own, "keys") for own in scores.values())
+        has_pairs = has_names or len({len(own) for own in scores.values()}) == 1
+        by_arm = {
+            arm: own.items() if has_names else enumerate(own, 1) for arm, own in scores.items()
+        }
+    except (AttributeError, TypeError):
+        raise UsageError("scores", scores, "a data frame, or a mapping of arms to scores") from None
+    each = ((arm, pair, score) for arm, own in by_arm.items() for pair, score in own)
+    return [
+        {"arm": a, "score": score} | ({"pair": pair} if has_pairs else {})
+        for a, pair, score in each
+    ]
 
 
 def judge_named(names: Sequence[str], question: Judging) -> Judged:
@@ -49,19 +72,32 @@ def judge_named(names: Sequence[str], question: Judging) -> Judged:
     if all(os.path.isdir(name) for name in names):  # noqa: PTH112 - no name is too long for it
         rows, is_crossed = rows_of_runs(names)
         return judge_rows(rows, "runs", question, is_crossed=is_crossed)
-    name = names[0]
+    if len(names) > 1:
+        raise UsageError("SCORES", " ".join(names), "one file, or folders of runs")
+    return judge_rows(read_table(names[0]), names[0], question)
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """Return the rows of a file, or of stdin for `-`; raises `UsageError` where it is no table."""
     try:
-        if len(names) > 1:
-            raise UsageError("SCORES", " ".join(names), "one file, or folders of runs")
         content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig").lstrip("\r\n")
         comma = next((c for c in ",;\t" if c in text.partition("\n")[0]), ",")
-        rows = list(csv.DictReader(io.StringIO(text, ""), delimiter=comma, strict=True))
+        lines = csv.reader(io.StringIO(text, ""), delimiter=comma, strict=True)
+        first, *rows = [line for line in lines if any(line)] or [[]]
     except OSError as error:
         raise UsageError("SCORES", problem=cannot_read(error, name)) from None
     except (ValueError, csv.Error) as error:
         raise UsageError("SCORES", name, problem=f"which is no table: {error}") from None
-    return judge_rows(rows, name, question)
+    titles = [title.strip() for title in first]
+    if twice := next((one for one in titles if one and titles.count(one) > 1), None):
+        raise UsageError("SCORES", name, problem=f"with two columns called {visible(twice)}")
+    for number, row in enumerate(rows, 1):
+        if any(row[len(titles) :]):
+            raise UsageError(
+                f"{name}, row {number}", problem="has more cells than there are titles"
+            )
+    return [dict(zip(titles, row, strict=False)) for row in rows]
 
 
 def judge_rows(
@@ -73,7 +109,9 @@ def judge_rows(
 ) -> Judged:
     """Judge the scores of a table by the pairs that every arm has; see `judge` and `table_of`."""
     found, (measure, *others) = table_of(rows, source)
-    baseline = question.baseline or ("baseline" if "baseline" in found else next(iter(found), ""))
+    if not found:
+        raise UsageError("SCORES", source, FORMS, problem="which has no score")
+    baseline = question.baseline or ("baseline" if "baseline" in found else next(iter(found)))
     if baseline not in found:
         raise UsageError("baseline", baseline, ", ".join(found), problem="which is no arm")
     scores, notes = {baseline: found.pop(baseline), **found}, [*notes]
@@ -81,8 +119,8 @@ def judge_rows(
     pairs = [pair for pair in known if all(pair in own for own in scores.values())]
     if not found or len(pairs) == 1 or min(map(len, scores.values())) < 2:
         counts = ", ".join(f"{len(own)} of {arm}" for arm, own in scores.items())
-        allowed = "two arms with two scores each, of the same pairs if they have pairs"
-        raise UsageError("SCORES", f"{len(pairs)} pairs: {counts}", allowed)
+        allowed = "two arms or more with two scores or more, of the same pairs if they have pairs"
+        raise UsageError("SCORES", f"{counts}; pairs that all have: {len(pairs)}", allowed)
     if others:
         notes.append(f"judged by {measure} alone, not by {', '.join(others)}")
     if 0 < len(pairs) < len(known):
@@ -90,9 +128,11 @@ def judge_rows(
         notes.append(f"{lost} of {len(known)} pairs are left out: not every arm has them")
     if not pairs:
         notes.append("no pairs: intervals are Welch's, and pairs would make them narrower")
-    for key in ("splits", "target_width"):
-        if getattr(question, key) and not (pairs and (key == "splits" or not question.splits)):
-            raise UsageError(key, getattr(question, key), problem="which takes independent pairs")
+    if question.splits and not pairs:
+        raise UsageError("splits", question.splits, problem="but no two scores are of one split")
+    if question.target_width and (question.splits or not pairs):
+        problem = "which takes independent pairs"
+        raise UsageError("target_width", question.target_width, problem=problem)
     values = {arm: np.array([own[pair] for pair in pairs or own]) for arm, own in scores.items()}
     return Judged(measure, values, pairs, question, notes, is_crossed)
 
@@ -102,13 +142,13 @@ def table_of(
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """Return the first scores of a table by arm and pair, and what all scores are called.
 
-    It is long where it has a column `arm`. Without a column `seed` or `pair` each row is a pair, so
-    that no two arms of a long table share one. An empty cell has no score.
+    It is long where it has a column `arm`. Without one of `PAIRS` each row is a pair, so that no
+    two arms of a long table share one. An empty cell has no score.
     """
     found, measures = dict[str, dict[str, float]](), ["score"]
     for number, row in enumerate(rows, 1):
-        cells = {str(title).strip(): cell for title, cell in row.items()}
-        keys, arm = [key for key in ("seed", "pair") if key in cells], cells.pop("arm", None)
+        cells = {str(title).strip(): cell for title, cell in row.items() if title not in INDEX}
+        keys, arm = [key for key in PAIRS if key in cells], cells.pop("arm", None)
         pair = "/".join(str(cells.pop(key)).strip() for key in keys) or str(number)
         if arm is not None:
             measures = [*cells] or measures
@@ -118,7 +158,7 @@ def table_of(
             if pair in found.setdefault(name, {}):
                 raise UsageError(place, problem=f"a second score in pair {pair}")
             if cell not in (None, ""):
-                found[name][pair] = number_of(place, cell)
+                found[name][pair] = number_of(place, cell, NUMBER if arm is None else "a number")
     return found, measures
 
 
@@ -163,14 +203,14 @@ def compare(
     return judge_rows(rows, "train", question or Judging(), notes)
 
 
-def number_of(place: str, cell: Any) -> float:
+def number_of(place: str, cell: Any, allowed: str = "a number") -> float:
     """Return the number in a cell, which may be not finite."""
-    if isinstance(cell, str) and cell.strip().lower() not in NOT_FINITE:
-        return to_number(place, cell.strip(), "a number, or nothing")
+    text = cell.strip() if isinstance(cell, str) else ""
     try:
-        return float(cell)
+        is_plain = not text or text.lower() in NOT_FINITE
+        return float(cell) if is_plain else to_number(place, text, allowed)
     except (TypeError, ValueError):
-        raise UsageError(place, str(cell), "a number") from None
+        raise UsageError(place, str(cell), allowed) from None
 
 
 def rows_of_runs(names: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
@@ -181,7 +221,10 @@ def rows_of_runs(names: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
     """
     found, facts = dict[str, dict[int, float]](), dict[str, Any]()
     for name in names:
-        result, done, total, _ = read_back(open_run(name))
+        run = run_folder.open_run(name, stored_command)
+        if not run.request.study.has_blocks:
+            raise UsageError("SCORES", name, problem="which is a run that has no arms")
+        result, done, total, _ = read_back(run)
         if done < total or not hasattr(result, "judged"):
             raise UsageError("SCORES", name, problem="which is not one whole study")
         study, by = result.study, result.question.judged_by

@@ -77,7 +77,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "settings", "storage", "process", "experiments", "verify", "report"},
         set(),
     ),
-    "scores": ({"errors", "settings", "analysis", "storage", "program"}, set()),
+    "scores": ({"errors", "settings", "analysis", "storage", "experiments", "program"}, set()),
     "commands": (
         {
             "errors",

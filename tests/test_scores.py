@@ -40,7 +40,9 @@ def numbers(found: Comparison) -> tuple[Any, ...]:
     "text",
     [
         *(WIDE, LONG, WIDE.replace(",", ";"), WIDE.replace(",", "\t"), f"\ufeff{WIDE}"),
-        *(WIDE.replace("\n", "\r\n"), WIDE.replace("seed,", "pair , "), f"{WIDE}\n\n"),
+        *(WIDE.replace("\n", "\r\n"), WIDE.replace("seed,", "pair , "), f"{LONG}\n,,\n"),
+        *("\n" + WIDE.replace(",", ";"), WIDE.replace("seed", "").replace(",", "\t")),
+        *(WIDE.replace("seed", ""), WIDE.replace("seed", "fold"), LONG.replace("loss", '"a,\nb"')),
         "\n".join(line.partition(",")[2] for line in WIDE.splitlines()),
     ],
 )
@@ -58,7 +60,13 @@ def test_data_frames_and_arrays_say_the_same() -> None:
     (expected,) = rb.judge(SCORES).comparisons
     wide, long = (pandas.read_csv(io.StringIO(text)) for text in (WIDE, LONG))
     arrays = {arm: np.array(own) for arm, own in SCORES.items()}
-    for scores in (wide, long, wide.drop(columns="seed"), arrays):
+    by_seed = {arm: dict(enumerate(own)) for arm, own in SCORES.items()}
+    by_seed["b"] = dict(reversed(by_seed["b"].items()))
+    numbered = pandas.read_csv(io.StringIO(wide.drop(columns="seed").to_csv()))
+    grouped, pivoted = long.groupby(["arm", "seed"]).mean(), long.pivot(index="seed", columns="arm")
+    pivoted.columns = pivoted.columns.droplevel(0)
+    frames = wide, long, wide.drop(columns="seed"), numbered, grouped, pivoted
+    for scores in (*frames, arrays, by_seed):
         assert numbers(rb.judge(scores).comparisons[0]) == numbers(expected)
 
 
@@ -93,7 +101,7 @@ def test_answer_has_a_sentence_and_a_row_for_each_arm(regbench: Command, tmp_pat
         ),
         (LONG.replace("loss\n", "loss,time\n").replace("5\n", "5,1\n"), "judged by loss alone"),
         (f"{WIDE}5,2,2\n6,1,1\n", "b ties in 2 of 6 pairs, which are no wins"),
-        ("a,b\n1,2\n2,3\n3,4\n", "all differences of b are the same: how large is the noise?"),
+        ("a,b\n1,2\n2,3\n3,4\n", "all differences of b are the same, so there is no interval"),
     ],
 )
 def test_what_was_done_with_odd_scores_is_said_in_a_line(
@@ -135,19 +143,26 @@ def test_a_score_that_is_not_finite_ends_with_1_and_is_null_in_json(
     ("text", "words", "named"),
     [
         ("seed,a\n1,2\n2,3\n", [], ["SCORES", "2 of a", "two arms"]),
-        ("seed,a,b\n1,2,3\n", [], ["1 pairs", "two scores each"]),
-        ("seed,a,b\n1,2,3\n2,3,\n", [], ["1 pairs", "2 of a, 1 of b"]),
+        ("seed,a,b\n1,2,3\n", [], ["pairs that all have: 1", "two scores or more"]),
+        ("seed,a,b\n1,2,3\n2,3,\n", [], ["2 of a, 1 of b", "pairs that all have: 1"]),
         ("seed,a,b\n1,2,3\n2,3,x\n", [], ["scores.csv, row 2, b", "'x'", "a number, or nothing"]),
+        ("model,seed,loss\na,1,2\nb,1,2\n", [], ["row 1, model", "'a'", "in a column called arm"]),
         ('seed,a,b\n1,2,3\n2,3,"0,5"\n', [], ["row 2, b", "decimal comma", "0.5"]),
         ("seed,a,b\n1,2,3\n1,3,4\n", [], ["row 2, a", "a second score in pair 1"]),
-        ("seed,a,b\n1,2,3,4\n", [], ["row 1, None", "'['4']'"]),
-        ("", [], ["--baseline", "which is no arm"]),
+        ("seed,a,b\n1,2,3,4\n", [], ["row 1", "more cells than there are titles"]),
+        ("a,b,a\n1,2,3\n", [], ["two columns called 'a'"]),
+        ("", [], ["SCORES", "'scores.csv', which has no score", "a column for each arm"]),
+        ("a,b\n", [], ["which has no score"]),
         ("arm,seed\na,1\nb,1\n", [], ["0 of a, 0 of b"]),
         (WIDE, ["--baseline=c"], ["--baseline", "'c'", "a, b"]),
         (WIDE, ["--splits=9"], ["--splits", "'9'", "N_TRAIN/N_TEST"]),
         (WIDE, ["--splits=0/1"], ["--splits", "'0/1'"]),
         (WIDE, ["--splits=9/1", "--target-width=1"], ["--target-width", "independent pairs"]),
-        ("arm,loss\na,1\na,2\nb,1\nb,3\n", ["--splits=9/1"], ["--splits", "independent pairs"]),
+        (
+            "arm,loss\na,1\na,2\nb,1\nb,3\n",
+            ["--splits=9/1"],
+            ["--splits", "no two scores are of one split"],
+        ),
         (WIDE, ["--require=equal"], ["--require", "--margin above 0"]),
         (WIDE, ["--export=page.html"], ["--export", "not as a page"]),
         (WIDE, ["scores.csv"], ["SCORES", "one file, or folders of runs"]),
@@ -252,6 +267,13 @@ def test_scores_at_best_epochs_have_their_law_and_a_column_of_their_name_has_not
     assert tuple(found["ci"]) == rb.judge(SCORES).comparisons[0].ci != judged["ci"]
 
 
+def test_run_without_arms_is_not_to_be_measured_again(regbench: Command) -> None:
+    assert regbench("dropout-scale", "--units=9", "--trials=9", *NO_FILES, "--out=a").code == 0
+    finished = regbench("judge", "a")
+    assert_one_line(finished, 2, "SCORES", "'a'", "which is a run that has no arms")
+    assert "again" not in finished.err
+
+
 def test_function_is_called_once_for_each_score_and_goes_on_where_it_was_cut_off(
     tmp_path: Path,
 ) -> None:
@@ -322,7 +344,10 @@ def test_what_is_asked_of_runs_alone_is_no_setting_here() -> None:
             untyped(**asked)
 
 
-@pytest.mark.parametrize("scores", [3, [1, 2], {"a": ["x", 2], "b": [1, 2]}, {}])
+@pytest.mark.parametrize(
+    "scores",
+    [3, [1, 2], {"a": ["x", 2], "b": [1, 2]}, {}, {"a": 1, "b": 2}, {"a": [[1]] * 3, "b": [1]}],
+)
 def test_scores_of_another_kind_are_a_usage_error(scores: Any) -> None:
     with pytest.raises(rb.UsageError):
         rb.judge(scores)

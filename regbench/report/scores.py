@@ -77,8 +77,8 @@ def cautions(result: Judged) -> list[str]:
         lines += verdicts.few_replicates(len(result.pairs), "pairs", "{} pairs")
     for c, arm in zip(found, arms, strict=True):
         if c.verdict == "inconclusive" and c.ci is None:
-            lines.append(f"all differences of {c.arm} are the same: how large is the noise?")
-        elif result.pairs and (ties := int((arm == baseline).sum())):
+            lines.append(f"all differences of {c.arm} are the same, so there is no interval")
+        elif c.ci and result.pairs and (ties := int((arm == baseline).sum())):
             lines.append(f"{c.arm} ties in {ties} of {len(arm)} pairs, which are no wins")
     lines += verdicts.contradicting_medians(found, labels)
     return lines + verdicts.skewed_differences(found, labels, "differences", "the number of pairs")
