@@ -94,13 +94,7 @@ def run(
     if machine.shard:
         hint = "use the command line, or give machine=Machine(scheduler=...)"
         raise UsageError("shard", machine.shard, problem="but it gives no result", hint=hint)
-    viewer = Viewer()
-    if progress:
-        state = random.getstate()
-        from regbench.report.terminal.screen import Progress  # whose library draws a number
-
-        random.setstate(state)
-        viewer = Progress(Output(json=True))
+    viewer = viewer_of(progress)
     if folder is None:
         return compute(study, question, machine, viewer)
     for kind in {type(part) for arm in getattr(study, "arms", ()) for part in arm.parts}:
@@ -140,6 +134,17 @@ def run(
         same = f"regbench.run with the same study and folder={str(folder)!r}"
         error.add_note(f"finished blocks are kept; go on with: {same}")
         raise
+
+
+def viewer_of(progress: bool) -> Viewer:
+    """Return who shows on stderr how far a call from Python is, or nothing."""
+    if not progress:
+        return Viewer()
+    state = random.getstate()
+    from regbench.report.terminal.screen import Progress  # whose library draws a number
+
+    random.setstate(state)
+    return Progress(Output(json=True))
 
 
 def compute(study: Any, question: Question, machine: Machine, viewer: Viewer) -> Any:

@@ -7,15 +7,23 @@ import io
 import itertools
 import os
 import sys
-from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regbench.analysis.scores import Judged
-from regbench.errors import UsageError, cannot_read, differences, visible
-from regbench.experiments import stored_command
+from regbench.api import viewer_of
+from regbench.errors import (
+    RunError,
+    UsageError,
+    cannot_read,
+    cannot_write,
+    differences,
+    visible,
+)
+from regbench.experiments import calls, stored_command
 from regbench.program import read_back
 from regbench.settings.groups import Judging
 from regbench.settings.parse import to_number
@@ -23,7 +31,7 @@ from regbench.storage import run_folder
 from regbench.storage.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 FORMS = "a table with a column for each arm, or with the columns arm, seed and a score"
 NUMBER = "a number, or nothing; the arms of a long table are in a column called arm"
@@ -168,39 +176,66 @@ def compare(
     seeds: Iterable[Any],
     folder: str | Path | None = None,
     question: Judging | None = None,
+    *,
+    workers: int = 1,
+    progress: bool = False,
 ) -> Judged:
     """Judge arms by `train(arm, seed)`, a function of yours that returns a score, or some by name.
 
-    Scores are kept as they come in `scores.csv` of the folder, so that the same call goes on where
-    it was cut off; another function needs another folder. A call that raises is noted, left out
-    with its pair, and made again by the next one. Raises what `judge` does, and `RunError` where a
-    score cannot be kept.
+    Args:
+        train: The function.
+        arms: What it is given, the baseline first or called `baseline`; texts name them.
+        seeds: What else it is given; the scores of a seed are a pair.
+        folder: Where scores are kept as they come, in `scores.csv`, so that the same call goes on
+            where it was cut off; another function needs another folder. None keeps nothing.
+        question: What is asked of the scores; with the defaults where not given.
+        workers: How many calls to make at once, in processes of their own if there are several;
+            they import the function, so that it must stand in a file.
+        progress: Whether to show on stderr how far it is.
+
+    A call that raises is noted, left out with its pair, and made again by the next one.
+
+    Raises:
+        UsageError: What `judge` refuses, or a function that no other process can import.
+        RunError: A score cannot be kept, or a worker has died.
     """
+    if type(workers) is not int or workers < 1:
+        raise UsageError("workers", workers, "a whole number from 1")
     path = Path(os.path.expanduser(folder)) / "scores.csv" if folder else None  # noqa: PTH111
-    table = path.read_text("utf-8") if path and path.exists() else ""
-    kept = {(row.get("arm"), row.get("seed")): row for row in csv.DictReader(io.StringIO(table))}
-    arms, notes = list(arms), list[str]()
+    table, notes = read_table(str(path)) if path and path.exists() else [], list[str]()
+    if not all({"arm", "seed"} <= row.keys() for row in table):
+        raise UsageError("folder", folder, problem="whose scores.csv has no columns arm and seed")
+    kept, arms = {(row["arm"], row["seed"]): row for row in table}, list(arms)
     asked = {(str(arm), str(seed)): (arm, seed) for seed in seeds for arm in arms}
-    for (name, pair), given in asked.items():
-        if (name, pair) in kept:
-            continue
-        try:
-            made = train(*given)
-        except Exception as error:
-            notes.append(f"train({name}, {pair}) raised {type(error).__name__}: {error}")
-            continue
-        scores = made if isinstance(made, Mapping) else {"score": made}
-        texts = {str(key): repr(number_of("train", score)) for key, score in scores.items()}
-        kept[name, pair] = {"arm": name, "seed": pair, **texts}
-        if path:
-            text = io.StringIO()
-            written = csv.DictWriter(text, list(dict.fromkeys(itertools.chain(*kept.values()))))
-            written.writeheader()
-            written.writerows(kept.values())
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, text.getvalue())
+    missing = {key: given for key, given in asked.items() if key not in kept}
+    with (
+        viewer_of(progress).stage("scores", len(missing)) as advance,
+        closing(calls.made(train, missing, workers)) as made,
+    ):
+        for (name, pair), scores in made:
+            if isinstance(scores, str):
+                notes.append(f"train({name}, {pair}) raised {scores}")
+            else:
+                texts = {key: repr(number_of("train", score)) for key, score in scores.items()}
+                kept[name, pair] = {"arm": name, "seed": pair, **texts}
+                if path:
+                    write_table(path, kept.values())
+            advance(1)
     rows = [kept[key] for key in asked if key in kept]
     return judge_rows(rows, "train", question or Judging(), notes)
+
+
+def write_table(path: Path, rows: Collection[Mapping[str, str]]) -> None:
+    """Write a table into a file, whose folder is made; raises `RunError` where it cannot be."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(dict.fromkeys(itertools.chain(*rows))))
+    table.writeheader()
+    table.writerows(rows)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(cannot_write(error, path.parent)) from None
+    write_text(path, text.getvalue())
 
 
 def number_of(place: str, cell: Any, allowed: str = "a number") -> float:

@@ -77,7 +77,32 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "settings", "storage", "process", "experiments", "verify", "report"},
         set(),
     ),
-    "scores": ({"errors", "settings", "analysis", "storage", "experiments", "program"}, set()),
+    "api": (
+        {
+            "errors",
+            "regularizers",
+            "settings",
+            "analysis",
+            "storage",
+            "experiments",
+            "verify",
+            "report",
+            "program",
+        },
+        set(),
+    ),
+    "scores": (
+        {
+            "errors",
+            "settings",
+            "analysis",
+            "storage",
+            "experiments",
+            "program",
+            "api",
+        },
+        set(),
+    ),
     "commands": (
         {
             "errors",
@@ -107,20 +132,6 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "__main__": ({"process", "cli"}, set()),
-    "api": (
-        {
-            "errors",
-            "regularizers",
-            "settings",
-            "analysis",
-            "storage",
-            "experiments",
-            "verify",
-            "report",
-            "program",
-        },
-        set(),
-    ),
     # Each name where it is first used: for type checkers only, see below.
     "__init__": (
         {"errors", "regularizers", "settings", "analysis", "experiments", "scores", "api"},

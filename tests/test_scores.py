@@ -322,6 +322,20 @@ def test_function_that_raises_loses_nothing_of_the_others(tmp_path: Path) -> Non
     assert rb.compare(train, ["a", "b"], [1, 2, 3], tmp_path).pairs == ["1", "2", "3"]
 
 
+def test_folder_that_cannot_keep_scores_is_told_in_a_line(tmp_path: Path) -> None:
+    def train(arm: str, seed: int) -> float:
+        return SCORES[arm][seed]
+
+    (tmp_path / "scores.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(rb.UsageError, match=r"folder: got .*no columns arm and seed"):
+        rb.compare(train, "ab", range(4), tmp_path)
+    (tmp_path / "scores.csv").write_bytes(b"\xff")
+    with pytest.raises(rb.UsageError, match="which is no table"):
+        rb.compare(train, "ab", range(4), tmp_path)
+    with pytest.raises(rb.RunError, match="cannot write"):
+        rb.compare(train, "ab", range(4), tmp_path / "scores.csv" / "mine")
+
+
 def test_scores_of_a_function_need_no_folder_and_are_compared_as_asked() -> None:
     asked = rb.Judging(better="higher", baseline="b", confidence=0.9)
     result = rb.compare(
