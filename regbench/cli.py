@@ -32,13 +32,13 @@ from regbench.errors import (
     option_of,
     unexpected,
 )
-from regbench.experiments import COMMANDS, no_such_option, resolve
+from regbench.experiments import COMMANDS, JUDGE, no_such_option, resolve
 from regbench.process import complete, forget_odd_sizes, stopping
 from regbench.regularizers import REGULARIZERS, plugins
 from regbench.settings import parse
 from regbench.settings.base import bounds, choices, is_hidden, is_list, kind_of
 from regbench.settings.command import Command
-from regbench.settings.groups import Judging, Machine, Output
+from regbench.settings.groups import Machine, Output
 from regbench.storage.run_list import named_run, run_names
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ for experiment in COMMANDS.values():
 
 
 OUTPUT = Command("", "", (Output,)).settings
-JUDGING, NOT_JUDGED = Command("", "", (Judging,)).settings, ("by", "confirm")
+OUT_OF_JUDGE = "Also write report.html, its picture and summary.json into this folder."
 VERIFY = Command("verify", "", (Machine,))
 VERIFIED = ("engine", "device", "threads")
 """The machine settings of `verify`, which trains in this process only."""
@@ -303,12 +303,12 @@ def output_options(*keys: str) -> list[inspect.Parameter]:
     return [make_option(key, OUTPUT[key]) for key in keys]
 
 
-def output_settings(given: dict[str, Any], known: Any = OUTPUT) -> dict[str, Any]:
-    """Return the settings of `Output`, or other `known` ones, that a command was given, by key."""
+def output_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of `Output` that a command was given, by key."""
     return {
-        key: value if value is True else parse.from_texts(option_of(key), known[key].field, value)
+        key: value if value is True else parse.from_texts(option_of(key), OUTPUT[key].field, value)
         for key, value in given.items()
-        if key in known and value
+        if key in OUTPUT and value
     }
 
 
@@ -380,16 +380,22 @@ def report(run: str, files: bool | None, **given: Any) -> int:
     return commands.report_run(named_run(run), output_settings(given), bool(files))
 
 
+JUDGED = {k: known for k, known in JUDGE.settings.items() if k not in ("scores", "by", "confirm")}
+
+
 @subcommand(
     parameter("scores", list[str], "A table (CSV; - is stdin), or runs.", "", "SCORES..."),
-    *(make_option(key, setting) for key, setting in JUDGING.items() if key not in NOT_JUDGED),
-    *output_options("export", "format", "json", "quiet"),
-    examples=("scores.csv --better higher", "scores.csv --splits 900/100 --json", "RUN RUN"),
+    *(make_option(key, setting) for key, setting in JUDGED.items()),
+    parameter("out", list[str], OUT_OF_JUDGE, "Output", "DIR"),
+    *output_options("figure_format", "export", "format", "json", "quiet"),
+    examples=JUDGE.examples,
+    named=JUDGE,
 )
 def judge(scores: list[str], **given: Any) -> int:
-    """Judge scores from anywhere: is an arm better than the baseline, and how sure is that?"""
-    asked, output = Judging(**output_settings(given, JUDGING)), Output(**output_settings(given))
-    return commands.judge_scores(scores, asked, output)
+    """Do what `JUDGE` says."""
+    flags = {"scores": scores} | {key: given[key] for key in JUDGED if given[key]}
+    request = parse.resolve(JUDGE, flags, {})
+    return commands.judge_scores(request, Output(tensorboard=False, **output_settings(given)))
 
 
 @subcommand(RUN, *output_options("format", "json"), examples=("RUN", "RUN --format markdown"))

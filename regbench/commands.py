@@ -25,9 +25,11 @@ from regbench.program import (
     reading,
     require_exports,
     resumable,
+    write,
 )
 from regbench.regularizers import REGULARIZERS
 from regbench.regularizers.plugins import require
+from regbench.report import view_of
 from regbench.storage import run_folder
 from regbench.storage.files import remove
 from regbench.storage.run_list import (
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from regbench.settings.command import Request
-    from regbench.settings.groups import Judging, Output
+    from regbench.settings.groups import Output
     from regbench.storage.run_folder import Run
 
 
@@ -213,17 +215,20 @@ def verify_cases(request: Request, names: list[str], output: Output) -> int:
     return 0 if verified.holds else 1
 
 
-def judge_scores(names: Sequence[str], asked: Judging, output: Output) -> int:
+def judge_scores(request: Request, output: Output) -> int:
     """Judge the scores in a file or of runs; returns the exit code."""
-    from regbench.report import scores as report
     from regbench.report.terminal.screen import Screen
     from regbench.scores import judge_named
 
     require_exports(output)
-    screen, view = Screen(output), report.view(judge_named(names, asked))
-    export(output, view)
+    result = judge_named(request.study.scores, request.question)
+    folder = run_folder.empty_folder(output.out) if output.out else Path()
+    run = run_folder.Run(folder, dataclasses.replace(request, output=output), {"provenances": []})
+    screen, view = Screen(output), view_of(run, result, is_whole=True)
     screen.show(view)
-    screen.close(view, (), is_new=False)
+    notes = write(run, view, screen) if output.out else []
+    export(output, view)
+    screen.close(view, notes, is_new=bool(output.out))
     return view.exit_code
 
 

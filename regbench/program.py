@@ -211,7 +211,9 @@ def write(run: Run, view: View, viewer: Viewer) -> list[str]:
     names, drawn = outputs_of(output), view.pictures if output.plots else ()
     needed = {"figures": output.figure_format, "tensorboard": "png", "html": "html"}
     wanted = {needed[name] for name in names if name in needed}
-    hint = f"make them again with: regbench report --files {shell_word(run.folder)}"
+    again = f"regbench report --files {shell_word(run.folder)}"
+    again = again if run.request.study.has_blocks else run.request.command_line
+    hint = f"make them again with: {again}"
     with viewer.stage("pictures and logs", len(drawn)) as advance:
         for name in drawn:
             with survived(f"picture of {name}", hint, notes):

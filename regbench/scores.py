@@ -75,8 +75,8 @@ def rows_of(scores: Any) -> list[dict[Any, Any]]:
     ]
 
 
-def judge_named(names: Sequence[str], question: Judging) -> Judged:
-    """Judge the scores in a file, `-` for stdin, or of runs; see `judge`."""
+def judge_named(names: Sequence[str], question: Any) -> Judged:
+    """Judge by a `Judging` the scores in a file, `-` for stdin, or of runs; see `judge`."""
     if all(os.path.isdir(name) for name in names):  # noqa: PTH112 - no name is too long for it
         rows, is_crossed = rows_of_runs(names)
         return judge_rows(rows, "runs", question, is_crossed=is_crossed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+import json
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,10 @@ LONG = "arm,seed,loss\n" + "".join(
     for arm, score in zip("ab", scores, strict=True)
 )
 SCORES = {"a": [0.5, 0.75, 1.25, 1.5], "b": [0.3, 0.5, 1.0, 1.375]}
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def numbers(found: Comparison) -> tuple[Any, ...]:
@@ -135,8 +141,11 @@ def test_a_score_that_is_not_finite_ends_with_1_and_is_null_in_json(
     (found,) = finished.document["comparisons"]
     assert (found["verdict"], found["ci"], found["mean_difference"]) == ("diverged", None, None)
     assert (finished.code, finished.document["gate"]["outcome"]) == (1, "diverged")
-    said = regbench("judge", "scores.csv").out
-    assert "cannot be compared, because a score is not finite" in said
+    finished = regbench("judge", "scores.csv", "--export=page.html", "--out=answer")
+    assert "cannot be compared, because a score is not finite" in finished.out
+    assert finished.err == "1 of 5 scores of b are not finite: pair 5\n"
+    assert "<h1>1 of 5 scores of b are not finite: pair 5</h1>" in read(tmp_path / "page.html")
+    assert not any((tmp_path / "answer" / "figures").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -164,7 +173,8 @@ def test_a_score_that_is_not_finite_ends_with_1_and_is_null_in_json(
             ["--splits", "no two scores are of one split"],
         ),
         (WIDE, ["--require=equal"], ["--require", "--margin above 0"]),
-        (WIDE, ["--export=page.html"], ["--export", "not as a page"]),
+        (WIDE, ["--out=scores.csv"], ["--out", "cannot write to 'scores.csv'"]),
+        (WIDE, ["--out=."], ["--out", "'.'", "not empty", "name a new folder"]),
         (WIDE, ["scores.csv"], ["SCORES", "one file, or folders of runs"]),
         ('seed,a\n1,"2\n', [], ["scores.csv", "no table"]),
         ("seed,\x1b[31m\n1,x\n", [], ["row 1, \\x1b[31m"]),
@@ -200,6 +210,61 @@ def test_gate_is_told_by_the_exit_code(
     finished = regbench("judge", "scores.csv", *words)
     assert finished.code == code
     assert said in finished.err
+
+
+def test_answer_of_many_arms_is_a_table_first_and_says_that_the_best_was_chosen(
+    regbench: Command, tmp_path: Path
+) -> None:
+    rows = "".join(
+        f"{i},{i % 4},{i % 4 - 0.5 + i % 3 / 9},{i % 5},{i % 3 + 0.7}\n" for i in range(1, 13)
+    )
+    (tmp_path / "scores.csv").write_text(f"seed,plain,ours,theirs,odd\n{rows}")
+    said = regbench("judge", "scores.csv", "--quiet").out
+    assert said.splitlines()[2].split()[:2] == ["ours", "better"]
+    assert re.search(r"^odd +cannot tell ", said, re.MULTILINE)
+    assert "lowers" not in said
+    assert "Best of 3 arms: ours. These scores chose it, which flatters it" in said
+    higher = regbench("judge", "scores.csv", "--better=higher").out
+    assert re.search(r"^ours +worse ", higher, re.MULTILINE)
+    assert "Best of 3 arms: theirs." in higher
+
+
+@pytest.mark.parametrize("text", [WIDE, "arm,b=c\n'a,1\n'a,2\n'a,4\nb,1\nb,3\n"])
+def test_page_stands_alone_begins_with_the_answer_and_has_what_repeats_it(
+    regbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "scores.csv").write_text(text)
+    words = ["--better=higher", "--require=better"]
+    assert regbench("judge", "scores.csv", *words).err
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]  # it writes nothing unasked
+    finished = regbench("judge", "scores.csv", *words, "--out=answer", "--export=page.html")
+    document = regbench("judge", "scores.csv", *words, "--json").document
+    assert finished.out.splitlines()[-2:] == ["Look at: answer/report.html", "Results: answer"]
+    files = {path.name for path in (tmp_path / "answer").rglob("*") if path.is_file()}
+    assert files == {"report.html", "summary.json", "pairs.png"}
+    assert json.loads(read(tmp_path / "answer" / "summary.json")) == document
+    for page in (read(tmp_path / "answer" / "report.html"), read(tmp_path / "page.html")):
+        assert page.index("<h1>") < page.index("<svg") < page.index("<table")
+        assert "default-src 'none'" in page
+        assert not re.search(r'(src|href)="(?!#|summary|figures)', page)
+        command, scores = map(
+            html.unescape, re.findall(r'<pre tabindex="0">(.*?)</pre>', page, re.S)
+        )
+        assert command == "regbench judge scores.csv --require better --better higher"
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(scores.encode())))
+        again = regbench("judge", "-", *words, "--json").document
+        assert again == document
+    assert "figures" not in read(tmp_path / "page.html").partition("<footer>")[0]
+
+
+def test_result_shows_itself_in_a_notebook() -> None:
+    result = rb.judge({**SCORES, "c": [2.0, 2.5, 3.0, 3.25]})
+    shown = result._repr_html_()
+    assert "b lowers the score by" in shown
+    assert "<table" in shown
+    assert dir(result.figures) == ["pairs"]
+    assert result.figures.pairs()._repr_png_().startswith(b"\x89PNG")
+    assert repr(result).splitlines()[1] == "b: better, -0.20625, -0.33 to -0.082498"
 
 
 def test_width_says_how_many_pairs_it_takes(regbench: Command, tmp_path: Path) -> None:

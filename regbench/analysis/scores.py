@@ -9,12 +9,14 @@ import math
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from regbench.analysis import statistics
+from regbench.analysis.shown import Shown
 from regbench.analysis.statistics import OF_A_LOSS, Comparison, compare_arms
+from regbench.settings.groups import Scores
 from regbench.settings.study import MOST_REPLICATES
 from regbench.tasks.sample import Sample
 
@@ -30,7 +32,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, repr=False)
-class Judged:
+class Judged(Shown):
     """Scores of arms, and what they say of each arm against the baseline.
 
     Attributes:
@@ -48,11 +50,37 @@ class Judged:
     question: Judging
     notes: Sequence[str] = ()
     is_crossed: bool = False
+    study: ClassVar[Scores] = Scores()
 
     def __repr__(self) -> str:
         """Return a line for each arm: its verdict, mean difference and interval."""
-        told = (f"{c.arm}: {c.verdict}, {c.mean_difference:.5g}, {c.ci}" for c in self.comparisons)
-        return "\n".join([f"By {self.measure}, against {next(iter(self.scores))}:", *told])
+        lines = [f"By {self.measure}, against {self.baseline}:"]
+        for c in self.comparisons:
+            word = c.verdict.replace("inconclusive", "cannot tell")
+            ci = f", {c.ci[0]:.5g} to {c.ci[1]:.5g}" if c.ci else ""
+            lines.append(f"{c.arm}: {word}, {c.mean_difference:.5g}{ci}")
+        return "\n".join(lines)
+
+    @property
+    def words(self) -> str:
+        """What the scores are called, and which are better."""
+        return f"{self.measure}, {self.question.better} is better"
+
+    @property
+    def sign(self) -> int:
+        """1 where lower scores are better, and -1 where higher ones are."""
+        return -1 if self.question.better == "higher" else 1
+
+    @property
+    def best(self) -> Comparison | None:
+        """The arm whose mean is best, the baseline left out; None where none can be compared."""
+        found = [c for c in self.comparisons if c.verdict != "diverged"]
+        return min(found, key=lambda c: self.sign * c.mean_difference, default=None)
+
+    @property
+    def baseline(self) -> str:
+        """The arm with which all others are compared."""
+        return next(iter(self.scores))
 
     @cached_property
     def comparisons(self) -> list[Comparison]:

@@ -16,7 +16,7 @@ from regbench.regularizers.plugins import named, place_of
 from regbench.settings import parse
 from regbench.settings.base import is_hidden
 from regbench.settings.command import Arms, Command, strengths_of
-from regbench.settings.groups import Machine, Output, Question
+from regbench.settings.groups import Judging, Machine, Output, Question, Scores
 from regbench.settings.over import Values
 from regbench.settings.study import BaseStudy, DropoutScale, Study
 from regbench.settings.table import Source
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from regbench.settings.rows import Rows
     from regbench.storage.blocks import Provenance
 
-__all__ = ["COMMANDS", "Observer", "Plan", "command_of", "resolve"]
+__all__ = ["COMMANDS", "JUDGE", "Observer", "Plan", "command_of", "resolve"]
 __all__ += ["no_such_option", "stored_command"]
 
 TRAINING = (Study, Source, Values, Question, Machine, Output)
@@ -103,6 +103,20 @@ def read(source: Source) -> Rows:
     return read(source)
 
 
+JUDGE = Command(
+    "judge",
+    "Judge scores from anywhere: is an arm better than the baseline, and how sure is that?",
+    (Scores, Judging),
+    examples=(
+        "scores.csv --better higher",
+        "scores.csv --better higher --out answer",
+        "scores.csv --splits 900/100 --json",
+        "RUN RUN",
+    ),
+)
+"""What judges scores; it trains nothing."""
+
+
 def stored_command(name: str, find: FindRegularizer) -> Command | None:
     """Return the command that has made a run, or None; `find` returns a regularizer by its name.
 
@@ -115,7 +129,7 @@ def stored_command(name: str, find: FindRegularizer) -> Command | None:
 def command_of(study: BaseStudy) -> Command:
     """Return the command that takes a study from Python: of several the one of most arms."""
     keys = study.by_key().keys()
-    return next(c for c in reversed(COMMANDS.values()) if keys <= c.settings.keys())
+    return next(c for c in (*reversed(COMMANDS.values()), JUDGE) if keys <= c.settings.keys())
 
 
 def resolve(

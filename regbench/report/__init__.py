@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.errors import in_python
 from regbench.experiments import command_of
 from regbench.settings.command import Request
-from regbench.settings.groups import Question
+from regbench.settings.groups import Question, Scores
 from regbench.settings.over import Over
 from regbench.settings.study import DropoutScale
 from regbench.storage.files import remove
@@ -44,9 +44,11 @@ def view_of(run: Run, result: Any, is_whole: bool) -> View:
 
     Where there is none, as of a shard, it has a document only.
     """
-    from regbench.report import dropout_scale, over, training
+    from regbench.report import dropout_scale, over, scores, training
 
     study = run.request.study
+    if isinstance(study, Scores):
+        return scores.view(run, result)
     if result is None:
         return training.view_without_result(run, is_whole)
     if isinstance(study, DropoutScale):

@@ -61,6 +61,7 @@ class View:
     csv: Iterable[bytes] = ()  # all numbers as a tidy table, in pieces
     pictures: Sequence[str] = ()  # their modules
     subject: Any = None  # what they are drawn of
+    inputs: tuple[str, str] | None = None  # of a page, in place of settings: how to use them first
     moving: Callable[[], dict[str, Any]] | None = None  # what a page shows of every kept epoch
     moved: Collection[str] = ()  # the pictures that it stands in for
     logs: Callable[[], Iterable[tuple[str, Log]]] = tuple  # TensorBoard's, by the name of the run

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from regbench.analysis.statistics import Interval
 
 TONES = {
-    "good": r"^(yes|lower)(?=$| [-−]?\d)|\b(lowers|improves|fits)\b",
-    "bad": r"^(no|higher|diverged)(?=$| [-−]?\d)|\b(raises|worsens|DOES NOT FIT)\b",
+    "good": r"^(yes|lower|better)(?=$| [-−]?\d)|\b(lowers|improves|fits)\b",
+    "bad": r"^(no|higher|worse|diverged)(?=$| [-−]?\d)|\b(raises|worsens|DOES NOT FIT)\b",
     "open": r"^(\?|equal)(?=$| [-−]?\d)|\b(cannot tell|equal within|did nothing)\b",
 }
 """Of the words of an answer, at the beginning of a cell or within a sentence."""

@@ -105,9 +105,7 @@ def sentence(
     if comparison.verdict == "equal":
         changes = f"{label}: equal within ±{margin:g}; the {what} differs"
     elif comparison.verdict != "inconclusive" and ci is not None:
-        way = "lowers" if mean < 0 else "raises"
-        way = GAINS.get((comparison.verdict, mean > 0), way)
-        changes = f"{label} {way} the {what}"
+        changes = f"{label} {way_of(comparison)} the {what}"
         low, high = sorted(map(abs, ci))
         mean, ci = abs(mean), (low, high)
     wins = f", better in {comparison.wins} of {comparison.replicates} {noun}"
@@ -115,6 +113,12 @@ def sentence(
         f"{changes} by {rounded(mean, ci)} ({percent(comparison.confidence)} interval "
         f"{interval_text(ci)}){'' if comparison.wins is None else wins}{given}."
     )
+
+
+def way_of(found: Difference) -> str:
+    """Return the verb of what an arm does to a measure."""
+    is_higher = found.mean_difference > 0
+    return GAINS.get((found.verdict, is_higher), "raises" if is_higher else "lowers")
 
 
 def choice(label: str, result: Result) -> str:

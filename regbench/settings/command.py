@@ -80,6 +80,12 @@ class Command:
     examples: tuple[str, ...] = ()  # what may follow the command's name
 
     @property
+    def parts(self) -> dict[str, Any]:
+        """The groups that it takes besides the study, by their names in a request."""
+        own = ((name, kind, group) for name, kind in PARTS.items() for group in self.groups)
+        return {name: group for name, kind, group in own if issubclass(group, kind)}
+
+    @property
     def settings(self) -> dict[str, Setting]:
         """Every setting by its key, in the order of the help."""
         found = dict[str, Setting]()
@@ -135,8 +141,8 @@ class Request:
 
     def parts(self) -> dict[str, dict[str, Any]]:
         """Return what the command takes besides the study, by name and key."""
-        taken = [name for name, kind in PARTS.items() if kind in self.command.groups]
-        return {name: getattr(self, name).model_dump(mode="json", by_alias=True) for name in taken}
+        taken = {name: getattr(self, name) for name in self.command.parts}
+        return {name: part.model_dump(mode="json", by_alias=True) for name, part in taken.items()}
 
     def values(self) -> dict[str, Any]:
         """Return every setting by its key."""
@@ -180,7 +186,7 @@ class Request:
             value, option = values[key], option_of(key)
             if isinstance(value, bool):
                 words.append(option if value else f"--no-{key}")
-            elif key == "arms":
+            elif key in ("arms", "scores"):
                 words += value
             else:
                 several = value if isinstance(value, list) else [value]

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from regbench.errors import UsageError, shareable
 from regbench.limits import available_cores
 from regbench.settings.base import Settings
-from regbench.settings.study import LARGEST, MOST_REPLICATES
+from regbench.settings.study import LARGEST, MOST_REPLICATES, BaseStudy
 
 HEADLINES = {"risk-at-best": "risk at its best epoch"}
 """What a headline is called, where that differs from its name."""
@@ -93,6 +93,16 @@ class Question(Settings, title="Statistics"):
     def words(self) -> str:
         """The measure by which arms are judged as people read it."""
         return HEADLINES.get(self.by) or self.by.replace("-", " ")
+
+
+class Scores(BaseStudy):
+    """Scores that regbench has not measured, or that several runs have."""
+
+    has_blocks: ClassVar[bool] = False
+
+    scores: tuple[str, ...] = Field(
+        default=(), min_length=1, description="A table (CSV; - is stdin), or runs."
+    )
 
 
 class Judging(Question):

@@ -30,7 +30,7 @@ from regbench.settings.base import (
     kind_of,
     unknown_key,
 )
-from regbench.settings.command import PARTS, Arms, Request, nested_groups
+from regbench.settings.command import Arms, Request, nested_groups
 from regbench.settings.groups import PILOT_REPLICATES
 from regbench.settings.over import Over, Values, group_and_field
 from regbench.settings.study import BaseStudy, Study, Task
@@ -149,7 +149,7 @@ def build_request(
                 raise UsageError("arms", f"{len(arms)} arms", f"at most {MOST_NUMBERS}")
         made = {"arms": arms, "task": table_of(command, values, read)}
         groups: dict[Any, Any] = {group: build(group, values, **made) for group in command.groups}
-        parts: dict[str, Any] = {n: groups[kind] for n, kind in PARTS.items() if kind in groups}
+        parts: dict[str, Any] = {n: groups[kind] for n, kind in command.parts.items()}
         study = next((group for group in groups.values() if isinstance(group, BaseStudy)), None)
         if swept:
             study = Over(study=groups[Study], key=swept, values=over)

@@ -132,9 +132,25 @@ def create_run(
                 folder = publish(draft, folder, is_exact=out is not None)
         return Run(folder, request, manifest)
     except OSError as error:
-        problem = f"cannot write to {visible(out or ROOT)}: {error.strerror or error}"
-        hint = "name a folder that can be written to"
-        raise UsageError("--out", problem=problem, hint=hint) from None
+        raise unwritable(out or ROOT, error) from None
+
+
+def empty_folder(out: str) -> Path:
+    """Return the folder of `--out`, new or empty; raises `UsageError` where it cannot be."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise occupied(folder)
+    except OSError as error:
+        raise unwritable(out, error) from None
+    return folder
+
+
+def unwritable(out: object, error: OSError) -> UsageError:
+    """Return what to say about a folder that cannot be made or written to."""
+    problem = f"cannot write to {visible(out)}: {error.strerror or error}"
+    return UsageError("--out", problem=problem, hint="name a folder that can be written to")
 
 
 @contextmanager

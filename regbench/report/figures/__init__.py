@@ -89,7 +89,7 @@ class Figures:
 
     def __dir__(self) -> list[str]:
         """Return the names of its pictures, for completion."""
-        own = {"OverResult": ["over"], "ScaleResult": ["scale"]}
+        own = {"OverResult": ["over"], "ScaleResult": ["scale"], "Judged": ["pairs"]}
         return own.get(type(self.result).__name__, [*PICTURES][:-2])
 
     def __getattr__(self, name: str) -> Any:

@@ -69,6 +69,11 @@ def colors_of(arms: Sequence[Arm]) -> list[str]:
     return colors
 
 
+def distinct(count: int) -> list[str]:
+    """Return the colours of so many arms of which nothing is known; the first is the baseline."""
+    return [BASELINE, *itertools.islice(itertools.cycle(r[1] for r in RAMPS.values()), count - 1)]
+
+
 def readable(color: str) -> str:
     """Return a colour darkened until its contrast on white is 4.5 (WCAG 2, 1.4.3)."""
     channels = np.array(to_rgb(color))

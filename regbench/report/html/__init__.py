@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from regbench.report.figures import Picture
 
 HERE = files(__name__)
+CONFIGURED = "At the shell, or with these settings in a file that --config names:"
 FILES = {
     "summary.json": "every number",
     "history.csv": "the losses as a tidy table",
@@ -44,8 +45,7 @@ def text_of(view: View) -> str:
     from regbench.report.figures import draw
 
     if view.subject is None:
-        why = "no block of this run is there" if view.run else "judge makes none"
-        raise UsageError("export", problem=f"not as a page: {why}")
+        raise UsageError("export", problem="not as a page: no block of this run is there")
     names = [name for name in view.pictures if name not in view.moved]
     is_drawn = view.request.output.plots
     pictures = [draw(name, view.subject, {"html"}) for name in names if is_drawn]
@@ -56,7 +56,9 @@ def page(view: View, pictures: Sequence[Picture], is_alone: bool = False) -> str
     """Return the page of a view that has a run; alone, it has no links to files beside it."""
     import tomli_w
 
-    request, result, environment = view.request, view.subject, view.subject.environment
+    request, result = view.request, view.subject
+    environment = getattr(result, "environment", None)  # scores may be from anywhere
+    how, inputs = view.inputs or (CONFIGURED, tomli_w.dumps(request.to_file()))
     style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "page.js"))
     return render(
         "page.html",
@@ -65,10 +67,11 @@ def page(view: View, pictures: Sequence[Picture], is_alone: bool = False) -> str
         moving=view.moving() if view.moving and request.output.plots else None,
         pictures=[inline(picture) for picture in pictures if "html" in picture.files],
         command=request.command_line,
-        configuration=tomli_w.dumps(request.to_file()),
+        how=how,
+        inputs=inputs,
         files={} if is_alone else {n: w for n, w in FILES.items() if (view.folder / n).exists()},
         folder=shareable(str(view.folder)),
-        facts={"regbench": __version__, **environment.to_record()},
+        facts={"regbench": __version__, **(environment.to_record() if environment else {})},
         provenances=view.run.manifest["provenances"] if view.run else [],
         style=style,
         script=script,

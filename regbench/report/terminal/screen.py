@@ -127,7 +127,7 @@ class Screen(Progress):
 
     def show(self, view: View) -> None:
         """Show the answer, and the tables that explain it, of a view that has more than numbers."""
-        if not view.sentences:
+        if not (view.sentences or view.answer):
             return
         self.say("")
         if view.answer:
