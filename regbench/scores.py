@@ -61,18 +61,13 @@ def rows_of(scores: Any) -> list[dict[Any, Any]]:
         columns = [scores[title] for title in scores.columns]
         return [dict(zip(scores.columns, row, strict=True)) for row in zip(*columns, strict=True)]
     try:
-        has_names = all(hasattr(own, "keys") for own in scores.values())
-        has_pairs = has_names or len({len(own) for own in scores.values()}) == 1
-        by_arm = {
-            arm: own.items() if has_names else enumerate(own, 1) for arm, own in scores.items()
-        }
+        named = all(hasattr(own, "keys") for own in scores.values())
+        paired = named or len({len(own) for own in scores.values()}) == 1
+        own = {arm: [*(s.items() if named else enumerate(s, 1))] for arm, s in scores.items()}
     except (AttributeError, TypeError):
         raise UsageError("scores", scores, "a data frame, or a mapping of arms to scores") from None
-    each = ((arm, pair, score) for arm, own in by_arm.items() for pair, score in own)
-    return [
-        {"arm": a, "score": score} | ({"pair": pair} if has_pairs else {})
-        for a, pair, score in each
-    ]
+    each = ((arm, *pair) for arm, pairs in own.items() for pair in pairs)
+    return [{"arm": a, "pair": pair if paired else "", "score": score} for a, pair, score in each]
 
 
 def judge_named(names: Sequence[str], question: Any) -> Judged:
@@ -100,11 +95,8 @@ def read_table(name: str) -> list[dict[str, str]]:
     titles = [title.strip() for title in first]
     if twice := next((one for one in titles if one and titles.count(one) > 1), None):
         raise UsageError("SCORES", name, problem=f"with two columns called {visible(twice)}")
-    for number, row in enumerate(rows, 1):
-        if any(row[len(titles) :]):
-            raise UsageError(
-                f"{name}, row {number}", problem="has more cells than there are titles"
-            )
+    if long := next((number for number, row in enumerate(rows, 1) if any(row[len(titles) :])), 0):
+        raise UsageError(f"{name}, row {long}", problem="has more cells than there are titles")
     return [dict(zip(titles, row, strict=False)) for row in rows]
 
 
@@ -206,6 +198,8 @@ def compare(
     if not all({"arm", "seed"} <= row.keys() for row in table):
         raise UsageError("folder", folder, problem="whose scores.csv has no columns arm and seed")
     kept, arms = {(row["arm"], row["seed"]): row for row in table}, list(arms)
+    if path:
+        write_table(path, kept.values())  # where it cannot be written, nothing is called
     asked = {(str(arm), str(seed)): (arm, seed) for seed in seeds for arm in arms}
     missing = {key: given for key, given in asked.items() if key not in kept}
     with (
@@ -228,7 +222,7 @@ def compare(
 def write_table(path: Path, rows: Collection[Mapping[str, str]]) -> None:
     """Write a table into a file, whose folder is made; raises `RunError` where it cannot be."""
     text = io.StringIO()
-    table = csv.DictWriter(text, list(dict.fromkeys(itertools.chain(*rows))))
+    table = csv.DictWriter(text, list(dict.fromkeys(["arm", "seed", *itertools.chain(*rows)])))
     table.writeheader()
     table.writerows(rows)
     try:

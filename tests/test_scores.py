@@ -16,6 +16,8 @@ from commands import NO_FILES, TINY
 from runs import assert_one_line
 
 import regbench as rb
+from regbench.report.scores import arm_table
+from regbench.report.terminal.console import SteadyConsole, print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -257,6 +259,15 @@ def test_page_stands_alone_begins_with_the_answer_and_has_what_repeats_it(
     assert "figures" not in read(tmp_path / "page.html").partition("<footer>")[0]
 
 
+def test_long_names_leave_the_difference_and_its_interval_at_eighty_columns() -> None:
+    text, name = io.StringIO(), "a very long name of an arm " * 3
+    console = SteadyConsole(file=text, width=80, force_terminal=True, color_system=None)
+    print_table(console, arm_table(rb.judge({"a": SCORES["a"], name: SCORES["b"]})))
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("−0.300 to −0.112" in line for line in lines)
+
+
 def test_result_shows_itself_in_a_notebook() -> None:
     result = rb.judge({**SCORES, "c": [2.0, 2.5, 3.0, 3.25]})
     shown = result._repr_html_()
@@ -397,8 +408,12 @@ def test_folder_that_cannot_keep_scores_is_told_in_a_line(tmp_path: Path) -> Non
     (tmp_path / "scores.csv").write_bytes(b"\xff")
     with pytest.raises(rb.UsageError, match="which is no table"):
         rb.compare(train, "ab", range(4), tmp_path)
+    called = list[Any]()
     with pytest.raises(rb.RunError, match="cannot write"):
-        rb.compare(train, "ab", range(4), tmp_path / "scores.csv" / "mine")
+        rb.compare(
+            lambda *given: called.append(given), "ab", range(4), tmp_path / "scores.csv" / "x"
+        )
+    assert called == []
 
 
 def test_scores_of_a_function_need_no_folder_and_are_compared_as_asked() -> None:

@@ -25,6 +25,7 @@ from regbench.analysis.statistics import (
     DRAWS,
     Difference,
     compare_arms,
+    exit_code_of,
     judge,
     paired_differences,
     ratio_of_means,
@@ -377,10 +378,7 @@ class Result(Shown):
     @property
     def exit_code(self) -> int:
         """1 where an arm diverged, 3 where one does not meet `--require`, 4 where one may not."""
-        found = {judgement for _, _, judgement in self.judgements}
-        if self.has_diverged:
-            return 1
-        return 3 if "not met" in found else 4 if "inconclusive" in found else 0
+        return exit_code_of((said for _, _, said in self.judgements), self.has_diverged)
 
 
 @dataclass(frozen=True)

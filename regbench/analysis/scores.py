@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from regbench.analysis import statistics
-from regbench.analysis.shown import Shown
+from regbench.analysis.result import Shown
 from regbench.analysis.statistics import OF_A_LOSS, Comparison, compare_arms
 from regbench.settings.groups import Scores
 from regbench.settings.study import MOST_REPLICATES
@@ -101,19 +101,21 @@ class Judged(Shown):
     @property
     def judgements(self) -> list[tuple[Comparison, Judgement]]:
         """What `--require` says of each arm; nothing where not asked or a score is not finite."""
-        asked, found = self.question, self.comparisons
-        if asked.require is None or any(c.verdict == "diverged" for c in found):
+        asked = self.question
+        if asked.require is None or self.has_diverged:
             return []
         limits = asked.require, asked.margin
-        return [(c, statistics.judge(as_loss(c.ci, asked), *limits)) for c in found]
+        return [(c, statistics.judge(as_loss(c.ci, asked), *limits)) for c in self.comparisons]
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether an arm cannot be compared, because a score is not finite."""
+        return any(c.verdict == "diverged" for c in self.comparisons)
 
     @property
     def exit_code(self) -> int:
         """1 where a score is not finite, 3 where an arm fails `--require`, 4 where one may."""
-        if any(c.verdict == "diverged" for c in self.comparisons):
-            return 1
-        said = {judgement for _, judgement in self.judgements}
-        return 3 if "not met" in said else 4 if "inconclusive" in said else 0
+        return statistics.exit_code_of((said for _, said in self.judgements), self.has_diverged)
 
 
 @np.errstate(all="ignore")

@@ -17,7 +17,7 @@ import numpy as np
 from regbench.tasks.sample import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from regbench.analysis.history import Array
 
@@ -283,6 +283,12 @@ def judge(ci: Interval | None, requirement: Requirement, margin: float) -> Judge
     if ci[1] < bound or (requirement == "not-worse" and ci[1] == bound):
         return "met"
     return "not met" if ci[0] > bound else "inconclusive"
+
+
+def exit_code_of(judgements: Iterable[Judgement], has_diverged: bool) -> int:
+    """Return 1 where an arm diverged, 3 where one does not meet a gate, 4 where one may not."""
+    found = {*judgements}
+    return 1 if has_diverged else 3 if "not met" in found else 4 * ("inconclusive" in found)
 
 
 def is_within(ci: Interval | None, margin: float) -> bool:

@@ -93,7 +93,8 @@ def arm_table(result: Judged) -> Table:
         "intervals hold for all arms at once; gain: how many times smaller pairing makes the "
     )
     caption += "variance"
-    return Table(rows, caption, left=(0, 1), dispensable=[(2, 3), (2, 3, 7, 8)])
+    few = (2, 3), (2, 3, 7, 8), (2, 3, 6, 7, 8)
+    return Table(rows, caption, left=(0, 1), dispensable=few, wrapped={0: 24})
 
 
 def scores_text(result: Judged) -> str:
@@ -108,11 +109,9 @@ def lost_scores(result: Judged) -> list[str]:
     """Return a line for each arm that has scores that are not finite."""
     lines = []
     for arm, own in result.scores.items():
-        lost = np.flatnonzero(~np.isfinite(own)).tolist()
-        where = f": pair {', '.join(result.pairs[i] for i in lost[:5])}" if result.pairs else ""
-        more = " ..." if where and len(lost) > 5 else ""
-        said = f"{len(lost)} of {len(own)} scores of {arm} are not finite{where}{more}"
-        lines += [said] if lost else []
+        if lost := np.flatnonzero(~np.isfinite(own)).tolist():
+            where = f": pair {', '.join(result.pairs[i] for i in lost)}" if result.pairs else ""
+            lines.append(f"{len(lost)} of {len(own)} scores of {arm} are not finite{where}")
     return lines
 
 

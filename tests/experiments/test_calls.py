@@ -27,7 +27,7 @@ def train(arm, seed):
     with open("called.txt", "a") as file:
         file.write(f"{arm},{seed}\\n")
     if "kill" in sys.argv and (arm, seed) == ("b", 2):
-        while not os.path.exists("kept/scores.csv"):
+        while open("kept/scores.csv").read().count("\\n") < 2:
             time.sleep(0.01)
         os.kill(os.getppid() if WORKERS > 1 else os.getpid(), signal.SIGKILL)
         time.sleep(600)  # a worker is to end long before
@@ -49,7 +49,7 @@ def train(arm, seed):
 
 def die(arm, seed):
     if (arm, seed) == ("b", 2):
-        while not os.path.exists("scores.csv"):
+        while open("scores.csv").read().count("\\n") < 2:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)
     return seed + seed % 2 * (arm == "b")
