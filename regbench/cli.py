@@ -291,7 +291,7 @@ for experiment in COMMANDS.values():
 
 
 OUTPUT = Command("", "", (Output,)).settings
-OUT_OF_JUDGE = "Also write report.html, its picture and summary.json into this folder."
+OUT_OF_JUDGE = "Write report.html, its picture and summary.json into this new folder; else nothing."
 VERIFY = Command("verify", "", (Machine,))
 VERIFIED = ("engine", "device", "threads")
 """The machine settings of `verify`, which trains in this process only."""
