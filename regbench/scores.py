@@ -73,7 +73,8 @@ def rows_of(scores: Any) -> list[dict[Any, Any]]:
 def judge_named(names: Sequence[str], question: Any) -> Judged:
     """Judge by a `Judging` the scores in a file, `-` for stdin, or of runs; see `judge`."""
     if all(os.path.isdir(name) for name in names):  # noqa: PTH112 - no name is too long for it
-        rows, is_crossed = rows_of_runs(names)
+        rows, is_crossed, splits = rows_of_runs(names)
+        question = question.replaced(splits=question.splits or splits)
         return judge_rows(rows, "runs", question, is_crossed=is_crossed)
     if len(names) > 1:
         raise UsageError("SCORES", " ".join(names), "one file, or folders of runs")
@@ -242,11 +243,12 @@ def number_of(place: str, cell: Any, allowed: str = "a number") -> float:
         raise UsageError(place, str(cell), allowed) from None
 
 
-def rows_of_runs(names: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
+def rows_of_runs(names: Sequence[str]) -> tuple[list[dict[str, Any]], bool, str | None]:
     """Return what the arms of runs are judged by, and whether these scores are of best epochs.
 
     Seeds follow each other, so that those that runs share are at even and odd positions of the same
-    halves. Raises `UsageError` where the runs' data differ.
+    halves. Of splits of a table it also returns how many rows are trained on and tested on. Raises
+    `UsageError` where the runs' data differ.
     """
     found, facts = dict[str, dict[int, float]](), dict[str, Any]()
     for name in names:
@@ -266,4 +268,5 @@ def rows_of_runs(names: Sequence[str]) -> tuple[list[dict[str, Any]], bool]:
             found[arm if found.get(arm, scores) == scores else f"{name}:{arm}"] = scores
     by_seed = ((arm, *score) for arm, scores in found.items() for score in scores.items())
     rows = [{"arm": arm, "seed": seed, facts["by"]: score} for arm, seed, score in by_seed]
-    return rows, result.question.is_at_best
+    splits = f"{result.task.points}/{study.task.largest_fold}" if result.task.overlap else None
+    return rows, result.question.is_at_best and not splits, splits

@@ -15,12 +15,15 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
 import regbench as rb
+from regbench.scores import judge_named
 from regbench.settings.rows import Rows
 from regbench.settings.table import Table
 from regbench.tasks.sample import Sample
 from regbench.tasks.table import STEP, Tabular
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from regbench.analysis.result import Result
 
 GENERATOR = torch.Generator()
@@ -434,3 +437,23 @@ def test_rows_that_are_trained_on_are_told_as_a_mean_over_folds() -> None:
     assert task.overlap == pytest.approx(1 / 3)
     assert "trained on 60 rows" in task.words.scope
     assert Tabular(table_of(points=10)).overlap == pytest.approx(0.43)
+
+
+def test_runs_of_a_table_are_judged_as_splits_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = rb.Study(
+        arms=[rb.WeightDecay(0.1)],
+        task=table_of(50),
+        network=rb.Network(hidden=4, depth=1),
+        training=rb.Training(epochs=9),
+        replicates=10,
+    )
+    rb.run(study, folder="a")
+    (found,) = judge_named(["a"], rb.Judging()).comparisons
+    values = rb.load("a").judged
+    error = (values[1] - values[0]).std(ddof=1) * math.sqrt(1 / 10 + 5 / 45)
+    half = stats.t.ppf(0.975, 9) * error
+    mean = np.mean(values[1] - values[0])
+    assert found.ci == pytest.approx((mean - half, mean + half))
