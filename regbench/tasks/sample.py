@@ -28,19 +28,22 @@ class Sample:
 
     Attributes:
         values: The measure, `(A, R)`.
-        rows: What each of n rows, or groups of rows, adds to the mean of the measure, `(A, n)`,
-            where replicates are splits of one table and the measure is a mean over rows.
-        overlap: Rows tested on over rows trained on, where replicates are such splits; else 0.
+        rows: The same of each of n rows, `(A, n)`, where replicates are judged by rows of one table
+            and the measure is a mean over rows.
+        apart: How far single values of rows, or of groups of rows, are from the mean, `(A, I)`, so
+            scaled that the sum of their squares is what rows add to the variance of the mean.
+        row_count: As how many rows the rows count; see `effective_count`.
+        overlap: Rows tested on over rows trained on, where replicates are splits; else 0.
         is_halved: Whether each half of the replicates, at even and at odd positions, chose
             something for the other, so that all of a half depend on one choice.
-        row_count: As how many rows the rows count, at most; see `effective_count`.
     """
 
     values: Floats
     rows: Floats | None = None
+    apart: Floats | None = None
+    row_count: float = math.inf
     overlap: float = 0.0
     is_halved: bool = False
-    row_count: float = math.inf
 
     @property
     def is_independent(self) -> bool:
@@ -53,27 +56,24 @@ class Sample:
         found: Floats = self.values[1:] - self.values[0]
         return found
 
-    @property
-    def by_row(self) -> Floats | None:
-        """The same row by row, `(A − 1, n)`."""
-        if self.rows is None:
-            return None
-        found: Floats = self.rows[1:] - self.rows[0]
-        return found
-
     @classmethod
     def of(cls, combine: Callable[..., Any], *samples: Sample) -> Sample:
         """Return the sample of what arms of samples of the same replicates come to.
 
         `combine` is linear: it takes arrays `(A, …)`, one for each sample, and returns `(B, …)`.
         """
-        rows = [sample.rows for sample in samples if sample.rows is not None]
-        overlap = max(sample.overlap for sample in samples)
-        is_halved = any(sample.is_halved for sample in samples)
-        by_row = combine(*rows) if len(rows) == len(samples) else None
-        values = combine(*(sample.values for sample in samples))
-        row_count = min(sample.row_count for sample in samples)
-        return cls(values, by_row, overlap, is_halved, row_count)
+
+        def combined(arrays: list[Floats | None]) -> Floats | None:
+            return None if any(array is None for array in arrays) else combine(*arrays)
+
+        return cls(
+            combine(*(sample.values for sample in samples)),
+            combined([sample.rows for sample in samples]),
+            combined([sample.apart for sample in samples]),
+            min(sample.row_count for sample in samples),
+            max(sample.overlap for sample in samples),
+            any(sample.is_halved for sample in samples),
+        )
 
     @property
     def levels(self) -> Floats:
@@ -84,10 +84,8 @@ class Sample:
     @property
     def means(self) -> Floats:
         """The mean differences, `(A − 1,)`: over rows, where it has these."""
-        found = self.differences if self.rows is None else self.by_row
-        assert found is not None
-        mean: Floats = found.mean(axis=1)
-        return mean
+        found: Floats = self.levels[1:] - self.levels[0]
+        return found
 
     @property
     def errors(self) -> Floats:
@@ -95,7 +93,7 @@ class Sample:
 
         Where replicates are independent, s/√R. Random splits of one table depend on each other:
         s √(1/R + overlap) (Nadeau & Bengio 2003, Machine Learning 52). Of a mean over rows the
-        variance is that over replicates by R, and that over rows by n. Where halves choose, it also
+        variance is that over replicates by R, and that of rows by n. Where halves choose, it also
         has the square of half the distance between the means of the two halves.
         """
         own, (errors, over_rows) = self.differences, self.error_parts
@@ -112,42 +110,37 @@ class Sample:
     def error_parts(self) -> tuple[Floats, Floats]:
         """Standard errors over replicates alone and over rows alone, `(A − 1,)` each.
 
-        NaN of one replicate, or of one row.
+        NaN of one replicate.
         """
-        own = error_of(self.differences)
-        return own, np.zeros_like(own) if self.by_row is None else error_of(self.by_row)
+        own, count = self.differences, self.values.shape[1]
+        errors = np.full(len(own), np.nan)
+        if count > 1:
+            errors = own.std(axis=1, ddof=1) / math.sqrt(count)
+        if self.apart is None:
+            return errors, np.zeros_like(errors)
+        return errors, np.sqrt(np.square(self.apart[1:] - self.apart[0]).sum(axis=1))
 
     @property
     def freedom(self) -> float:
         """The degrees of freedom of the errors; infinite where a mean is taken as normal."""
-        least = self.values.shape[1]
+        count = self.values.shape[1]
         if self.rows is None:
-            return float(least - 1)
-        least = int(min(least, self.rows.shape[1], self.row_count))
+            return float(count - 1)
+        least = int(min(count, self.row_count))
         return math.inf if least >= MANY else max(1, least - 1)
 
     def correlations(self, arms: NDArray[np.bool_]) -> Floats:
         """Return the correlations of the mean differences of some arms, which vary."""
         found = np.atleast_2d(np.cov(self.differences[arms]))
-        if self.by_row is not None:
-            own, over_rows = self.values.shape[1], np.atleast_2d(np.cov(self.by_row[arms]))
-            found = found / own + over_rows / self.by_row.shape[1]
+        if self.apart is not None:
+            apart = (self.apart[1:] - self.apart[0])[arms]
+            found = found / self.values.shape[1] + apart @ apart.T
         spread = np.sqrt(np.diag(found))
         correlations: Floats = np.clip(found / spread[:, None] / spread, -1, 1)
         return correlations
 
 
-@np.errstate(invalid="ignore", over="ignore")
-def error_of(values: Floats) -> Floats:
-    """Return the standard errors of means of independent values `(A, n)`; NaN where n = 1."""
-    count = values.shape[1]
-    if count == 1:
-        return np.full(len(values), np.nan)
-    errors: Floats = values.std(axis=1, ddof=1) / math.sqrt(count)
-    return errors
-
-
-def effective_count(sizes: NDArray[np.int64]) -> float:
+def effective_count(sizes: Floats) -> float:
     """Return of how many groups of one size a mean is as sure as of groups of these sizes.
 
     (Σ n)²/Σ n², where rows of a group say the same (Kish 1965, Survey Sampling; Carter,

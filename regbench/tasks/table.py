@@ -207,25 +207,31 @@ class Tabular(Task):
         predictions = np.take_along_axis(history.predictions, kept[None, ..., None], axis=0)[0]
         return self.over_rows(errors_of(predictions, history), history, history.held_out >= 0)
 
-    @np.errstate(invalid="ignore")  # of losses that are not finite
+    @np.errstate(invalid="ignore", divide="ignore")  # of losses that are not finite, and one group
     def over_rows(self, numbers: Array, history: History, is_meant: NDArray[np.bool_]) -> Sample:
         """Return the sample of what each replicate says of the rows that it holds out, `(A, R, H)`.
 
-        Of those `(R, H)` that are meant. Rows of a group are taken together, each with its share in
-        the mean over rows.
+        Of those `(R, H)` that are meant. Rows of a group count together. The variance of rows is
+        that of what single replicates say of them: networks of one table share its rows, so that
+        more of them do not tell more of what training on these rows makes of a mean.
         """
         values = np.where(is_meant, numbers, 0).sum(axis=2) / is_meant.sum(axis=1)
-        rows = history.held_out[is_meant]
-        of_row = np.zeros(self.settings.rows, np.int64)
-        of_row[rows] = history.held_out_group[is_meant]
-        means = self.row_means(numbers, history, is_meant)
-        is_there = np.bincount(rows, minlength=len(of_row)) > 0
-        _, group = np.unique(of_row[is_there], return_inverse=True)
-        mean = means[:, is_there].mean(axis=1, keepdims=True)
-        apart = np.array([np.bincount(group, arm) for arm in means[:, is_there] - mean])
-        by_group: NDArray[np.float64] = mean + apart * (apart.shape[1] / len(group))
-        row_count = effective_count(np.bincount(group))
-        return Sample(values, by_group, self.overlap, row_count=row_count)
+        is_there = np.bincount(history.held_out[is_meant], minlength=self.settings.rows) > 0
+        rows = self.row_means(numbers, history, is_meant)[:, is_there]
+        if self.overlap:
+            single, replicate = numbers[:, is_meant], np.nonzero(is_meant)[0]
+            _, group = np.unique(history.held_out_group[is_meant], return_inverse=True)
+        else:  # all replicates are asked of the same rows, and independent otherwise
+            single, group = rows, np.arange(rows.shape[1])
+            replicate = np.zeros_like(group)
+        cells, cell = np.unique(group * len(is_meant) + replicate, return_inverse=True)
+        group_of_cell = cells // len(is_meant)
+        times = np.bincount(group_of_cell)
+        away = single - rows.mean(axis=1, keepdims=True)
+        sums = np.array([np.bincount(cell, arm) for arm in away])
+        scale = np.sqrt(len(times) / (len(times) - 1) / times[group_of_cell]) / rows.shape[1]
+        row_count = effective_count(np.bincount(group) / times)
+        return Sample(values, rows, sums * scale, row_count, self.overlap)
 
     def row_means(
         self, numbers: Array, history: History, is_meant: NDArray[np.bool_]

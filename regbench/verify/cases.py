@@ -373,46 +373,42 @@ TABLE = Study(
 
 
 class Ridge(NamedTuple):
-    """What ridge makes of each of n rows of a table, arm by arm.
+    """What ridge makes of a table of n rows in R replicates; NaN where a row is not held out.
 
     Attributes:
-        risks: Mean losses of R replicates at the rows that they hold out, `(A, R)`.
-        losses: Mean losses at each row over the replicates that hold it out, `(A, n)`.
-        variances: Of the predictions of these replicates, `(A, n)`.
+        losses: Squared errors, `(A, R, n)`.
+        variances: Of the predictions of the replicates that hold out a row, `(A, n)`.
     """
 
-    risks: Array
     losses: Array
     variances: Array
 
 
 def ridge_of(result: Result) -> Ridge:
     """Return what ridge makes of the table of a result, with its splits."""
-    table = result.study.task.values
-    splits = [own[own >= 0] for own in result.history.held_out]
-    made = []
-    for arm in result.study.arms:
+    table, study, splits = result.study.task.values, result.study, result.history.held_out
+    told = np.full((len(study.arms), len(splits), len(table.y)), np.nan)
+    for arm, own in zip(study.arms, told, strict=True):
         decay = arm.parts[0].strength if arm.parts else 0.0
-        at = np.full((len(splits), len(table.y)), np.nan)
-        for own, held in zip(at, splits, strict=True):
-            own[held] = theory.ridge_of_a_table(table.x, table.y, held, decay)
-        losses = np.square(at - table.y)
-        risks = np.nanmean(losses, axis=1)
-        made.append(Ridge(risks, np.nanmean(losses, axis=0), np.nanvar(at, axis=0, ddof=1)))
-    return Ridge(*map(np.array, zip(*made, strict=True)))
+        for replicate, rows in zip(own, splits, strict=True):
+            held = rows[rows >= 0]
+            replicate[held] = theory.ridge_of_a_table(table.x, table.y, held, decay)
+    return Ridge(np.square(told - table.y), np.nanvar(told, axis=1, ddof=1))
 
 
 @case_of("Hoerl & Kennard 1970", TABLE)
 def table_risk(result: Result) -> Agreement:
     """Whether on a table, the risk of each replicate is that of ridge on its training rows."""
-    return compare_values(ridge_of(result).risks, result.history.risk[-1], SINGLE)
+    risks = np.nanmean(ridge_of(result).losses, axis=2)
+    return compare_values(risks, result.history.risk[-1], SINGLE)
 
 
 @case_of("Geman, Bienenstock & Doursat 1992", TABLE)
 def table_parts(result: Result) -> Agreement:
     """Whether on a table, differences of risk, bias² and variance are those of ridge, by rows."""
     found = ridge_of(result)
-    losses, variances = ((own[1:] - own[0]).mean(axis=1) for own in (found.losses, found.variances))
+    by_row = np.nanmean(found.losses, axis=1), found.variances
+    losses, variances = ((own[1:] - own[0]).mean(axis=1) for own in by_row)
     parts = result.decomposition_differences[-1]
     measured = [
         [c.mean_difference, part.bias_squared.value, part.variance.value]
@@ -422,15 +418,18 @@ def table_parts(result: Result) -> Agreement:
     return compare_values(predicted, measured, SINGLE)
 
 
-@case_of("Bayle et al. 2020; Student 1908", TABLE)
+@case_of("Student 1908; Bayle et al. 2020", TABLE)
 def table_interval(result: Result) -> Agreement:
     """Whether on a table, half an interval is t·√(s²/R of R splits + s²/n of n rows)."""
-    found, count = ridge_of(result), result.study.replicates
-    splits, rows = (own[1:] - own[0] for own in (found.risks, found.losses))
-    error = np.hypot(*(own.std(axis=1, ddof=1) / len(own.T) ** 0.5 for own in (splits, rows)))
+    losses, count = ridge_of(result).losses, result.study.replicates
+    predicted = []
+    for own in losses[1:] - losses[0]:
+        away = own - np.nanmean(own)  # each row is held out as often as any other
+        of_rows = np.nanmean(np.square(away), axis=0).sum() / (own.shape[1] - 1)
+        error = np.sqrt(np.nanmean(own, axis=1).var(ddof=1) / count + of_rows / own.shape[1])
+        predicted.append(stats.t.ppf(0.975, count - 1) * error)
     intervals = [c.ci_alone or (np.nan, np.nan) for c in result.comparisons]
-    measured = [(high - low) / 2 for low, high in intervals]
-    return compare_values(stats.t.ppf(0.975, count - 1) * error, measured, SINGLE)
+    return compare_values(predicted, [(high - low) / 2 for low, high in intervals], SINGLE)
 
 
 @case("the synthetic task", "wdecay", 0.3, replicates=1, epochs=200, points=20, **LINEAR)

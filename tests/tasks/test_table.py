@@ -156,7 +156,9 @@ def test_interval_has_the_variance_over_splits_and_that_over_rows(result: Result
     rows = [np.nanmean(differences[history.held_out == row]) for row in range(43)]
     folds = np.nanmean(differences, axis=1)
     assert arm.mean_difference == pytest.approx(np.mean(rows), rel=1e-9)
-    error = math.sqrt(np.var(folds, ddof=1) / 20 + np.var(rows, ddof=1) / 43)
+    apart = np.square(differences - np.mean(rows))
+    of_rows = sum(np.nanmean(apart[history.held_out == row]) for row in range(43)) / 42
+    error = math.sqrt(np.var(folds, ddof=1) / 20 + of_rows / 43)
     told = result.task.document(history, result.sample, result.study.compared)["table"]
     parts = told["standard_errors"][arm.arm]
     assert math.hypot(parts["folds"], parts["rows"]) == pytest.approx(error, rel=1e-9)
@@ -176,8 +178,13 @@ def test_rows_of_a_group_count_as_one() -> None:
     found = run(table_of(60, groups=labels), arms=[rb.WeightDecay(0.1)])
     own = found.task.row_losses(found.history)  # type: ignore[attr-defined]
     rows = own[1] - own[0]
-    sums = np.bincount(labels, rows - rows.mean())
-    over_rows = math.sqrt(sums.var(ddof=1) * 15) / 60
+    history, squares = found.history, np.zeros(15)
+    told = history.predictions[-1].astype(float) * history.scale + history.center
+    losses = np.square(told - history.held_out_y)
+    for held, away in zip(history.held_out, losses[1] - losses[0] - rows.mean(), strict=True):
+        for group in {*labels[held[held >= 0]]}:  # each is held out twice
+            squares[group] += away[np.isin(held, np.flatnonzero(labels == group))].sum() ** 2 / 2
+    over_rows = math.sqrt(squares.sum() * 15 / 14) / 60
     assert found.sample.error_parts[1][0] == pytest.approx(over_rows, rel=1e-9)
     assert found.sample.means[0] == pytest.approx(rows.mean(), rel=1e-9)
     assert found.sample.freedom == 14, "of 15 groups"

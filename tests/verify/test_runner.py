@@ -23,8 +23,7 @@ from regbench.regularizers.penalties import (
     WeightDecay,
 )
 from regbench.settings.groups import Machine
-from regbench.tasks import sample, table
-from regbench.tasks.sample import Sample
+from regbench.tasks import table
 from regbench.tasks.synthetic import Synthetic, loss_at_test_points
 from regbench.tasks.table import Tabular
 from regbench.verify import cases
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from regbench.analysis.history import Array, Batch, History
     from regbench.regularizers import Step
     from regbench.settings.study import Training
+    from regbench.tasks.sample import Sample
     from regbench.verify.runner import Row
 
 NAMES = [case.name for case in CASES]
@@ -386,9 +386,11 @@ def test_variance_of_a_table_by_the_number_of_replicates_is_found(
 
 
 def test_rows_of_a_table_taken_as_certain_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def of_splits(self: Sample) -> tuple[Array, Array]:
-        own = sample.error_of(self.differences)
-        return own, np.zeros_like(own)
+    over_rows = Tabular.over_rows
 
-    monkeypatch.setattr(Sample, "error_parts", property(of_splits))
+    def certain(self: Tabular, *arguments: Any) -> Sample:
+        found = over_rows(self, *arguments)
+        return dataclasses.replace(found, apart=0 * found.values)
+
+    monkeypatch.setattr(Tabular, "over_rows", certain)
     assert_failing("table-interval")
