@@ -59,14 +59,14 @@ def loss_table(result: Result, has_details: bool) -> Table:
     rows = [titles]
     for epoch in epochs:
         index = history.at(epoch)
+        sample = result.task.sample(history, name, index)
         overlap = result.task.overlap
-        bands = [
-            zip(*mean_band(loss[index], confidence, overlap), strict=True)
-            for loss in losses.values()
-        ]
-        means = [[rounded(mean, (mean - half, mean + half)) for mean, half in b] for b in bands]
+        bands = [mean_band(loss[index], confidence, overlap) for loss in losses.values()]
+        bands[-1] = (sample.levels, bands[-1][1])  # of a table the mean over rows, as in the answer
+        pairs = [zip(*band, strict=True) for band in bands]
+        means = [[rounded(mean, (mean - half, mean + half)) for mean, half in p] for p in pairs]
         compared = logged.get(epoch) or paired_differences(
-            study.compared, headline, result.task.sample(history, name, index), confidence
+            study.compared, headline, sample, confidence
         )
         gaps = [estimate(c.mean_difference, c.ci)[: 1 + is_replicated] for c in compared]
         if is_pair:

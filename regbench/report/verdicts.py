@@ -60,13 +60,20 @@ def best_epoch_sentences(result: Result, arms: Sequence[str]) -> list[str]:
     for found in result.at_best_epochs:
         if found.arm not in arms or found.arm in result.idle:
             continue
-        first, own = (" or ".join(map(str, e)) for e in (found.baseline_epochs, found.epochs))
+        first, own = map(epochs_text, (found.baseline_epochs, found.epochs))
         end, line = ends[found.arm].verdict, sentence(labels[found.arm], found)
         epochs = f"baseline {first}, {labels[found.arm]} {own}"
         lines.append(f"With each arm stopped at its best epoch ({epochs}), {line}")
         if end != found.verdict and "diverged" not in (end, found.verdict):
             lines[-1] += f" Epoch {last} says otherwise, so it matters when training stops."
     return lines
+
+
+def epochs_text(epochs: Sequence[int]) -> str:
+    """Return one or two best epochs, or the first and the last of more."""
+    if len(epochs) > 2:
+        return f"{epochs[0]} to {epochs[-1]}"
+    return " or ".join(map(str, epochs))
 
 
 def width_sentences(result: Result) -> list[str]:
@@ -187,7 +194,7 @@ def failed_networks(result: Result) -> list[str]:
     where = ", ".join(lines)
     if not result.sample.is_independent:  # rows are few, and the interval has their spread
         said = f"networks are no better than a constant ({where} replicates)"
-        return [f"{said}; raise --epochs, or lower --lr or the strength"]
+        return [f"{said}; try other --epochs or --lr, or the rows are too few"]
     return [
         f"networks failed to train ({where} replicates), so the mean's interval is too narrow; "
         "compare the median's, or lower --lr or the strength"

@@ -84,6 +84,9 @@ class Sample:
     @property
     def means(self) -> Floats:
         """The mean differences, `(A − 1,)`: over rows, where it has these."""
+        if self.rows is None:
+            mean: Floats = self.differences.mean(axis=1)
+            return mean
         found: Floats = self.levels[1:] - self.levels[0]
         return found
 

@@ -29,6 +29,7 @@ from regbench.report.figures import (
     scale,
     weights,
 )  # fmt: skip
+from regbench.report.figures.findings import power, short
 from regbench.report.figures.weights import Shares
 from regbench.report.plain import plain
 from regbench.report.training import pictures_of
@@ -449,8 +450,28 @@ def test_what_is_cut_off_has_an_arrowhead_and_its_value() -> None:
     (arrow,) = [line for line in figure.axes[2].lines if line.get_marker() == "^"]
     assert np.asarray(arrow.get_xdata())[0] > np.log10(0.0045)
     said = texts_of(figure)
-    assert f"▲ test loss {far[5].mean():.3f}" in said
-    assert f"▲ up to {(far[5] - far[0]).max():.3f}" in said
+    assert f"▲ test loss {far[5].mean():.2f}" in said
+    assert f"▲ up to {(far[5] - far[0]).max():.2f}" in said
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "rough"),
+    [
+        (0.0402, "0.040", "0.04"),
+        (9.8764, "9.876", "9.9"),
+        (14.385, "14.38", "14"),
+        (-151.745, "−151.7", ""),
+        (523.4, "523.4", "520"),
+        (2962.51, "2963", "2963"),
+        (1e4, "10000", "10⁴"),
+        (123_456, "1.2·10⁵", "1.2·10⁵"),
+    ],
+)
+def test_numbers_of_pictures_have_the_digits_that_say_something(
+    value: float, told: str, rough: str
+) -> None:
+    assert short(value) == told
+    assert not rough or power(value) == rough
 
 
 def judged(scores: dict[str, Any], is_paired: bool = True, **asked: Any) -> Judged:

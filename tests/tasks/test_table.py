@@ -301,6 +301,8 @@ def test_picture_has_each_row_at_its_mean_prediction_by_networks_that_had_not_se
             answers.append(y.inverse_transform(answer).item())
         assert predicted[2, row] == pytest.approx(np.mean(answers), rel=1e-5)
     figure = result.figures.predictions()
+    told = " ".join(" ".join(text.get_text() for text in figure.axes[0].texts).split())
+    assert "of the variance of held-out targets, the baseline" in told
     shown = [line for axes in figure.axes for line in axes.lines if len(line.get_xdata()) == 43]
     np.testing.assert_allclose(shown[0].get_xdata(), predicted[0])
     np.testing.assert_allclose(shown[0].get_ydata(), targets)

@@ -37,16 +37,21 @@ def title(result: Result) -> str:
     cast, what, epochs = Cast(result), result.question.words, result.history.epochs
     losses = result.headline.astype(float)
     means = losses.mean(axis=2)
-    arm = f"{cast.names[cast.best]} ends at {means[-1, cast.best]:.2f}"
+    arm = f"{cast.names[cast.best]} ends at {loss(means[-1, cast.best])}"
     at = 1 + int(np.nan_to_num(means[1:, 0], nan=np.inf).argmin())
     rise = mean_interval(
         losses[-1, 0] - losses[at, 0], result.question.confidence, result.task.overlap
     )
     if rise and rise[0] > 0:
-        near = f"near epoch {rough(epochs[at])} ({what} {means[at, 0]:.2f})"
-        return sentence_of(f"the baseline is best {near} and ends at {means[-1, 0]:.2f}", arm)
+        near = f"near epoch {rough(epochs[at])} ({what} {loss(means[at, 0])})"
+        return sentence_of(f"the baseline is best {near} and ends at {loss(means[-1, 0])}", arm)
     one = " (one replicate)" * (not cast.several)
-    return sentence_of(f"the baseline's {what} ends at {means[-1, 0]:.2f}", arm + one)
+    return sentence_of(f"the baseline's {what} ends at {loss(means[-1, 0])}", arm + one)
+
+
+def loss(value: float) -> str:
+    """Return a loss with two decimals, or a large one with four digits."""
+    return f"{value:.2f}" if value < 100 else short(value)
 
 
 def rough(epoch: int) -> int:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from regbench.analysis.result import Result
     from regbench.analysis.statistics import Interval
 
+LARGE = 1e5
+"""Numbers from here on have a power of ten."""
 MOST_PANELS = 8
 """Arms that have panels of their own; of more, some are shown."""
 
@@ -35,7 +37,9 @@ def amount(value: float, ci: Interval | None, sign: str = "") -> str:
 
 
 def short(value: float, sign: str = "") -> str:
-    """Return a number with three decimals, or two digits where that says more."""
+    """Return a number with three decimals, from 10 on four digits, or two where that says more."""
+    if 10 <= abs(value) < LARGE:
+        return f"{value:{sign}.{max(0, 3 - math.floor(math.log10(abs(value))))}f}".replace("-", "−")
     if value == 0 or 5e-4 <= abs(value) < 1e3 or not math.isfinite(value):
         return f"{value:{sign}z.3f}".replace("-", "−")
     return ("−" if value < 0 else sign) + power(abs(value))
@@ -45,6 +49,8 @@ def power(value: float) -> str:
     """Return a positive number with two digits, a small or a large one with its power of ten."""
     if 1e-3 <= value < 1e3:
         return f"{float(f'{value:.2g}'):g}"
+    if 1e3 < value < LARGE and math.log10(value) % 1:  # no power of ten
+        return f"{value:.0f}"
     digits, exponent = f"{value:.1e}".split("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{digits.removesuffix('.0')}·10{raised}".removeprefix("1·")

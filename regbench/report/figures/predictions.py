@@ -9,6 +9,7 @@ import numpy as np
 from regbench.report.figures.findings import Cast, bracket, sentence_of
 from regbench.report.figures.palette import BASELINE, GREY, TRUTH, readable
 from regbench.report.figures.sheet import EDGE, limits, ticks, wrapped
+from regbench.report.format import minus
 
 if TYPE_CHECKING:
     from regbench.analysis.result import Result
@@ -30,9 +31,9 @@ def title(result: Result) -> str:
     """Return which share of the target's variance the best arm and the baseline explain."""
     cast = Cast(result)
     shares = result.history.r_squared[-1].mean(axis=1, dtype=float)
-    best, baseline = (f"{shares[index]:z.0%}".replace("%", " %") for index in (cast.best, 0))
+    best, baseline = (minus(f"{shares[index]:z.0%}").replace("%", " %") for index in (cast.best, 0))
     said = f"{cast.names[cast.best]} explains {best} of the variance of held-out targets"
-    return sentence_of(f"{said}, the baseline {baseline}".replace("-", "−"))
+    return sentence_of(f"{said}, the baseline {baseline}")
 
 
 def draw(result: Result, sheet: Sheet) -> None:
@@ -48,7 +49,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         "baseline's. [ ]: paired difference of the mean squared error with its interval."
     )
     top = sheet.heading(title(result), said)
-    shown = [0, cast.best]
+    shown, risks = [0, cast.best], task.sample(history, "risk").levels  # means over rows
     inside = [(values.min(), values.max()) for values in (targets, *predicted[shown])]
     low, high = limits(inside)
     errors = targets - predicted[shown]
@@ -62,7 +63,7 @@ def draw(result: Result, sheet: Sheet) -> None:
         (name,) = wrapped(cast.labels[index], width, 10, "bold", most=1)
         style = dict[str, Any](va="bottom", weight="bold", color=readable(color))
         sheet.text(left, over - 0.2, name, 10, **style)
-        told = f"risk {bracket(history.risk[-1, index].mean(dtype=float), None)}"
+        told = f"risk {bracket(float(risks[index]), None)}"
         if index and result.question.judged_by == "risk":
             c = result.comparisons[index - 1]
             told += f"   {bracket(c.mean_difference, c.ci, '+')}"
