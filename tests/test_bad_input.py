@@ -369,7 +369,6 @@ def test_folder_that_is_not_empty_is_refused_and_kept(regbench: Command, tmp_pat
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("wdecay --data file.csv", "regbench draws its own data"),
         ("wdecay --batch-size 8", "one step on all points"),
         ("wdecay --loss mae", "the mean squared error"),
         ("wdecay --lr-schedule cosine", "the learning rate is constant"),

@@ -17,11 +17,13 @@ from regbench import __version__, cli
 from regbench.engines import ENGINES
 from regbench.engines.fused.engine import COMPILING
 from regbench.experiments import COMMANDS
+from regbench.settings.base import is_hidden
 
 if TYPE_CHECKING:
     from commands import Command
 
     from regbench.analysis.history import Batch, History
+    from regbench.settings.command import Setting
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -62,6 +64,12 @@ def test_several_strengths_may_be_repeated_or_separated_by_commas(regbench: Comm
         assert [arm["name"] for arm in document["arms"]] == names
 
 
+def options_of(experiment: str) -> dict[str, Setting]:
+    """Return the settings of a command that have an option, by key."""
+    known = COMMANDS[experiment].settings.items()
+    return {key: setting for key, setting in known if not is_hidden(setting.field)}
+
+
 @pytest.mark.parametrize("experiment", COMMANDS)
 def test_every_command_and_option_has_help(experiment: str, regbench: Command) -> None:
     command = next(c for c in cli.app.registered_commands if c.name == experiment)
@@ -73,7 +81,7 @@ def test_every_command_and_option_has_help(experiment: str, regbench: Command) -
         assert len(option.help) > 10, parameter.name
     finished = regbench(experiment, "--help")
     assert finished.code == 0
-    words = [word_of(key) for key in [*COMMANDS[experiment].settings, "config"]]
+    words = [word_of(key) for key in [*options_of(experiment), "config"]]
     shown = finished.out.replace(",", " ").split()
     assert not [word for word in words if word not in shown]
     assert f"regbench {experiment}" in DOCUMENTATION
@@ -85,7 +93,7 @@ def test_help_tells_every_default(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     shown = regbench(experiment, "--help").out.partition("╭")[2]  # without the examples
-    for key, setting in COMMANDS[experiment].settings.items():
+    for key, setting in options_of(experiment).items():
         line = next(line for line in shown.splitlines() if f"{word_of(key)} " in line)
         default = setting.field.default
         if isinstance(default, str | int | float) and not isinstance(default, bool):

@@ -240,7 +240,7 @@ def test_workers_are_sent_the_rows(
         threads_per_worker=1,
         processes=False,
         protocol="tcp",
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.CRITICAL,
         local_directory=str(tmp_path / "dask"),
     ) as cluster:

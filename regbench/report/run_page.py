@@ -68,7 +68,8 @@ def settings_of(run: Run) -> dict[str, dict[str, Any]]:
     values = run.request.values() | manifest.get("machine", {}) | manifest["output"]  # as asked
     found = dict[str, dict[str, Any]]()
     for key, (field, panel) in known.items():
-        if key in values or panel not in ("Task", "Table"):
+        needed = {"Task": key, "Table": "digest"}.get(panel)  # of a task that the run has
+        if needed is None or needed in values:
             value, is_fact = values.get(key), is_hidden(field)  # of the rows, if it is one
             facts = {"group": panel, "value": value}
             facts["default"] = value if is_fact else run.request.default(key, values)

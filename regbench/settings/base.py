@@ -112,8 +112,9 @@ def allowed(field: FieldInfo) -> str:
         return ", ".join(choices(field))
     if kind is bool:
         return "true or false"
-    if isinstance(kind, type) and issubclass(kind, Settings):
-        return f"a {kind.__name__}"
+    kinds = get_args(kind) or (kind,)
+    if all(isinstance(one, type) and issubclass(one, Settings) for one in kinds):
+        return " or ".join(f"a {one.__name__}" for one in kinds)
     if is_list(field):
         return STRENGTHS
     return " ".join(["a whole number" if kind is int else "a finite number", *bounds(field)])

@@ -91,7 +91,7 @@ def test_one_failure_of_every_batch_costs_a_run_nothing(
         threads_per_worker=1,
         processes=False,
         protocol="tcp",
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.CRITICAL,
         local_directory=str(tmp_path),
     ) as cluster:

@@ -89,8 +89,8 @@ def test_a_bar_that_lasts_has_the_means_of_finished_replicates_and_no_verdict(
     assert ("so far" in text) == is_terminal
     if is_terminal:
         rows = [line.split() for line in text.split("mean so far")[-1].splitlines()]
-        assert rows[0] == ["replicates", "train", "loss", "test", "loss", "risk"]
-        measures = (history.train_loss_eval, history.test_loss, history.risk)
+        assert rows[0] == ["replicates", "train", "loss", "risk"]
+        measures = (history.train_loss_eval, history.risk)
         means = [m[-1, :, [0, 2]].astype(float).mean(axis=0) for m in measures]
         assert rows[2:5] == [  # the sixth arm is one too many, and one lacks the second replicate
             [[*study.labels.values()][index], "2", *(number(float(m[index])) for m in means)]
