@@ -36,6 +36,12 @@ TINY = {
         ["dropout=0.5", "--replicates=4", "--epochs=9", "--experiments=4"],
         ["| at best epochs | R = 10 ", "| p=0.5: two halves |", "| p=0.5: epochs known, t |"],
     ),
+    "table_coverage": (
+        ["dropout=0.5", "--tables=3", "--networks=2", "--replicates", "10", "20", "--kinds=1",
+         "--epochs=4"],
+        ["| the risk | Δ | R = 10 | R = 20 |", "| 50, 20, 1, 0.2 | ", "| Δbias², R = 20 |",
+         "| Friedman, 60, 5, 3: p=0.5 |", ": all arms |", "| best epochs, t, R = 20 |"],
+    ),
     "machines": (
         ["--hidden=4", "--batches=2"],
         ["a block, an arm of 64 replicates", " ms\n", "31,250 blocks", "\n 1024  ", " 1,000,000 "],
