@@ -148,6 +148,13 @@ class Result(Shown):
         found: Array = getattr(self.history, self.question.headline)
         return found
 
+    @property
+    def levels(self) -> Array:
+        """The mean of that measure at each measured epoch, as the answer takes it, `(E, A)`."""
+        epochs, headline = range(len(self.history.epochs)), self.question.headline
+        with np.errstate(invalid="ignore"):
+            return np.stack([self.task.sample(self.history, headline, at).levels for at in epochs])
+
     @cached_property
     def sample(self) -> Sample:
         """The headline measure at the last epoch or, if asked for, at the best one."""

@@ -90,7 +90,7 @@ def loss_table(result: Result, has_details: bool) -> Table:
 
 def lowest_epochs(result: Result) -> dict[str, int]:
     """Return by label at which measured epoch after the first each arm's mean is lowest."""
-    epochs, means = result.history.epochs[1:].tolist(), result.headline[1:].mean(axis=-1).T
+    epochs, means = result.history.epochs[1:].tolist(), result.levels[1:].T
     lowest = zip(result.study.labels.values(), means, strict=True)
     return {label: epochs[np.nanargmin(m)] for label, m in lowest if np.isfinite(m).any()}
 

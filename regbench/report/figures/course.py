@@ -35,8 +35,7 @@ def size(result: Result) -> tuple[float, float]:
 def title(result: Result) -> str:
     """Return when the baseline was best, whether it got worse from there on, and the best arm."""
     cast, what, epochs = Cast(result), result.question.words, result.history.epochs
-    losses = result.headline.astype(float)
-    means = losses.mean(axis=2)
+    losses, means = result.headline.astype(float), result.levels
     arm = f"{cast.names[cast.best]} ends at {loss(means[-1, cast.best])}"
     at = 1 + int(np.nan_to_num(means[1:, 0], nan=np.inf).argmin())
     rise = mean_interval(
@@ -73,12 +72,14 @@ def draw(result: Result, sheet: Sheet) -> None:
     top = sheet.heading(title(result), said)
     asked = result.question.confidence, result.task.overlap
     losses = result.headline.astype(float)
-    risk, half = mean_band(losses, *asked)
+    risk = np.where(np.isfinite(result.levels), result.levels, np.nan)
+    _, half = mean_band(losses, *asked)
     noise = result.task.noise_variance or 0.0
     floor = noise if what == "risk" else 0.0  # no risk is below the noise
     trained = np.where(np.isfinite(history.train_loss_eval), history.train_loss_eval, np.nan)
     quartiles = np.percentile(trained, (50, 25, 75), axis=2)
-    change, half_change = mean_band(losses - losses[:, :1], *asked)
+    change = risk - risk[:, :1]
+    _, half_change = mean_band(losses - losses[:, :1], *asked)
     of = f"{', mean' * cast.several}{f' and pointwise {percent(asked[0])} interval' * has_bands}"
     middle, better = ", median and quartiles" * has_bands, "   ↓ lower is better"
     low = np.maximum(risk - half, np.minimum(floor, risk))
