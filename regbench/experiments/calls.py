@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.errors import RunError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
 Key = tuple[str, str]
 IMPORTABLE = "put it into a file and import it, or leave workers at 1"
@@ -50,9 +50,10 @@ def made(
                 for done in as_completed(keys):
                     yield keys[done], done.result()
             except BaseException:  # of who closes this too
-                pool.shutdown(wait=False, cancel_futures=True)
-                for child in {*multiprocessing.active_children()} - before:
-                    child.terminate()
+                try:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                finally:
+                    end({*multiprocessing.active_children()} - before)
                 raise
     except ImportError as error:
         problem = f"which no other process can import: {error}"
@@ -61,6 +62,16 @@ def made(
         why = f"for want of memory, or because a script calls this outside `{GUARD}`"
         said = "scores are kept, and the same call goes on"
         raise RunError(f"a worker has died, perhaps {why}; {said}") from None
+
+
+def end(children: Iterable[Any]) -> None:
+    """End processes, also where Ctrl-C comes once more meanwhile."""
+    try:
+        for child in children:
+            child.terminate()
+    except KeyboardInterrupt:
+        end(children)
+        raise
 
 
 def call(train: Callable[[Any, Any], Any], arm: Any, seed: Any) -> dict[str, Any] | str:

@@ -14,6 +14,7 @@ import pytest
 from commands import SOURCES
 
 import regbench as rb
+from regbench.experiments import calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,3 +190,21 @@ def test_progress_is_told_on_stderr_and_changes_nothing(
         f"scores: {tenth}0 %" for tenth in range(1, 10)
     ]
     assert told.comparisons == quiet.comparisons
+
+
+def test_processes_end_where_the_interrupt_comes_once_more() -> None:
+    ended = []
+
+    class Child:
+        """One that Ctrl-C interrupts the end of, the first time."""
+
+        def terminate(self) -> None:
+            """End, or be interrupted."""
+            ended.append(self)
+            if len(ended) == 1:
+                raise KeyboardInterrupt
+
+    children = [Child(), Child()]
+    with pytest.raises(KeyboardInterrupt):
+        calls.end(children)
+    assert ended == [children[0], *children]
