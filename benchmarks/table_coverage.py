@@ -1,6 +1,6 @@
 """How often the intervals of a table's answers hold the truth, over tables that are simulated.
 
-    python benchmarks/table_coverage.py [--tables 400] [--networks 200]
+    python benchmarks/table_coverage.py [--tables 400] [--networks 300]
 
 Every table is drawn anew, cut by the splits of `Tabular` and judged by its law. Ridge is compared
 with least squares in closed form. Its truth, what the arms differ by when trained on nine tenths of
