@@ -33,12 +33,15 @@ from regbench.storage.files import write_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from regbench.analysis.result import Result
+
 FORMS = "a table with a column for each arm, or with the columns arm, seed and a score"
 NUMBER = "a number, or nothing; the arms of a long table are in a column called arm"
 PAIRS = "seed", "pair", "split", "fold"
 """The columns that say which scores belong together."""
 INDEX = "", "Unnamed: 0"
 """The columns that pandas numbers rows in; they are passed over."""
+SAME_ROWS = "all scores are of the same test rows: intervals say nothing of other rows"
 NOT_FINITE = {"nan", "inf", "+inf", "-inf"}
 
 
@@ -73,9 +76,14 @@ def rows_of(scores: Any) -> list[dict[Any, Any]]:
 def judge_named(names: Sequence[str], question: Any) -> Judged:
     """Judge by a `Judging` the scores in a file, `-` for stdin, or of runs; see `judge`."""
     if all(os.path.isdir(name) for name in names):  # noqa: PTH112 - no name is too long for it
-        rows, is_crossed, splits = rows_of_runs(names)
+        rows, result = rows_of_runs(names)
+        task, splits = result.task, None
+        if task.overlap:
+            splits = f"{task.points}/{result.study.task.largest_fold}"
+        notes = [] if splits or result.sample.is_independent else [SAME_ROWS]
         question = question.replaced(splits=question.splits or splits)
-        return judge_rows(rows, "runs", question, is_crossed=is_crossed)
+        is_halved = result.question.is_at_best and not splits
+        return judge_rows(rows, "runs", question, notes, is_halved)
     if len(names) > 1:
         raise UsageError("SCORES", " ".join(names), "one file, or folders of runs")
     return judge_rows(read_table(names[0]), names[0], question)
@@ -106,7 +114,7 @@ def judge_rows(
     source: str,
     question: Judging,
     notes: Sequence[str] = (),
-    is_crossed: bool = False,
+    is_halved: bool = False,
 ) -> Judged:
     """Judge the scores of a table by the pairs that every arm has; see `judge` and `table_of`."""
     found, (measure, *others) = table_of(rows, source)
@@ -135,7 +143,7 @@ def judge_rows(
         problem = "which takes independent pairs"
         raise UsageError("target_width", question.target_width, problem=problem)
     values = {arm: np.array([own[pair] for pair in pairs or own]) for arm, own in scores.items()}
-    return Judged(measure, values, pairs, question, notes, is_crossed)
+    return Judged(measure, values, pairs, question, notes, is_halved)
 
 
 def table_of(
@@ -243,12 +251,11 @@ def number_of(place: str, cell: Any, allowed: str = "a number") -> float:
         raise UsageError(place, str(cell), allowed) from None
 
 
-def rows_of_runs(names: Sequence[str]) -> tuple[list[dict[str, Any]], bool, str | None]:
-    """Return what the arms of runs are judged by, and whether these scores are of best epochs.
+def rows_of_runs(names: Sequence[str]) -> tuple[list[dict[str, Any]], Result]:
+    """Return what the arms of runs are judged by, and the result of the last run.
 
     Seeds follow each other, so that those that runs share are at even and odd positions of the same
-    halves. Of splits of a table it also returns how many rows are trained on and tested on. Raises
-    `UsageError` where the runs' data differ.
+    halves. Raises `UsageError` where the runs' data differ.
     """
     found, facts = dict[str, dict[int, float]](), dict[str, Any]()
     for name in names:
@@ -268,5 +275,4 @@ def rows_of_runs(names: Sequence[str]) -> tuple[list[dict[str, Any]], bool, str 
             found[arm if found.get(arm, scores) == scores else f"{name}:{arm}"] = scores
     by_seed = ((arm, *score) for arm, scores in found.items() for score in scores.items())
     rows = [{"arm": arm, "seed": seed, facts["by"]: score} for arm, seed, score in by_seed]
-    splits = f"{result.task.points}/{study.task.largest_fold}" if result.task.overlap else None
-    return rows, result.question.is_at_best and not splits, splits
+    return rows, result

@@ -300,9 +300,9 @@ class Result(Shown):
         """
         history, found = self.history, []
         noise, rounding = self.task.noise_variance, 4 * np.finfo(history.risk.dtype).eps
-        if noise is None:
-            return [[None for _ in arms] for arms in history.predictions]
         truth = self.task.truth(history.arrays)
+        if noise is None or truth is None:
+            return [[None for _ in arms] for arms in history.predictions]
         for epoch, predictions in zip(history.kept_epochs, history.predictions, strict=True):
             found.append([split(arm, truth) for arm in predictions])
             risks = history.risk[history.at(epoch)].mean(axis=1, dtype=np.float64)

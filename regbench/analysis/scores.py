@@ -41,7 +41,7 @@ class Judged(Shown):
         pairs: The names of the R pairs; empty where no two scores belong together.
         question: What the scores mean, and what is asked of them.
         notes: How scores were taken and what was left out, a line each.
-        is_crossed: Whether they are of regbench's best epochs, which need a law of their own.
+        is_halved: Whether they are of regbench's best epochs, which need a law of their own.
     """
 
     measure: str
@@ -49,7 +49,7 @@ class Judged(Shown):
     pairs: Sequence[str]
     question: Judging
     notes: Sequence[str] = ()
-    is_crossed: bool = False
+    is_halved: bool = False
     study: ClassVar[Scores] = Scores()
 
     def __repr__(self) -> str:
@@ -86,7 +86,7 @@ class Judged(Shown):
     def comparisons(self) -> list[Comparison]:
         """Every arm against the baseline; a difference is arm − baseline."""
         asked = self.measure, self.scores, self.question
-        found = paired(*asked, self.is_crossed) if self.pairs else unpaired(*asked)
+        found = paired(*asked, self.is_halved) if self.pairs else unpaired(*asked)
         return [settled(c, self.question) for c in found]
 
     @property
@@ -120,11 +120,11 @@ class Judged(Shown):
 
 @np.errstate(all="ignore")
 def paired(
-    measure: str, scores: dict[str, Array], asked: Judging, is_crossed: bool
+    measure: str, scores: dict[str, Array], asked: Judging, is_halved: bool
 ) -> list[Comparison]:
     """Compare every arm with the baseline, pair by pair; see `Sample` for random splits."""
     (_, *names), values, found = scores, np.array([*scores.values()]), list[Comparison]()
-    sample = Sample(values, overlap=asked.overlap, is_halved=is_crossed)
+    sample = Sample(values, overlap=asked.overlap, is_halved=is_halved)
     for c in compare_arms(names, measure, sample, asked.confidence):
         if asked.better == "higher" and c.wins is not None:
             wins = int((scores[c.arm] > values[0]).sum())

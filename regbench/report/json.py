@@ -124,7 +124,7 @@ def training_content(result: Result) -> dict[str, Any]:
             "diverged": diverged(fresh),
         },
         "diverged": diverged(result),
-        **result.task.document(history, result.sample, study.compared),
+        **result.task.document(history, study.compared),
     }
 
 

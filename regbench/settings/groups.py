@@ -36,7 +36,7 @@ class Question(Settings, title="Statistics"):
 
     by: Literal["risk", "test-loss", "risk-at-best"] = Field(
         default="risk",
-        description="What decides: the risk (the expected squared error at a fresh input), the "
+        description="What decides: the risk (squared error at fresh or held-out inputs), the "
         "test loss, or the risk at each arm's best epoch.",
     )
     confirm: int | None = Field(

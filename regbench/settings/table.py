@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 FILES = "a CSV or TSV file in UTF-8, or a .npz file"
 COLUMN = {"allowed": "the name of a column", "metavar": "COLUMN"}
 HIDDEN = Field(json_schema_extra={"hidden": True, "allowed": "what is known of a table's rows"})
-
-
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "by": (("risk", "risk-at-best"), "but the rows that a table holds out have no other loss"),
     "confirm": ((), "but fresh splits of the same rows confirm nothing"),

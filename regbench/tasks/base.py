@@ -128,15 +128,18 @@ class Task(ABC):
         """The risk of the truth itself, which is bias² + variance + noise; None where unknown."""
 
     @abstractmethod
-    def truth(self, arrays: Mapping[str, Any]) -> NDArray[Any]:
-        """Return the truth at the inputs whose predictions are kept, by a history's arrays."""
+    def truth(self, arrays: Mapping[str, Any]) -> NDArray[Any] | None:
+        """Return the truth at the inputs whose predictions are kept, by a history's arrays.
+
+        None where it is unknown.
+        """
 
     @abstractmethod
     def parts(self, history: History, kept_index: int) -> tuple[Sample, Sample] | None:
         """Return what bias² and variance differ by, where the noise is unknown; else None."""
 
-    def document(self, history: History, sample: Sample, arms: Sequence[str]) -> dict[str, Any]:
-        """Return what a document has of such a task: from what its intervals can be made again."""
+    def document(self, history: History, arms: Sequence[str]) -> dict[str, Any]:
+        """Return what a document has of such a task alone: what its intervals are made of."""
         return {}
 
     @property

@@ -203,9 +203,9 @@ def column_of(name: str, cells: Sequence[str] | NDArray[Any], role: str, tested:
             column.levels += dict.fromkeys(known)
             codes = {cell: code for code, cell in enumerate(column.levels)}
             column.values[is_known] = [codes[cell] for cell in known]
-    seen = {*column.values[:trained].tolist()}
+    seen = {*column.values[:trained].tolist()} if tested and column.levels else set[float]()
     unseen = [level for code, level in enumerate(column.levels) if code not in seen]
-    if unseen and role == "input":
+    if tested and unseen and role == "input":
         problem = f"which no row of --data has in {column}"
         raise UsageError("test_data", unseen[0], problem=problem)
     place, problem, hint = fault_of(column)

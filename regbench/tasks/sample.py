@@ -96,8 +96,9 @@ class Sample:
 
         Where replicates are independent, s/√R. Random splits of one table depend on each other:
         s √(1/R + overlap) (Nadeau & Bengio 2003, Machine Learning 52). Of a mean over rows the
-        variance is that over replicates by R, and that of rows by n. Where halves choose, it also
-        has the square of half the distance between the means of the two halves.
+        variance is that over replicates by R, and what rows add, the sum of the squares of `apart`.
+        Where halves choose, it also has the square of half the distance between the means of the
+        two halves.
         """
         own, (errors, over_rows) = self.differences, self.error_parts
         if self.rows is not None:

@@ -95,7 +95,7 @@ class Tabular(Task):
             count = len(rows.y) - tested
             chosen = np.random.default_rng(0).permutation(count)[:points]
             return np.sort(chosen), np.arange(count, count + tested)
-        generator = np.random.default_rng(max(seed - 1, -1) // folds + 1)
+        generator = np.random.default_rng((seed - 1) // folds + 1)
         groups = np.arange(len(rows.y)) if rows.groups is None else rows.groups
         order, sizes = generator.permutation(groups.max() + 1), np.bincount(groups)
         fold_of = np.empty(len(order), np.int64)
@@ -107,8 +107,9 @@ class Tabular(Task):
                 fold_of[group] = filled.argmin()
                 filled[fold_of[group]] += sizes[group]
         is_held = fold_of[groups] == (seed - 1) % folds
-        train, rank = np.flatnonzero(~is_held), generator.permutation(len(groups))
+        train = np.flatnonzero(~is_held)
         if points is not None:  # more points are these and others
+            rank = generator.permutation(len(groups))
             train = np.sort(train[np.argsort(rank[train])[:points]])
         return train, np.flatnonzero(is_held)
 
@@ -205,27 +206,28 @@ class Tabular(Task):
             return Sample(values, overlap=self.overlap)
         kept = np.searchsorted(history.kept_epochs, epochs)
         predictions = np.take_along_axis(history.predictions, kept[None, ..., None], axis=0)[0]
-        return self.over_rows(errors_of(predictions, history), history, history.held_out >= 0)
+        return self.over_rows(errors_of(predictions, history), history)
 
     @np.errstate(invalid="ignore", divide="ignore")  # of losses that are not finite, and one group
-    def over_rows(self, numbers: Array, history: History, is_meant: NDArray[np.bool_]) -> Sample:
+    def over_rows(self, numbers: Array, history: History) -> Sample:
         """Return the sample of what each replicate says of the rows that it holds out, `(A, R, H)`.
 
-        Of those `(R, H)` that are meant. Rows of a group count together. The variance of rows is
+        Rows of a group count together. The variance of rows is
         that of what single replicates say of them: networks of one table share its rows, so that
         more of them do not tell more of what training on these rows makes of a mean.
         """
-        values = np.where(is_meant, numbers, 0).sum(axis=2) / is_meant.sum(axis=1)
-        is_there = np.bincount(history.held_out[is_meant], minlength=self.settings.rows) > 0
-        rows = self.row_means(numbers, history, is_meant)[:, is_there]
+        is_held = history.held_out >= 0
+        values = np.where(is_held, numbers, 0).sum(axis=2) / is_held.sum(axis=1)
+        is_there = np.bincount(history.held_out[is_held], minlength=self.settings.rows) > 0
+        rows = self.row_means(numbers, history)[:, is_there]
         if self.overlap:
-            single, replicate = numbers[:, is_meant], np.nonzero(is_meant)[0]
-            _, group = np.unique(history.held_out_group[is_meant], return_inverse=True)
+            single, replicate = numbers[:, is_held], np.nonzero(is_held)[0]
+            _, group = np.unique(history.held_out_group[is_held], return_inverse=True)
         else:  # all replicates are asked of the same rows, and independent otherwise
             single, group = rows, np.arange(rows.shape[1])
             replicate = np.zeros_like(group)
-        cells, cell = np.unique(group * len(is_meant) + replicate, return_inverse=True)
-        group_of_cell = cells // len(is_meant)
+        cells, cell = np.unique(group * len(is_held) + replicate, return_inverse=True)
+        group_of_cell = cells // len(is_held)
         times = np.bincount(group_of_cell)
         away = single - rows.mean(axis=1, keepdims=True)
         sums = np.array([np.bincount(cell, arm) for arm in away])
@@ -233,27 +235,24 @@ class Tabular(Task):
         row_count = effective_count(np.bincount(group) / times)
         return Sample(values, rows, sums * scale, row_count, self.overlap)
 
-    def row_means(
-        self, numbers: Array, history: History, is_meant: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+    def row_means(self, numbers: Array, history: History) -> NDArray[np.float64]:
         """Return means over the replicates that hold out a row, `(A, n)`; NaN where none does."""
-        rows, most = history.held_out[is_meant], self.settings.rows
-        sums = np.array([np.bincount(rows, arm[is_meant], most) for arm in numbers])
+        is_held, most = history.held_out >= 0, self.settings.rows
+        rows = history.held_out[is_held]
+        sums = np.array([np.bincount(rows, arm[is_held], most) for arm in numbers])
         with np.errstate(invalid="ignore"):
             means: NDArray[np.float64] = sums / np.bincount(rows, minlength=most)
         return means
 
     def row_losses(self, history: History) -> NDArray[np.float64]:
         """Return the loss at each row at the last epoch, `(A, n)`; see `row_means`."""
-        losses = errors_of(history.predictions[-1], history)
-        return self.row_means(losses, history, history.held_out >= 0)
+        return self.row_means(errors_of(history.predictions[-1], history), history)
 
     def predictions_of(self, history: History) -> tuple[Array, Array]:
         """Return the targets of rows that were held out, `(n,)`, and mean predictions `(A, n)`."""
-        is_held = history.held_out >= 0
         predictions = history.predictions[-1].astype(np.float64) * history.scale + history.center
         told = np.concatenate([predictions, history.held_out_y[None]])
-        means = self.row_means(told, history, is_held)
+        means = self.row_means(told, history)
         means = means[:, np.isfinite(means[-1])]
         return means[-1], means[:-1]
 
@@ -278,9 +277,8 @@ class Tabular(Task):
         found: NDArray[np.bool_] = ~(history.train_loss_eval[-1] < spread_of_y)
         return found
 
-    def truth(self, arrays: Mapping[str, Any]) -> NDArray[Any]:
+    def truth(self, arrays: Mapping[str, Any]) -> None:
         """Return nothing: nobody knows it."""
-        raise NotImplementedError
 
     @np.errstate(invalid="ignore")  # of losses that are not finite
     def parts(self, history: History, kept_index: int) -> tuple[Sample, Sample] | None:
@@ -295,23 +293,24 @@ class Tabular(Task):
         rows = np.maximum(history.held_out, 0)
         predictions = history.predictions[kept_index].astype(np.float64)
         predictions = predictions * history.scale + history.center
-        is_held = history.held_out >= 0
-        counts = np.bincount(history.held_out[is_held], minlength=self.settings.rows)
+        held_out = history.held_out[history.held_out >= 0]
+        counts = np.bincount(held_out, minlength=self.settings.rows)
         if counts[counts > 0].min() < 2:
             return None
-        means = self.row_means(predictions, history, is_held)[:, rows]
+        means = self.row_means(predictions, history)[:, rows]
         variance = np.square(predictions - means) * (counts / (counts - 1))[rows]
         loss = errors_of(history.predictions[kept_index], history)
-        made = (self.over_rows(part, history, is_held) for part in (loss - variance, variance))
-        bias_squared, found = made
+        bias_squared, found = (
+            self.over_rows(part, history) for part in (loss - variance, variance)
+        )
         if self.overlap:
             away = found.levels - found.values.mean(axis=1)
             found = Sample(found.values + away[:, None], overlap=self.overlap)
         return bias_squared, found
 
-    def document(self, history: History, sample: Sample, arms: Sequence[str]) -> dict[str, Any]:
+    def document(self, history: History, arms: Sequence[str]) -> dict[str, Any]:
         """Return which rows replicates hold out, differences of rows, and standard errors."""
-        losses = self.row_losses(history)
+        losses, sample = self.row_losses(history), self.sample(history, "risk")
         over_folds, over_rows = (part.tolist() for part in sample.error_parts)
         parts = zip(over_folds, over_rows, strict=True)
         found = {

@@ -20,8 +20,8 @@ FEW = 201
 KILOBYTES = 76.0
 """Most that a replicate may add. Its predictions are 19: 200 of each of two arms at each of 12 kept
 epochs, of which there are at most 20 however long a run is. The rest are its measures, most of all
-as Python's numbers and text in the JSON document, and the curves of TensorBoard while the run goes
-on. The peak differs by some megabytes from run to run, which is some kilobytes for each of a
+as Python's numbers and text in the JSON document. Of few replicates the peak is that of pictures
+and libraries. It differs by some megabytes from run to run, which is some kilobytes for each of a
 thousand replicates."""
 
 

@@ -15,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
 import regbench as rb
-from regbench.scores import judge_named
+from regbench.scores import SAME_ROWS, judge_named
 from regbench.settings.rows import Rows
 from regbench.settings.table import Table
 from regbench.tasks.sample import Sample
@@ -159,7 +159,7 @@ def test_interval_has_the_variance_over_splits_and_that_over_rows(result: Result
     apart = np.square(differences - np.mean(rows))
     of_rows = sum(np.nanmean(apart[history.held_out == row]) for row in range(43)) / 42
     error = math.sqrt(np.var(folds, ddof=1) / 20 + of_rows / 43)
-    told = result.task.document(history, result.sample, result.study.compared)["table"]
+    told = result.task.document(history, result.study.compared)["table"]
     parts = told["standard_errors"][arm.arm]
     assert math.hypot(parts["folds"], parts["rows"]) == pytest.approx(error, rel=1e-9)
     assert told["rows"][arm.arm] == pytest.approx(rows, rel=1e-9)
@@ -378,7 +378,7 @@ def test_one_replicate_has_no_interval_and_two_have_a_wide_one() -> None:
     alone = run(table_of(), replicates=1)
     for arm in alone.comparisons:
         assert (arm.ci, arm.p_value, arm.verdict) == (None, None, "inconclusive")
-    told = alone.task.document(alone.history, alone.sample, alone.study.compared)["table"]
+    told = alone.task.document(alone.history, alone.study.compared)["table"]
     assert math.isnan(told["standard_errors"]["wdecay=0.1"]["folds"])
     assert not alone.decomposition_differences[-1]
     assert not alone.at_best_epochs
@@ -400,7 +400,7 @@ def test_rows_weigh_the_same_however_often_they_are_held_out() -> None:
     assert found.comparisons[0].mean_difference == pytest.approx(np.mean(rows), rel=1e-9)
     assert found.best_arm in found.study.arms[1:]
     few = run(table_of(), replicates=4)
-    told = few.task.document(few.history, few.sample, few.study.compared)["table"]
+    told = few.task.document(few.history, few.study.compared)["table"]
     missing = [row for row, value in enumerate(told["rows"]["wdecay=0.1"]) if math.isnan(value)]
     assert sorted([*missing, *np.concatenate(told["folds"])]) == list(range(43))
     assert few.sample.rows is not None
@@ -466,3 +466,19 @@ def test_runs_of_a_table_are_judged_as_splits_of_it(
     half = stats.t.ppf(0.975, 9) * error
     mean = np.mean(values[1] - values[0])
     assert found.ci == pytest.approx((mean - half, mean + half))
+
+
+def test_runs_with_the_same_test_rows_say_that_their_intervals_are_about_these(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = table_of(40).values
+    table = Table(whole.x[:30], whole.y[:30], test=(whole.x[30:], whole.y[30:]))
+    network, training = rb.Network(hidden=4, depth=1), rb.Training(epochs=9)
+    study = rb.Study(
+        arms=[rb.WeightDecay(0.1)], task=table, network=network, training=training, replicates=5
+    )
+    rb.run(study, folder="a")
+    judged = judge_named(["a"], rb.Judging())
+    assert judged.notes == [SAME_ROWS]
+    assert judged.question.splits is None
